@@ -1,0 +1,153 @@
+#include "wire/fields.h"
+
+#include <assert.h>
+#include <string.h>
+
+static void store(const struct field *field, void *record, uint64_t value) {
+    uint8_t *member = (uint8_t *)record + field->offset;
+
+    switch (field->width) {
+    case 1:
+        *member = (uint8_t)value;
+        break;
+    case 2:
+        memcpy(member, &(uint16_t){(uint16_t)value}, 2);
+        break;
+    case 4:
+        memcpy(member, &(uint32_t){(uint32_t)value}, 4);
+        break;
+    default:
+        assert(field->width == 8);
+        memcpy(member, &value, 8);
+    }
+}
+
+uint64_t field_number(const struct field *field, const void *record) {
+    const uint8_t *member = (const uint8_t *)record + field->offset;
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+
+    switch (field->width) {
+    case 1:
+        return *member;
+    case 2:
+        memcpy(&two, member, 2);
+        return two;
+    case 4:
+        memcpy(&four, member, 4);
+        return four;
+    default:
+        assert(field->width == 8 && field->kind == FIELD_KIND_NUMBER);
+        memcpy(&eight, member, 8);
+        return eight;
+    }
+}
+
+static uint64_t little(struct span octets) {
+    uint64_t value = 0;
+
+    for (size_t i = octets.size; i-- > 0;)
+        value = value << 8 | octets.data[i];
+    return value;
+}
+
+bool fields_decode(const struct field *fields, unsigned count, size_t size, struct reader *reader, void *record) {
+    struct span part = span_slice(reader->bytes, reader->at, size);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct span octets = span_slice(part, fields[i].wire_offset, fields[i].width);
+
+        if (octets.size < fields[i].width)
+            continue;
+        if (fields[i].kind == FIELD_KIND_OCTETS)
+            memcpy((uint8_t *)record + fields[i].offset, octets.data, octets.size);
+        else
+            store(&fields[i], record, little(octets));
+    }
+    reader_skip(reader, size);
+    return !reader->failed;
+}
+
+bool fields_set(const struct field *field, uint8_t *wire, size_t size, uint64_t value) {
+    if (field->kind != FIELD_KIND_NUMBER || (size_t)field->wire_offset + field->width > size)
+        return false;
+    if (field->width < 8 && value >> (8 * field->width) != 0)
+        return false;
+    for (unsigned i = 0; i < field->width; i++)
+        wire[field->wire_offset + i] = (uint8_t)(value >> (8 * i));
+    return true;
+}
+
+void fields_encode(const struct field *fields, unsigned count, size_t size, const void *record,
+                   struct writer *writer) {
+    uint8_t *part = writer->data + writer->at;
+
+    writer_zero(writer, size);
+    if (writer->failed)
+        return;
+    for (unsigned i = 0; i < count; i++) {
+        if (fields[i].kind == FIELD_KIND_OCTETS)
+            memcpy(part + fields[i].wire_offset, (const uint8_t *)record + fields[i].offset, fields[i].width);
+        else
+            fields_set(&fields[i], part, size, field_number(&fields[i], record));
+    }
+}
+
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+const struct field *fields_find(const struct field *fields, unsigned count, const char *name) {
+    for (unsigned i = 0; i < count; i++) {
+        size_t at = 0;
+
+        while (name[at] != '\0' && lower(name[at]) == lower(fields[i].name[at]))
+            at++;
+        if (name[at] == '\0' && fields[i].name[at] == '\0')
+            return &fields[i];
+    }
+    return NULL;
+}
+
+struct text {
+    char *text;
+    size_t size, used;
+};
+
+static void text_char(struct text *text, char c) {
+    if (text->used + 1 < text->size)
+        text->text[text->used++] = c;
+}
+
+static void text_hex(struct text *text, uint64_t value, unsigned digits) {
+    while (digits-- > 0)
+        text_char(text, "0123456789abcdef"[value >> (4 * digits) & 15]);
+}
+
+static void text_field(struct text *text, const struct field *field, const void *record) {
+    const uint8_t *octets = (const uint8_t *)record + field->offset;
+
+    for (const char *c = field->name; *c != '\0'; c++)
+        text_char(text, *c);
+    text_char(text, ' ');
+    if (field->kind == FIELD_KIND_NUMBER) {
+        text_char(text, '0');
+        text_char(text, 'x');
+        text_hex(text, field_number(field, record), 2u * field->width);
+    } else {
+        for (unsigned i = 0; i < field->width; i++)
+            text_hex(text, octets[i], 2);
+    }
+    text_char(text, '\n');
+}
+
+size_t fields_print(const struct field *fields, unsigned count, const void *record, char *text, size_t size) {
+    struct text out = {text, size, 0};
+
+    for (unsigned i = 0; i < count; i++)
+        text_field(&out, &fields[i], record);
+    if (size > 0)
+        text[out.used] = '\0';
+    return out.used;
+}
