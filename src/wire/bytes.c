@@ -170,7 +170,8 @@ void writer_zero(struct writer *writer, size_t size) {
         writer->failed = true;
         return;
     }
-    memset(writer->data + writer->at, 0, size);
+    if (size > 0) /* data may be NULL where there is no room at all */
+        memset(writer->data + writer->at, 0, size);
     writer->at += size;
 }
 

@@ -1,9 +1,10 @@
 /* Cursors over borrowed bytes: the only way that wire data is read or written.
  *
- * A reader or writer carries a position and a sticky error. Reading past the end returns zero and sets
- * `failed`, so a decoder is a straight line of reads that is checked once, at its end. Integers are
- * little-endian, as everywhere in [MS-SMB2] but in the transport's frame header; the few big-endian ones
- * say so in their name. Nothing here allocates, and nothing owns the bytes it points to. */
+ * A reader or writer carries a position and a sticky error. Reading past the end returns zero and
+ * sets `failed`, so a decoder is a straight line of reads that is checked once, at its end.
+ * Integers are little-endian, as everywhere in [MS-SMB2] but in the transport's frame header; the
+ * few big-endian ones say so in their name. Nothing here allocates, and nothing owns the bytes it
+ * points to. */
 #ifndef SMBPROOF_WIRE_BYTES_H
 #define SMBPROOF_WIRE_BYTES_H
 
@@ -17,7 +18,8 @@ struct span {
     size_t size;
 };
 
-/* The part of `bytes` from `offset` on, at most `size` octets; empty where `offset` lies past the end. */
+/* The part of `bytes` from `offset` on, at most `size` octets; empty where `offset` lies past the
+ * end. */
 struct span span_slice(struct span bytes, size_t offset, size_t size);
 bool span_equal(struct span a, struct span b);
 
@@ -39,8 +41,8 @@ uint32_t reader_u32_be(struct reader *reader);
 /* The next `size` octets, borrowed; an empty span and `failed` where fewer are left. */
 struct span reader_take(struct reader *reader, size_t size);
 void reader_skip(struct reader *reader, size_t size);
-/* Moves to an offset that the wire names, counted from the start of `bytes`. Only forward: moving back
- * would let two fields overlap, and fails. */
+/* Moves to an offset that the wire names, counted from the start of `bytes`. Only forward: moving
+ * back would let two fields overlap, and fails. */
 void reader_seek(struct reader *reader, size_t offset);
 /* Moves to the next multiple of `alignment`, if there are octets left at all. */
 void reader_align(struct reader *reader, size_t alignment);

@@ -52,15 +52,31 @@ static uint64_t little(struct span octets) {
     return value;
 }
 
-bool fields_decode(const struct field *fields, unsigned count, size_t size, struct reader *reader, void *record) {
+struct span fields_octets(const struct field *field, struct span wire) {
+    struct span octets = span_slice(wire, field->wire_offset, field->width);
+
+    return octets.size == field->width ? octets : (struct span){0};
+}
+
+bool fields_get(const struct field *field, struct span wire, uint64_t *value) {
+    struct span octets = fields_octets(field, wire);
+
+    if (octets.size == 0 || field->kind != FIELD_KIND_NUMBER)
+        return false;
+    *value = little(octets);
+    return true;
+}
+
+bool fields_decode(const struct field *fields, unsigned count, size_t size, struct reader *reader,
+                   void *record) {
     struct span part = span_slice(reader->bytes, reader->at, size);
 
     for (unsigned i = 0; i < count; i++) {
-        struct span octets = span_slice(part, fields[i].wire_offset, fields[i].width);
+        struct span octets = fields_octets(&fields[i], part);
 
-        if (octets.size < fields[i].width)
-            continue;
-        if (fields[i].kind == FIELD_KIND_OCTETS)
+        if (octets.size == 0)
+            memset((uint8_t *)record + fields[i].offset, 0, fields[i].width);
+        else if (fields[i].kind == FIELD_KIND_OCTETS)
             memcpy((uint8_t *)record + fields[i].offset, octets.data, octets.size);
         else
             store(&fields[i], record, little(octets));
@@ -79,16 +95,26 @@ bool fields_set(const struct field *field, uint8_t *wire, size_t size, uint64_t 
     return true;
 }
 
+bool fields_set_octets(const struct field *field, uint8_t *wire, size_t size, struct span octets) {
+    if (field->kind != FIELD_KIND_OCTETS || (size_t)field->wire_offset + field->width > size ||
+        octets.size != field->width)
+        return false;
+    memcpy(wire + field->wire_offset, octets.data, octets.size);
+    return true;
+}
+
 void fields_encode(const struct field *fields, unsigned count, size_t size, const void *record,
                    struct writer *writer) {
-    uint8_t *part = writer->data + writer->at;
+    uint8_t *part;
 
     writer_zero(writer, size);
     if (writer->failed)
         return;
+    part = writer->data + writer->at - size;
     for (unsigned i = 0; i < count; i++) {
         if (fields[i].kind == FIELD_KIND_OCTETS)
-            memcpy(part + fields[i].wire_offset, (const uint8_t *)record + fields[i].offset, fields[i].width);
+            memcpy(part + fields[i].wire_offset, (const uint8_t *)record + fields[i].offset,
+                   fields[i].width);
         else
             fields_set(&fields[i], part, size, field_number(&fields[i], record));
     }
@@ -142,7 +168,8 @@ static void text_field(struct text *text, const struct field *field, const void 
     text_char(text, '\n');
 }
 
-size_t fields_print(const struct field *fields, unsigned count, const void *record, char *text, size_t size) {
+size_t fields_print(const struct field *fields, unsigned count, const void *record, char *text,
+                    size_t size) {
     struct text out = {text, size, 0};
 
     for (unsigned i = 0; i < count; i++)

@@ -1,9 +1,11 @@
-/* Field lists: the fixed part of each message is written once, as a list, and everything else follows from it.
+/* Field lists: the fixed part of each message is written once, as a list, and everything else
+ * follows from it.
  *
- * A list is a macro that is given two others: NUMBER(C type, member, "Name as [MS-SMB2] spells it", width, offset) and
- * OCTETS(member, "Name", width, offset); widths and offsets are octets on the wire. From the list come the struct,
- * its table of fields, a check at compile time that each type is as wide as the wire's, and, through the functions
- * below, decode, encode, print, find by name, and get or set a named field in wire octets. */
+ * A list is a macro that is given two others: NUMBER(C type, member, "Name as [MS-SMB2] spells it",
+ * width, offset) and OCTETS(member, "Name", width, offset); widths and offsets are octets on the
+ * wire. From the list come the struct, its table of fields, a check at compile time that each type
+ * is as wide as the wire's, and, through the functions below, decode, encode, print, find by name,
+ * and get or set a named field in wire octets. */
 #ifndef SMBPROOF_WIRE_FIELDS_H
 #define SMBPROOF_WIRE_FIELDS_H
 
@@ -21,7 +23,7 @@ struct field {
 };
 
 #define FIELDS_MEMBER_NUMBER(type, member, name, width, at) type member;
-#define FIELDS_MEMBER_OCTETS(member, name, width, at) uint8_t member[width];
+#define FIELDS_MEMBER_OCTETS(member, name, width, at)       uint8_t member[width];
 /* The members of a list, for use inside a struct. */
 #define FIELDS_MEMBERS(LIST) LIST(FIELDS_MEMBER_NUMBER, FIELDS_MEMBER_OCTETS)
 
@@ -35,9 +37,10 @@ struct field {
     extern const struct field prefix##_fields[];                                                   \
     extern const unsigned prefix##_fields_count;
 
-/* Reads the fixed part into the struct at `record`; false (and a failed reader) where it is cut. The fields that
- * are there whole are filled in also then. */
-bool fields_decode(const struct field *fields, unsigned count, size_t size, struct reader *reader, void *record);
+/* Reads the fixed part into the struct at `record`; false (and a failed reader) where it is cut.
+ * Then the fields that are there whole are filled in, and the others are zero. */
+bool fields_decode(const struct field *fields, unsigned count, size_t size, struct reader *reader,
+                   void *record);
 /* Writes the fixed part, `size` octets. */
 void fields_encode(const struct field *fields, unsigned count, size_t size, const void *record,
                    struct writer *writer);
@@ -45,9 +48,17 @@ void fields_encode(const struct field *fields, unsigned count, size_t size, cons
 const struct field *fields_find(const struct field *fields, unsigned count, const char *name);
 /* A number field's value in the struct. */
 uint64_t field_number(const struct field *field, const void *record);
-/* Puts a value into wire octets that hold the described part from their start; false where it does not fit. */
+/* The same in wire octets that hold the described part from their start, without decoding the rest.
+ * False where the field is cut, is of the other kind, or the value does not fit; the octets are
+ * then as they were. */
+bool fields_get(const struct field *field, struct span wire, uint64_t *value);
 bool fields_set(const struct field *field, uint8_t *wire, size_t size, uint64_t value);
-/* "Name value\n" for each field into `text`, with its NUL; returns the octets used, cut at `size`. */
-size_t fields_print(const struct field *fields, unsigned count, const void *record, char *text, size_t size);
+bool fields_set_octets(const struct field *field, uint8_t *wire, size_t size, struct span octets);
+/* The octets of a field of either kind as they stand on the wire; empty where they are cut. */
+struct span fields_octets(const struct field *field, struct span wire);
+/* "Name value\n" for each field into `text`, with its NUL; returns the octets used, cut at `size`.
+ */
+size_t fields_print(const struct field *fields, unsigned count, const void *record, char *text,
+                    size_t size);
 
 #endif

@@ -7,8 +7,9 @@ bool frame_decode(struct span bytes, struct frame *frame) {
     frame->length = reader_u24_be(&reader);
     if (frame->type != FRAME_MESSAGE)
         frame->length &= 0x1ffff; /* the E bit and 16 more, [RFC1002] 4.3.1 */
-    return !reader.failed && (frame->type == FRAME_MESSAGE ||
-                              (frame->type >= FRAME_SESSION_REQUEST && frame->type <= FRAME_KEEP_ALIVE));
+    return !reader.failed &&
+           (frame->type == FRAME_MESSAGE ||
+            (frame->type >= FRAME_SESSION_REQUEST && frame->type <= FRAME_KEEP_ALIVE));
 }
 
 void frame_encode(struct writer *writer, const struct frame *frame) {

@@ -1,11 +1,12 @@
-/* The four octets in front of every message: direct TCP ([MS-SMB2] 2.1) and the NetBIOS session service
+/* The four octets in front of every message: direct TCP ([MS-SMB2] 2.1) and the NetBIOS session
+ * service
  * ([RFC1002] 4.3.1). */
 #ifndef SMBPROOF_WIRE_FRAME_H
 #define SMBPROOF_WIRE_FRAME_H
 
 #include "wire/bytes.h"
 
-#define FRAME_HEADER_SIZE 4u
+#define FRAME_HEADER_SIZE    4u
 #define FRAME_DIRECT_TCP_MAX 0xffffffu /* 24 bits of length */
 
 enum frame_type {
@@ -18,8 +19,9 @@ enum frame_type {
 };
 
 struct frame {
-    uint8_t type;    /* enum frame_type, or anything else */
-    uint32_t length; /* octets that follow the header; 24 bits for direct TCP, 17 for the other types */
+    uint8_t type; /* enum frame_type, or anything else */
+    uint32_t
+        length; /* octets that follow the header; 24 bits for direct TCP, 17 for the other types */
 };
 
 /* Decodes four octets; false where there are fewer or the type is none of the six. */

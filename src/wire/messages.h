@@ -7,11 +7,11 @@
 #include "wire/bytes.h"
 #include "wire/fields.h"
 
-#define SMB2_HEADER_SIZE 64u
-#define TRANSFORM_HEADER_SIZE 52u
-#define COMPRESSION_HEADER_SIZE 16u
-#define SMB1_HEADER_SIZE 32u
-#define VALIDATE_RESPONSE_SIZE 24u
+#define SMB2_HEADER_SIZE              64u
+#define TRANSFORM_HEADER_SIZE         52u
+#define COMPRESSION_HEADER_SIZE       16u
+#define SMB1_HEADER_SIZE              32u
+#define VALIDATE_RESPONSE_SIZE        24u
 #define FSCTL_VALIDATE_NEGOTIATE_INFO 0x00140204u
 
 enum smb2_flag {
@@ -56,39 +56,82 @@ enum negotiate_context_type {
     CONTEXT_SIGNING = 0x0008,
 };
 
+enum smb2_compression {
+    COMPRESSION_NONE,
+    COMPRESSION_LZNT1,
+    COMPRESSION_LZ77,
+    COMPRESSION_LZ77_HUFFMAN,
+    COMPRESSION_PATTERN_V1,
+    COMPRESSION_LZ4,
+};
 enum smb2_hash { HASH_SHA512 = 1 };
-enum smb2_cipher { CIPHER_NONE, CIPHER_AES_128_CCM, CIPHER_AES_128_GCM, CIPHER_AES_256_CCM, CIPHER_AES_256_GCM };
+enum smb2_cipher {
+    CIPHER_NONE,
+    CIPHER_AES_128_CCM,
+    CIPHER_AES_128_GCM,
+    CIPHER_AES_256_CCM,
+    CIPHER_AES_256_GCM
+};
 enum smb2_signing { SIGNING_HMAC_SHA256, SIGNING_AES_CMAC, SIGNING_AES_GMAC };
-enum smb2_session_flag { SESSION_FLAG_IS_GUEST = 1, SESSION_FLAG_IS_NULL = 2, SESSION_FLAG_ENCRYPT_DATA = 4 };
+enum smb2_session_flag {
+    SESSION_FLAG_IS_GUEST = 1,
+    SESSION_FLAG_IS_NULL = 2,
+    SESSION_FLAG_ENCRYPT_DATA = 4
+};
 
 /* NTSTATUS, [MS-ERREF] 2.3: NTSTATUS_LIST(ONE) with ONE(name, value). */
 #define NTSTATUS_LIST(ONE)                                                                         \
-    ONE(SUCCESS, 0x00000000u) ONE(PENDING, 0x00000103u) ONE(NOTIFY_ENUM_DIR, 0x0000010cu)          \
-    ONE(BUFFER_OVERFLOW, 0x80000005u) ONE(NO_MORE_FILES, 0x80000006u)                              \
-    ONE(UNSUCCESSFUL, 0xc0000001u) ONE(NOT_IMPLEMENTED, 0xc0000002u)                               \
-    ONE(INVALID_HANDLE, 0xc0000008u) ONE(INVALID_PARAMETER, 0xc000000du)                           \
-    ONE(INVALID_DEVICE_REQUEST, 0xc0000010u) ONE(MORE_PROCESSING_REQUIRED, 0xc0000016u)            \
-    ONE(ACCESS_DENIED, 0xc0000022u) ONE(BUFFER_TOO_SMALL, 0xc0000023u)                             \
-    ONE(OBJECT_NAME_NOT_FOUND, 0xc0000034u) ONE(NO_SUCH_USER, 0xc0000064u)                         \
-    ONE(WRONG_PASSWORD, 0xc000006au) ONE(LOGON_FAILURE, 0xc000006du)                               \
-    ONE(ACCOUNT_RESTRICTION, 0xc000006eu) ONE(INVALID_LOGON_HOURS, 0xc000006fu)                    \
-    ONE(INVALID_WORKSTATION, 0xc0000070u) ONE(PASSWORD_EXPIRED, 0xc0000071u)                       \
-    ONE(ACCOUNT_DISABLED, 0xc0000072u) ONE(INSUFFICIENT_RESOURCES, 0xc000009au)                    \
-    ONE(IO_TIMEOUT, 0xc00000b5u) ONE(NOT_SUPPORTED, 0xc00000bbu)                                   \
-    ONE(INVALID_NETWORK_RESPONSE, 0xc00000c3u) ONE(NETWORK_NAME_DELETED, 0xc00000c9u)              \
-    ONE(BAD_NETWORK_NAME, 0xc00000ccu) ONE(REQUEST_NOT_ACCEPTED, 0xc00000d0u)                      \
-    ONE(VIRTUAL_CIRCUIT_CLOSED, 0xc00000d6u) ONE(INTERNAL_ERROR, 0xc00000e5u)                      \
-    ONE(CANCELLED, 0xc0000120u) ONE(FILE_CLOSED, 0xc0000128u)                                      \
-    ONE(LOGON_TYPE_NOT_GRANTED, 0xc000015bu) ONE(TRUSTED_RELATIONSHIP_FAILURE, 0xc000018du)        \
-    ONE(ACCOUNT_EXPIRED, 0xc0000193u) ONE(FS_DRIVER_REQUIRED, 0xc000019cu)                         \
-    ONE(USER_SESSION_DELETED, 0xc0000203u) ONE(CONNECTION_DISCONNECTED, 0xc000020cu)               \
-    ONE(CONNECTION_RESET, 0xc000020du) ONE(PASSWORD_MUST_CHANGE, 0xc0000224u)                      \
-    ONE(NOT_FOUND, 0xc0000225u) ONE(ACCOUNT_LOCKED_OUT, 0xc0000234u)                               \
-    ONE(NETWORK_SESSION_EXPIRED, 0xc000035cu) ONE(DOWNGRADE_DETECTED, 0xc0000388u)                 \
-    ONE(SERVER_UNAVAILABLE, 0xc0000466u) ONE(FILE_NOT_AVAILABLE, 0xc0000467u)                      \
+    ONE(SUCCESS, 0x00000000u)                                                                      \
+    ONE(PENDING, 0x00000103u)                                                                      \
+    ONE(NOTIFY_ENUM_DIR, 0x0000010cu)                                                              \
+    ONE(BUFFER_OVERFLOW, 0x80000005u)                                                              \
+    ONE(NO_MORE_FILES, 0x80000006u)                                                                \
+    ONE(UNSUCCESSFUL, 0xc0000001u)                                                                 \
+    ONE(NOT_IMPLEMENTED, 0xc0000002u)                                                              \
+    ONE(INVALID_HANDLE, 0xc0000008u)                                                               \
+    ONE(INVALID_PARAMETER, 0xc000000du)                                                            \
+    ONE(INVALID_DEVICE_REQUEST, 0xc0000010u)                                                       \
+    ONE(MORE_PROCESSING_REQUIRED, 0xc0000016u)                                                     \
+    ONE(ACCESS_DENIED, 0xc0000022u)                                                                \
+    ONE(BUFFER_TOO_SMALL, 0xc0000023u)                                                             \
+    ONE(OBJECT_NAME_NOT_FOUND, 0xc0000034u)                                                        \
+    ONE(NO_SUCH_USER, 0xc0000064u)                                                                 \
+    ONE(WRONG_PASSWORD, 0xc000006au)                                                               \
+    ONE(LOGON_FAILURE, 0xc000006du)                                                                \
+    ONE(ACCOUNT_RESTRICTION, 0xc000006eu)                                                          \
+    ONE(INVALID_LOGON_HOURS, 0xc000006fu)                                                          \
+    ONE(INVALID_WORKSTATION, 0xc0000070u)                                                          \
+    ONE(PASSWORD_EXPIRED, 0xc0000071u)                                                             \
+    ONE(ACCOUNT_DISABLED, 0xc0000072u)                                                             \
+    ONE(INSUFFICIENT_RESOURCES, 0xc000009au)                                                       \
+    ONE(IO_TIMEOUT, 0xc00000b5u)                                                                   \
+    ONE(NOT_SUPPORTED, 0xc00000bbu)                                                                \
+    ONE(INVALID_NETWORK_RESPONSE, 0xc00000c3u)                                                     \
+    ONE(NETWORK_NAME_DELETED, 0xc00000c9u)                                                         \
+    ONE(BAD_NETWORK_NAME, 0xc00000ccu)                                                             \
+    ONE(REQUEST_NOT_ACCEPTED, 0xc00000d0u)                                                         \
+    ONE(VIRTUAL_CIRCUIT_CLOSED, 0xc00000d6u)                                                       \
+    ONE(INTERNAL_ERROR, 0xc00000e5u)                                                               \
+    ONE(CANCELLED, 0xc0000120u)                                                                    \
+    ONE(FILE_CLOSED, 0xc0000128u)                                                                  \
+    ONE(LOGON_TYPE_NOT_GRANTED, 0xc000015bu)                                                       \
+    ONE(TRUSTED_RELATIONSHIP_FAILURE, 0xc000018du)                                                 \
+    ONE(ACCOUNT_EXPIRED, 0xc0000193u)                                                              \
+    ONE(FS_DRIVER_REQUIRED, 0xc000019cu)                                                           \
+    ONE(USER_SESSION_DELETED, 0xc0000203u)                                                         \
+    ONE(CONNECTION_DISCONNECTED, 0xc000020cu)                                                      \
+    ONE(CONNECTION_RESET, 0xc000020du)                                                             \
+    ONE(PASSWORD_MUST_CHANGE, 0xc0000224u)                                                         \
+    ONE(NOT_FOUND, 0xc0000225u)                                                                    \
+    ONE(ACCOUNT_LOCKED_OUT, 0xc0000234u)                                                           \
+    ONE(NETWORK_SESSION_EXPIRED, 0xc000035cu)                                                      \
+    ONE(DOWNGRADE_DETECTED, 0xc0000388u)                                                           \
+    ONE(SERVER_UNAVAILABLE, 0xc0000466u)                                                           \
+    ONE(FILE_NOT_AVAILABLE, 0xc0000467u)                                                           \
     ONE(INVALID_SIGNATURE, 0xc000a000u)                                                            \
     ONE(SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP, 0xc05d0000u)                                        \
-    ONE(SMB_BAD_CLUSTER_DIALECT, 0xc05d0001u) ONE(SMB_GUEST_LOGON_BLOCKED, 0xc05d0002u)
+    ONE(SMB_BAD_CLUSTER_DIALECT, 0xc05d0001u)                                                      \
+    ONE(SMB_GUEST_LOGON_BLOCKED, 0xc05d0002u)
 
 enum ntstatus {
 #define ONE(name, value) STATUS_##name = (value),
@@ -96,8 +139,9 @@ enum ntstatus {
 #undef ONE
 };
 
-/* 2.2.1: the SMB2 header. Of a request in SMB 3 the low half of Status is ChannelSequence. In an asynchronous message
- * (SMB2_FLAGS_ASYNC_COMMAND) the eight octets of ProcessId and TreeId are AsyncId. */
+/* 2.2.1: the SMB2 header. Of a request in SMB 3 the low half of Status is ChannelSequence. In an
+ * asynchronous message (SMB2_FLAGS_ASYNC_COMMAND) the eight octets of ProcessId and TreeId are
+ * AsyncId. */
 #define SMB2_HEADER_FIELDS(NUMBER, OCTETS)                                                         \
     NUMBER(uint32_t, protocol_id, "ProtocolId", 4, 0)                                              \
     NUMBER(uint16_t, structure_size, "StructureSize", 2, 4)                                        \
@@ -133,7 +177,9 @@ uint64_t smb2_header_async_id(const struct smb2_header *header);
 struct negotiate_request {
     FIELDS_MEMBERS(NEGOTIATE_REQUEST_FIELDS)
     struct span dialects; /* 2 octets each, in order */
-    struct span contexts; /* from the first context to the end of the message; empty unless 3.1.1 is offered */
+    struct span contexts; /* from the first context to the end of the message; empty unless 3.1.1 is
+                             offered, and where they begin in front of the end of the dialects or
+                             past the message's end */
 };
 
 /* 2.2.4 */
@@ -156,7 +202,9 @@ struct negotiate_request {
 struct negotiate_response {
     FIELDS_MEMBERS(NEGOTIATE_RESPONSE_FIELDS)
     struct span security_buffer;
-    struct span contexts; /* from the first context to the end of the message; empty unless 3.1.1 was chosen */
+    struct span contexts; /* from the first context to the end of the message; empty unless 3.1.1
+                             was chosen, and where they begin within the fixed part, within the
+                             buffer or past the message's end */
 };
 
 /* 2.2.5 */
@@ -308,7 +356,8 @@ struct transform_header {
     FIELDS_MEMBERS(TRANSFORM_HEADER_FIELDS)
 };
 
-/* 2.2.42.1, unchained; of a chained one (2.2.42.2) the last four octets are the first payload's Length. */
+/* 2.2.42.1, unchained; of a chained one (2.2.42.2) the last four octets are the first payload's
+ * Length. */
 #define COMPRESSION_HEADER_FIELDS(NUMBER, OCTETS)                                                  \
     NUMBER(uint32_t, protocol_id, "ProtocolId", 4, 0)                                              \
     NUMBER(uint32_t, original_compressed_segment_size, "OriginalCompressedSegmentSize", 4, 4)      \
@@ -324,7 +373,7 @@ struct compression_header {
 #define SMB1_HEADER_FIELDS(NUMBER, OCTETS)                                                         \
     NUMBER(uint32_t, protocol_id, "Protocol", 4, 0)                                                \
     NUMBER(uint8_t, command, "Command", 1, 4)                                                      \
-    OCTETS(status, "Status", 4, 5)                                                                 \
+    NUMBER(uint32_t, status, "Status", 4, 5)                                                       \
     NUMBER(uint8_t, flags, "Flags", 1, 9)                                                          \
     NUMBER(uint16_t, flags2, "Flags2", 2, 10)                                                      \
     NUMBER(uint16_t, pid_high, "PIDHigh", 2, 12)                                                   \
@@ -342,6 +391,7 @@ struct smb1_header {
 struct smb1_negotiate_request {
     struct smb1_header header;
     uint8_t word_count;
+    struct span words; /* none in a well-formed request */
     uint16_t byte_count;
     struct span dialects; /* each 0x02, ASCII, 0x00 */
     bool offers_nt_lm, offers_smb2_002, offers_smb2_wildcard;
@@ -350,7 +400,8 @@ struct smb1_negotiate_request {
 struct smb1_negotiate_response {
     struct smb1_header header;
     uint8_t word_count;
-    uint16_t dialect_index; /* 0xffff: none of the client's */
+    uint16_t dialect_index; /* 0xffff: none of the client's, or no words at all, as in an error */
+    struct span rest;       /* all that follows the index */
 };
 
 FIELDS_DECLARE(smb2_header)
@@ -370,9 +421,10 @@ FIELDS_DECLARE(transform_header)
 FIELDS_DECLARE(compression_header)
 FIELDS_DECLARE(smb1_header)
 
-/* Decoders. `message` begins at the protocol id and reaches to the message's end as far as it was captured; the
- * bodies follow the 64 octet header. True where the fixed and variable parts are all there and within bounds; the
- * fixed fields are filled in as far as they are there also where false is returned. */
+/* Decoders. `message` begins at the protocol id and reaches to the message's end as far as it was
+ * captured; the bodies follow the 64 octet header. True where the fixed and variable parts are all
+ * there and within bounds; the fixed fields are filled in as far as they are there also where false
+ * is returned. */
 bool smb2_header_decode(struct span message, struct smb2_header *header);
 bool negotiate_request_decode(struct span message, struct negotiate_request *request);
 bool negotiate_response_decode(struct span message, struct negotiate_response *response);
@@ -392,21 +444,24 @@ bool smb1_negotiate_response_decode(struct span message, struct smb1_negotiate_r
 bool validate_request_decode(struct span input, struct validate_negotiate_info_request *info);
 bool validate_response_decode(struct span output, struct validate_negotiate_info_response *info);
 
-/* Encoders: header and body, with the variable parts at the places that the offsets name (an offset of 0 with a
- * length of 0 stays so). What decodes, encodes, and decodes to the same. A writer that fails has the reason in a
- * field that contradicts its span. */
+/* Encoders: header and body, with the variable parts at the places that the offsets name (an offset
+ * of 0 with a length of 0 stays so). What decodes, encodes, and decodes to the same. A writer that
+ * fails has the reason in a field that contradicts its span. */
 void smb2_header_encode(const struct smb2_header *header, struct writer *writer);
-void negotiate_request_encode(const struct smb2_header *header, const struct negotiate_request *request,
-                              struct writer *writer);
-void negotiate_response_encode(const struct smb2_header *header, const struct negotiate_response *response,
-                               struct writer *writer);
-void session_setup_request_encode(const struct smb2_header *header, const struct session_setup_request *request,
+void negotiate_request_encode(const struct smb2_header *header,
+                              const struct negotiate_request *request, struct writer *writer);
+void negotiate_response_encode(const struct smb2_header *header,
+                               const struct negotiate_response *response, struct writer *writer);
+void session_setup_request_encode(const struct smb2_header *header,
+                                  const struct session_setup_request *request,
                                   struct writer *writer);
-void session_setup_response_encode(const struct smb2_header *header, const struct session_setup_response *response,
+void session_setup_response_encode(const struct smb2_header *header,
+                                   const struct session_setup_response *response,
                                    struct writer *writer);
-void tree_connect_request_encode(const struct smb2_header *header, const struct tree_connect_request *request,
-                                 struct writer *writer);
-void tree_connect_response_encode(const struct smb2_header *header, const struct tree_connect_response *response,
+void tree_connect_request_encode(const struct smb2_header *header,
+                                 const struct tree_connect_request *request, struct writer *writer);
+void tree_connect_response_encode(const struct smb2_header *header,
+                                  const struct tree_connect_response *response,
                                   struct writer *writer);
 void ioctl_request_encode(const struct smb2_header *header, const struct ioctl_request *request,
                           struct writer *writer);
@@ -414,16 +469,26 @@ void ioctl_response_encode(const struct smb2_header *header, const struct ioctl_
                            struct writer *writer);
 void error_response_encode(const struct smb2_header *header, const struct error_response *error,
                            struct writer *writer);
-void empty_body_encode(const struct smb2_header *header, const struct empty_body *body, struct writer *writer);
+void empty_body_encode(const struct smb2_header *header, const struct empty_body *body,
+                       struct writer *writer);
 void transform_header_encode(const struct transform_header *header, struct writer *writer);
 void compression_header_encode(const struct compression_header *header, struct writer *writer);
-void smb1_negotiate_request_encode(const struct smb1_negotiate_request *request, struct writer *writer);
-void validate_request_encode(const struct validate_negotiate_info_request *info, struct writer *writer);
-void validate_response_encode(const struct validate_negotiate_info_response *info, struct writer *writer);
+void smb1_negotiate_request_encode(const struct smb1_negotiate_request *request,
+                                   struct writer *writer);
+void smb1_negotiate_response_encode(const struct smb1_negotiate_response *response,
+                                    struct writer *writer);
+void validate_request_encode(const struct validate_negotiate_info_request *info,
+                             struct writer *writer);
+void validate_response_encode(const struct validate_negotiate_info_response *info,
+                              struct writer *writer);
 
 /* The i-th dialect of a request; 0 past the end. */
 uint16_t negotiate_dialect(const struct negotiate_request *request, unsigned i);
 bool negotiate_offers(const struct negotiate_request *request, uint16_t dialect);
+
+/* Takes the next string off the front of an SMB1 dialect list, without its 0x02 and 0x00; false at
+ * the end of the list and at anything that is not such a string. */
+bool smb1_dialect_next(struct span *dialects, struct span *dialect);
 
 /* 2.2.3.1, 2.2.4.1: one negotiate context. */
 struct context {
@@ -441,9 +506,11 @@ struct context_cursor {
     bool malformed; /* one reaches past the end, or there are fewer than counted */
 };
 
+/* `contexts` as a decoder yields it; `count` and `offset` from the message's fields. */
 struct context_cursor context_cursor(struct span contexts, uint16_t count, uint32_t offset);
 bool context_next(struct context_cursor *cursor, struct context *context);
-/* Writes one context, first padding to a multiple of 8 (counted from the writer's start, the protocol id). */
+/* Writes one context, first padding to a multiple of 8 (counted from the writer's start, the
+ * protocol id). The length that is written is that of `data`. */
 void context_encode(const struct context *context, struct writer *writer);
 
 /* The data of the contexts that are lists of 16-bit ids; `ids` borrows, 2 octets each. */
@@ -451,11 +518,11 @@ struct context_ids {
     uint16_t count;
     uint16_t salt_length; /* PREAUTH_INTEGRITY */
     uint32_t flags;       /* COMPRESSION, TRANSPORT */
-    struct span ids;
+    struct span ids;      /* `count` of them */
     struct span rest;     /* salt of PREAUTH_INTEGRITY, name of NETNAME */
 };
-/* False where the data is shorter than its type demands or than its count says. Types that are not known have
- * everything in `rest`. */
+/* False where the data is shorter than its type demands or than its count says. Types that are not
+ * known have everything in `rest`. */
 bool context_ids_decode(const struct context *context, struct context_ids *ids);
 void context_ids_encode(uint16_t type, const struct context_ids *ids, struct writer *writer);
 uint16_t context_id(const struct context_ids *ids, unsigned i);

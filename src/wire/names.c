@@ -27,9 +27,26 @@ const char *ntstatus_name(uint32_t status) {
 
 const char *command_name(uint16_t command) {
     static const char *const names[] = {
-        "NEGOTIATE", "SESSION_SETUP", "LOGOFF", "TREE_CONNECT", "TREE_DISCONNECT", "CREATE", "CLOSE",
-        "FLUSH", "READ", "WRITE", "LOCK", "IOCTL", "CANCEL", "ECHO", "QUERY_DIRECTORY",
-        "CHANGE_NOTIFY", "QUERY_INFO", "SET_INFO", "OPLOCK_BREAK", "SERVER_TO_CLIENT_NOTIFICATION",
+        "NEGOTIATE",
+        "SESSION_SETUP",
+        "LOGOFF",
+        "TREE_CONNECT",
+        "TREE_DISCONNECT",
+        "CREATE",
+        "CLOSE",
+        "FLUSH",
+        "READ",
+        "WRITE",
+        "LOCK",
+        "IOCTL",
+        "CANCEL",
+        "ECHO",
+        "QUERY_DIRECTORY",
+        "CHANGE_NOTIFY",
+        "QUERY_INFO",
+        "SET_INFO",
+        "OPLOCK_BREAK",
+        "SERVER_TO_CLIENT_NOTIFICATION",
     };
 
     return command < sizeof names / sizeof names[0] ? names[command] : "unknown command";
@@ -83,6 +100,17 @@ const char *signing_name(uint16_t signing) {
     return name != NULL ? name : "unknown algorithm";
 }
 
+const char *hash_name(uint16_t hash) {
+    return hash == HASH_SHA512 ? "SHA-512" : "unknown hash";
+}
+
+const char *compression_name(uint16_t compression) {
+    static const char *const names[] = {"none",         "LZNT1",      "LZ77",
+                                        "LZ77+Huffman", "Pattern_V1", "LZ4"};
+
+    return compression < sizeof names / sizeof names[0] ? names[compression] : "unknown algorithm";
+}
+
 const char *context_type_name(uint16_t type) {
     static const struct name names[] = {
         {CONTEXT_PREAUTH_INTEGRITY, "SMB2_PREAUTH_INTEGRITY_CAPABILITIES"},
@@ -108,6 +136,15 @@ const char *capability_name(uint32_t bit) {
         {SMB2_GLOBAL_CAP_DIRECTORY_LEASING, "DIRECTORY_LEASING"},
         {SMB2_GLOBAL_CAP_ENCRYPTION, "ENCRYPTION"},
         {SMB2_GLOBAL_CAP_NOTIFICATIONS, "NOTIFICATIONS"},
+    };
+
+    return NAME_OF(names, bit);
+}
+
+const char *security_mode_name(uint16_t bit) {
+    static const struct name names[] = {
+        {SMB2_SIGNING_ENABLED, "SIGNING_ENABLED"},
+        {SMB2_SIGNING_REQUIRED, "SIGNING_REQUIRED"},
     };
 
     return NAME_OF(names, bit);

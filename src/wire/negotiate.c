@@ -2,7 +2,7 @@
 
 #include "wire/parts.h"
 
-#define REQUEST_FIXED_SIZE 36u
+#define REQUEST_FIXED_SIZE  36u
 #define RESPONSE_FIXED_SIZE 64u
 #define CONTEXT_HEADER_SIZE 8u
 
@@ -26,65 +26,73 @@ bool negotiate_offers(const struct negotiate_request *request, uint16_t dialect)
     return false;
 }
 
-/* 2.2.3. Contexts are only there when 3.1.1 is offered; else these octets are ClientStartTime. Whether the contexts
- * themselves hold together is for the deciders: a list out of bounds leaves `contexts` empty. */
+/* 2.2.3. Contexts are only there when 3.1.1 is offered; else these octets are ClientStartTime.
+ * Whether the contexts themselves hold together is for the deciders: a list out of bounds leaves
+ * `contexts` empty. */
 bool negotiate_request_decode(struct span message, struct negotiate_request *request) {
     struct reader reader = body_reader(message);
-    bool fixed = fields_decode(negotiate_request_fields, negotiate_request_fields_count, REQUEST_FIXED_SIZE, &reader,
-                               request);
+    bool fixed = fields_decode(negotiate_request_fields, negotiate_request_fields_count,
+                               REQUEST_FIXED_SIZE, &reader, request);
     size_t wanted = 2u * (size_t)request->dialect_count;
     size_t first = SMB2_HEADER_SIZE + REQUEST_FIXED_SIZE;
 
     request->dialects = span_slice(message, first, wanted);
     request->dialects.size &= ~(size_t)1;
     request->contexts = (struct span){0};
-    if (negotiate_offers(request, SMB2_DIALECT_311) && request->negotiate_context_offset >= first + wanted)
+    if (negotiate_offers(request, SMB2_DIALECT_311) &&
+        request->negotiate_context_offset >= first + wanted)
         request->contexts = span_slice(message, request->negotiate_context_offset, message.size);
     return fixed && request->dialects.size == wanted;
 }
 
-void negotiate_request_encode(const struct smb2_header *header, const struct negotiate_request *request,
-                              struct writer *writer) {
+void negotiate_request_encode(const struct smb2_header *header,
+                              const struct negotiate_request *request, struct writer *writer) {
     smb2_header_encode(header, writer);
-    fields_encode(negotiate_request_fields, negotiate_request_fields_count, REQUEST_FIXED_SIZE, request, writer);
+    fields_encode(negotiate_request_fields, negotiate_request_fields_count, REQUEST_FIXED_SIZE,
+                  request, writer);
     writer_put(writer, request->dialects);
-    if (request->contexts.size > 0)
-        part_put(writer, request->negotiate_context_offset, request->contexts);
+    part_put(writer, request->negotiate_context_offset, request->contexts);
+}
+
+/* Do the contexts begin within the security buffer? In front of it they may, though nobody is known
+ * to do so. */
+static bool contexts_overlap(const struct negotiate_response *response) {
+    return response->security_buffer.size > 0 &&
+           response->negotiate_context_offset >= response->security_buffer_offset &&
+           response->negotiate_context_offset - response->security_buffer_offset <
+               response->security_buffer.size;
 }
 
 /* 2.2.4 */
 bool negotiate_response_decode(struct span message, struct negotiate_response *response) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(negotiate_response_fields, negotiate_response_fields_count, RESPONSE_FIXED_SIZE, &reader,
-                               response);
+    bool valid = fields_decode(negotiate_response_fields, negotiate_response_fields_count,
+                               RESPONSE_FIXED_SIZE, &reader, response);
     size_t first = SMB2_HEADER_SIZE + RESPONSE_FIXED_SIZE;
 
-    response->security_buffer = part_at(message, response->security_buffer_offset, response->security_buffer_length,
-                                        first, &valid);
+    response->security_buffer = part_at(message, response->security_buffer_offset,
+                                        response->security_buffer_length, first, &valid);
     response->contexts = (struct span){0};
-    if (response->dialect_revision == SMB2_DIALECT_311 && response->negotiate_context_count > 0 &&
+    if (response->dialect_revision == SMB2_DIALECT_311 && !contexts_overlap(response) &&
         response->negotiate_context_offset >= first)
         response->contexts = span_slice(message, response->negotiate_context_offset, message.size);
     return valid;
 }
 
-void negotiate_response_encode(const struct smb2_header *header, const struct negotiate_response *response,
-                               struct writer *writer) {
+void negotiate_response_encode(const struct smb2_header *header,
+                               const struct negotiate_response *response, struct writer *writer) {
     bool contexts_first = response->contexts.size > 0 && response->security_buffer.size > 0 &&
                           response->negotiate_context_offset < response->security_buffer_offset;
 
     smb2_header_encode(header, writer);
-    fields_encode(negotiate_response_fields, negotiate_response_fields_count, RESPONSE_FIXED_SIZE, response, writer);
-    if (contexts_first) { /* the span of contexts reaches to the message's end, and so holds the buffer, too */
+    fields_encode(negotiate_response_fields, negotiate_response_fields_count, RESPONSE_FIXED_SIZE,
+                  response, writer);
+    if (contexts_first) { /* the span of contexts reaches to the message's end, and so holds the
+                             buffer, too */
         part_put(writer, response->negotiate_context_offset, response->contexts);
         return;
     }
-    if (response->security_buffer.size > 0)
-        part_put(writer, response->security_buffer_offset, response->security_buffer);
-    if (response->contexts.size == 0)
-        return;
-    if (response->negotiate_context_offset < writer->at && !writer->failed)
-        writer->at = response->negotiate_context_offset; /* overlapping parts: the contexts hold the rest */
+    part_put(writer, response->security_buffer_offset, response->security_buffer);
     part_put(writer, response->negotiate_context_offset, response->contexts);
 }
 
@@ -94,11 +102,13 @@ struct context_cursor context_cursor(struct span contexts, uint16_t count, uint3
 
 bool context_next(struct context_cursor *cursor, struct context *context) {
     struct reader reader;
-    size_t aligned;
+    size_t aligned = cursor->at;
 
     if (cursor->left == 0 || cursor->malformed)
         return false;
-    aligned = (cursor->at + 7) & ~(size_t)7;
+    if (aligned > 0) /* 2.2.3.1: alignment counts from the header, and the first one lies where its
+                        offset says */
+        aligned += (8 - (cursor->base + aligned) % 8) % 8;
     reader = reader_over(span_slice(cursor->contexts, aligned, cursor->contexts.size));
     context->offset = cursor->base + (uint32_t)aligned;
     context->type = reader_u16(&reader);

@@ -16,10 +16,13 @@
     const struct field prefix##_fields[] = {LIST(FIELDS_ROW_NUMBER, FIELDS_ROW_OCTETS)};           \
     const unsigned prefix##_fields_count = sizeof prefix##_fields / sizeof prefix##_fields[0];
 
-/* A part that lies at `offset` (from the protocol id) and is `size` octets long. Empty ones may have any offset,
- * as real peers send 0 or the end. Fails where it is not within the message or begins before `earliest`. */
-struct span part_at(struct span message, uint32_t offset, uint32_t size, size_t earliest, bool *valid);
-/* Writes zeros up to the offset that the wire names, then the part; an offset behind the position fails. */
+/* A part that lies at `offset` (from the protocol id) and is `size` octets long. Empty ones may
+ * have any offset, as real peers send 0 or the end. Fails where it is not within the message or
+ * begins before `earliest`. */
+struct span part_at(struct span message, uint32_t offset, uint32_t size, size_t earliest,
+                    bool *valid);
+/* Writes zeros up to the offset that the wire names, then the part; an offset behind the position
+ * fails. */
 void part_put(struct writer *writer, uint32_t offset, struct span part);
 /* A reader at the body of an SMB2 message. */
 struct reader body_reader(struct span message);

@@ -1,4 +1,5 @@
-/* The header and the messages around a session: SESSION_SETUP, TREE_CONNECT, IOCTL, errors, transforms. */
+/* The header and the messages around a session: SESSION_SETUP, TREE_CONNECT, IOCTL, errors,
+ * transforms. */
 #include <string.h>
 
 #include "wire/parts.h"
@@ -43,15 +44,15 @@ FIELDS_DEFINE(transform_header, TRANSFORM_HEADER_FIELDS)
 FIELDS_DEFINE(compression_header, COMPRESSION_HEADER_FIELDS)
 #undef FIELDS_STRUCT
 
-#define SESSION_SETUP_REQUEST_SIZE 24u
+#define SESSION_SETUP_REQUEST_SIZE  24u
 #define SESSION_SETUP_RESPONSE_SIZE 8u
-#define EMPTY_BODY_SIZE 4u
-#define TREE_CONNECT_REQUEST_SIZE 8u
-#define TREE_CONNECT_RESPONSE_SIZE 16u
-#define IOCTL_REQUEST_SIZE 56u
-#define IOCTL_RESPONSE_SIZE 48u
-#define VALIDATE_REQUEST_SIZE 24u
-#define ERROR_RESPONSE_SIZE 8u
+#define EMPTY_BODY_SIZE             4u
+#define TREE_CONNECT_REQUEST_SIZE   8u
+#define TREE_CONNECT_RESPONSE_SIZE  16u
+#define IOCTL_REQUEST_SIZE          56u
+#define IOCTL_RESPONSE_SIZE         48u
+#define VALIDATE_REQUEST_SIZE       24u
+#define ERROR_RESPONSE_SIZE         8u
 
 struct reader body_reader(struct span message) {
     struct reader reader = reader_over(message);
@@ -60,7 +61,8 @@ struct reader body_reader(struct span message) {
     return reader;
 }
 
-struct span part_at(struct span message, uint32_t offset, uint32_t size, size_t earliest, bool *valid) {
+struct span part_at(struct span message, uint32_t offset, uint32_t size, size_t earliest,
+                    bool *valid) {
     struct span part = span_slice(message, offset, size);
 
     if (size == 0)
@@ -89,7 +91,8 @@ uint64_t smb2_header_async_id(const struct smb2_header *header) {
 bool smb2_header_decode(struct span message, struct smb2_header *header) {
     struct reader reader = reader_over(message);
 
-    return fields_decode(smb2_header_fields, smb2_header_fields_count, SMB2_HEADER_SIZE, &reader, header);
+    return fields_decode(smb2_header_fields, smb2_header_fields_count, SMB2_HEADER_SIZE, &reader,
+                         header);
 }
 
 void smb2_header_encode(const struct smb2_header *header, struct writer *writer) {
@@ -101,16 +104,18 @@ bool session_setup_request_decode(struct span message, struct session_setup_requ
     bool valid = fields_decode(session_setup_request_fields, session_setup_request_fields_count,
                                SESSION_SETUP_REQUEST_SIZE, &reader, request);
 
-    request->security_buffer = part_at(message, request->security_buffer_offset, request->security_buffer_length,
-                                       SMB2_HEADER_SIZE + SESSION_SETUP_REQUEST_SIZE, &valid);
+    request->security_buffer =
+        part_at(message, request->security_buffer_offset, request->security_buffer_length,
+                SMB2_HEADER_SIZE + SESSION_SETUP_REQUEST_SIZE, &valid);
     return valid;
 }
 
-void session_setup_request_encode(const struct smb2_header *header, const struct session_setup_request *request,
+void session_setup_request_encode(const struct smb2_header *header,
+                                  const struct session_setup_request *request,
                                   struct writer *writer) {
     smb2_header_encode(header, writer);
-    fields_encode(session_setup_request_fields, session_setup_request_fields_count, SESSION_SETUP_REQUEST_SIZE,
-                  request, writer);
+    fields_encode(session_setup_request_fields, session_setup_request_fields_count,
+                  SESSION_SETUP_REQUEST_SIZE, request, writer);
     part_put(writer, request->security_buffer_offset, request->security_buffer);
 }
 
@@ -119,26 +124,30 @@ bool session_setup_response_decode(struct span message, struct session_setup_res
     bool valid = fields_decode(session_setup_response_fields, session_setup_response_fields_count,
                                SESSION_SETUP_RESPONSE_SIZE, &reader, response);
 
-    response->security_buffer = part_at(message, response->security_buffer_offset, response->security_buffer_length,
-                                        SMB2_HEADER_SIZE + SESSION_SETUP_RESPONSE_SIZE, &valid);
+    response->security_buffer =
+        part_at(message, response->security_buffer_offset, response->security_buffer_length,
+                SMB2_HEADER_SIZE + SESSION_SETUP_RESPONSE_SIZE, &valid);
     return valid;
 }
 
-void session_setup_response_encode(const struct smb2_header *header, const struct session_setup_response *response,
+void session_setup_response_encode(const struct smb2_header *header,
+                                   const struct session_setup_response *response,
                                    struct writer *writer) {
     smb2_header_encode(header, writer);
-    fields_encode(session_setup_response_fields, session_setup_response_fields_count, SESSION_SETUP_RESPONSE_SIZE,
-                  response, writer);
+    fields_encode(session_setup_response_fields, session_setup_response_fields_count,
+                  SESSION_SETUP_RESPONSE_SIZE, response, writer);
     part_put(writer, response->security_buffer_offset, response->security_buffer);
 }
 
 bool empty_body_decode(struct span message, struct empty_body *body) {
     struct reader reader = body_reader(message);
 
-    return fields_decode(empty_body_fields, empty_body_fields_count, EMPTY_BODY_SIZE, &reader, body);
+    return fields_decode(empty_body_fields, empty_body_fields_count, EMPTY_BODY_SIZE, &reader,
+                         body);
 }
 
-void empty_body_encode(const struct smb2_header *header, const struct empty_body *body, struct writer *writer) {
+void empty_body_encode(const struct smb2_header *header, const struct empty_body *body,
+                       struct writer *writer) {
     smb2_header_encode(header, writer);
     fields_encode(empty_body_fields, empty_body_fields_count, EMPTY_BODY_SIZE, body, writer);
 }
@@ -153,32 +162,36 @@ bool tree_connect_request_decode(struct span message, struct tree_connect_reques
     return valid;
 }
 
-void tree_connect_request_encode(const struct smb2_header *header, const struct tree_connect_request *request,
+void tree_connect_request_encode(const struct smb2_header *header,
+                                 const struct tree_connect_request *request,
                                  struct writer *writer) {
     smb2_header_encode(header, writer);
-    fields_encode(tree_connect_request_fields, tree_connect_request_fields_count, TREE_CONNECT_REQUEST_SIZE, request,
-                  writer);
+    fields_encode(tree_connect_request_fields, tree_connect_request_fields_count,
+                  TREE_CONNECT_REQUEST_SIZE, request, writer);
     part_put(writer, request->path_offset, request->path);
 }
 
 bool tree_connect_response_decode(struct span message, struct tree_connect_response *response) {
     struct reader reader = body_reader(message);
 
-    return fields_decode(tree_connect_response_fields, tree_connect_response_fields_count, TREE_CONNECT_RESPONSE_SIZE,
-                         &reader, response);
+    return fields_decode(tree_connect_response_fields, tree_connect_response_fields_count,
+                         TREE_CONNECT_RESPONSE_SIZE, &reader, response);
 }
 
-void tree_connect_response_encode(const struct smb2_header *header, const struct tree_connect_response *response,
+void tree_connect_response_encode(const struct smb2_header *header,
+                                  const struct tree_connect_response *response,
                                   struct writer *writer) {
     smb2_header_encode(header, writer);
-    fields_encode(tree_connect_response_fields, tree_connect_response_fields_count, TREE_CONNECT_RESPONSE_SIZE,
-                  response, writer);
+    fields_encode(tree_connect_response_fields, tree_connect_response_fields_count,
+                  TREE_CONNECT_RESPONSE_SIZE, response, writer);
 }
 
-/* InputOffset and OutputOffset of what is empty differ from peer to peer, so they mean nothing then. */
+/* InputOffset and OutputOffset of what is empty differ from peer to peer, so they mean nothing
+ * then. */
 bool ioctl_request_decode(struct span message, struct ioctl_request *request) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(ioctl_request_fields, ioctl_request_fields_count, IOCTL_REQUEST_SIZE, &reader, request);
+    bool valid = fields_decode(ioctl_request_fields, ioctl_request_fields_count, IOCTL_REQUEST_SIZE,
+                               &reader, request);
 
     request->input = part_at(message, request->input_offset, request->input_count,
                              SMB2_HEADER_SIZE + IOCTL_REQUEST_SIZE, &valid);
@@ -188,27 +201,31 @@ bool ioctl_request_decode(struct span message, struct ioctl_request *request) {
 void ioctl_request_encode(const struct smb2_header *header, const struct ioctl_request *request,
                           struct writer *writer) {
     smb2_header_encode(header, writer);
-    fields_encode(ioctl_request_fields, ioctl_request_fields_count, IOCTL_REQUEST_SIZE, request, writer);
+    fields_encode(ioctl_request_fields, ioctl_request_fields_count, IOCTL_REQUEST_SIZE, request,
+                  writer);
     part_put(writer, request->input_offset, request->input);
 }
 
 bool ioctl_response_decode(struct span message, struct ioctl_response *response) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(ioctl_response_fields, ioctl_response_fields_count, IOCTL_RESPONSE_SIZE, &reader,
-                               response);
+    bool valid = fields_decode(ioctl_response_fields, ioctl_response_fields_count,
+                               IOCTL_RESPONSE_SIZE, &reader, response);
     size_t earliest = SMB2_HEADER_SIZE + IOCTL_RESPONSE_SIZE;
 
-    response->input = part_at(message, response->input_offset, response->input_count, earliest, &valid);
+    response->input =
+        part_at(message, response->input_offset, response->input_count, earliest, &valid);
     if (response->input.size > 0)
         earliest = (size_t)response->input_offset + response->input_count;
-    response->output = part_at(message, response->output_offset, response->output_count, earliest, &valid);
+    response->output =
+        part_at(message, response->output_offset, response->output_count, earliest, &valid);
     return valid;
 }
 
 void ioctl_response_encode(const struct smb2_header *header, const struct ioctl_response *response,
                            struct writer *writer) {
     smb2_header_encode(header, writer);
-    fields_encode(ioctl_response_fields, ioctl_response_fields_count, IOCTL_RESPONSE_SIZE, response, writer);
+    fields_encode(ioctl_response_fields, ioctl_response_fields_count, IOCTL_RESPONSE_SIZE, response,
+                  writer);
     part_put(writer, response->input_offset, response->input);
     part_put(writer, response->output_offset, response->output);
 }
@@ -216,40 +233,48 @@ void ioctl_response_encode(const struct smb2_header *header, const struct ioctl_
 bool validate_request_decode(struct span input, struct validate_negotiate_info_request *info) {
     struct reader reader = reader_over(input);
 
-    fields_decode(validate_request_fields, validate_request_fields_count, VALIDATE_REQUEST_SIZE, &reader, info);
+    fields_decode(validate_request_fields, validate_request_fields_count, VALIDATE_REQUEST_SIZE,
+                  &reader, info);
     info->dialects = reader_take(&reader, 2u * (size_t)info->dialect_count);
     return !reader.failed;
 }
 
-void validate_request_encode(const struct validate_negotiate_info_request *info, struct writer *writer) {
-    fields_encode(validate_request_fields, validate_request_fields_count, VALIDATE_REQUEST_SIZE, info, writer);
+void validate_request_encode(const struct validate_negotiate_info_request *info,
+                             struct writer *writer) {
+    fields_encode(validate_request_fields, validate_request_fields_count, VALIDATE_REQUEST_SIZE,
+                  info, writer);
     writer_put(writer, info->dialects);
 }
 
 bool validate_response_decode(struct span output, struct validate_negotiate_info_response *info) {
     struct reader reader = reader_over(output);
 
-    return fields_decode(validate_response_fields, validate_response_fields_count, VALIDATE_RESPONSE_SIZE, &reader,
-                         info);
+    return fields_decode(validate_response_fields, validate_response_fields_count,
+                         VALIDATE_RESPONSE_SIZE, &reader, info);
 }
 
-void validate_response_encode(const struct validate_negotiate_info_response *info, struct writer *writer) {
-    fields_encode(validate_response_fields, validate_response_fields_count, VALIDATE_RESPONSE_SIZE, info, writer);
+void validate_response_encode(const struct validate_negotiate_info_response *info,
+                              struct writer *writer) {
+    fields_encode(validate_response_fields, validate_response_fields_count, VALIDATE_RESPONSE_SIZE,
+                  info, writer);
 }
 
 /* 2.2.2. Where ByteCount is 0 one pad octet may follow or not. */
 bool error_response_decode(struct span message, struct error_response *error) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(error_response_fields, error_response_fields_count, ERROR_RESPONSE_SIZE, &reader, error);
+    bool valid = fields_decode(error_response_fields, error_response_fields_count,
+                               ERROR_RESPONSE_SIZE, &reader, error);
 
-    error->data = part_at(message, SMB2_HEADER_SIZE + ERROR_RESPONSE_SIZE, error->byte_count, 0, &valid);
+    error->data =
+        part_at(message, SMB2_HEADER_SIZE + ERROR_RESPONSE_SIZE, error->byte_count, 0, &valid);
     return valid;
 }
 
 void error_response_encode(const struct smb2_header *header, const struct error_response *error,
                            struct writer *writer) {
     smb2_header_encode(header, writer);
-    fields_encode(error_response_fields, error_response_fields_count, ERROR_RESPONSE_SIZE, error, writer);
+    fields_encode(error_response_fields, error_response_fields_count, ERROR_RESPONSE_SIZE, error,
+                  writer);
     if (error->data.size > 0)
         writer_put(writer, error->data);
     else
@@ -259,21 +284,23 @@ void error_response_encode(const struct smb2_header *header, const struct error_
 bool transform_header_decode(struct span message, struct transform_header *header) {
     struct reader reader = reader_over(message);
 
-    return fields_decode(transform_header_fields, transform_header_fields_count, TRANSFORM_HEADER_SIZE, &reader,
-                         header);
+    return fields_decode(transform_header_fields, transform_header_fields_count,
+                         TRANSFORM_HEADER_SIZE, &reader, header);
 }
 
 void transform_header_encode(const struct transform_header *header, struct writer *writer) {
-    fields_encode(transform_header_fields, transform_header_fields_count, TRANSFORM_HEADER_SIZE, header, writer);
+    fields_encode(transform_header_fields, transform_header_fields_count, TRANSFORM_HEADER_SIZE,
+                  header, writer);
 }
 
 bool compression_header_decode(struct span message, struct compression_header *header) {
     struct reader reader = reader_over(message);
 
-    return fields_decode(compression_header_fields, compression_header_fields_count, COMPRESSION_HEADER_SIZE, &reader,
-                         header);
+    return fields_decode(compression_header_fields, compression_header_fields_count,
+                         COMPRESSION_HEADER_SIZE, &reader, header);
 }
 
 void compression_header_encode(const struct compression_header *header, struct writer *writer) {
-    fields_encode(compression_header_fields, compression_header_fields_count, COMPRESSION_HEADER_SIZE, header, writer);
+    fields_encode(compression_header_fields, compression_header_fields_count,
+                  COMPRESSION_HEADER_SIZE, header, writer);
 }

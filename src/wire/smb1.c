@@ -3,6 +3,8 @@
 
 #include "wire/parts.h"
 
+#define SMB1_BUFFER_FORMAT_DIALECT 0x02u
+
 #define FIELDS_STRUCT struct smb1_header
 FIELDS_DEFINE(smb1_header, SMB1_HEADER_FIELDS)
 #undef FIELDS_STRUCT
@@ -11,23 +13,27 @@ static bool dialect_is(struct span dialect, const char *name) {
     return dialect.size == strlen(name) && memcmp(dialect.data, name, dialect.size) == 0;
 }
 
-/* Every dialect is 0x02, its name, 0x00; an unfinished last one is passed over. */
+bool smb1_dialect_next(struct span *dialects, struct span *dialect) {
+    size_t end = 1;
+
+    if (dialects->size == 0 || dialects->data[0] != SMB1_BUFFER_FORMAT_DIALECT)
+        return false;
+    while (end < dialects->size && dialects->data[end] != 0)
+        end++;
+    if (end == dialects->size)
+        return false;
+    *dialect = span_slice(*dialects, 1, end - 1);
+    *dialects = span_slice(*dialects, end + 1, dialects->size);
+    return true;
+}
+
 static void look_at_dialects(struct smb1_negotiate_request *request) {
-    struct span left = request->dialects;
+    struct span left = request->dialects, name;
 
-    while (left.size > 0) {
-        const uint8_t *end = memchr(left.data, 0, left.size);
-        struct span name;
-
-        if (end == NULL || left.data[0] != 0x02)
-            return;
-        name = span_slice(left, 1, (size_t)(end - left.data) - 1);
-        if (end - left.data > 1) {
-            request->offers_nt_lm |= dialect_is(name, "NT LM 0.12");
-            request->offers_smb2_002 |= dialect_is(name, "SMB 2.002");
-            request->offers_smb2_wildcard |= dialect_is(name, "SMB 2.???");
-        }
-        left = span_slice(left, (size_t)(end - left.data) + 1, left.size);
+    while (smb1_dialect_next(&left, &name)) {
+        request->offers_nt_lm |= dialect_is(name, "NT LM 0.12");
+        request->offers_smb2_002 |= dialect_is(name, "SMB 2.002");
+        request->offers_smb2_wildcard |= dialect_is(name, "SMB 2.???");
     }
 }
 
@@ -35,9 +41,10 @@ bool smb1_negotiate_request_decode(struct span message, struct smb1_negotiate_re
     struct reader reader = reader_over(message);
 
     memset(request, 0, sizeof *request);
-    fields_decode(smb1_header_fields, smb1_header_fields_count, SMB1_HEADER_SIZE, &reader, &request->header);
+    fields_decode(smb1_header_fields, smb1_header_fields_count, SMB1_HEADER_SIZE, &reader,
+                  &request->header);
     request->word_count = reader_u8(&reader);
-    reader_skip(&reader, 2u * (size_t)request->word_count);
+    request->words = reader_take(&reader, 2u * (size_t)request->word_count);
     request->byte_count = reader_u16(&reader);
     if (reader.failed)
         return false;
@@ -46,10 +53,12 @@ bool smb1_negotiate_request_decode(struct span message, struct smb1_negotiate_re
     return request->dialects.size == request->byte_count;
 }
 
-void smb1_negotiate_request_encode(const struct smb1_negotiate_request *request, struct writer *writer) {
-    fields_encode(smb1_header_fields, smb1_header_fields_count, SMB1_HEADER_SIZE, &request->header, writer);
+void smb1_negotiate_request_encode(const struct smb1_negotiate_request *request,
+                                   struct writer *writer) {
+    fields_encode(smb1_header_fields, smb1_header_fields_count, SMB1_HEADER_SIZE, &request->header,
+                  writer);
     writer_u8(writer, request->word_count);
-    writer_zero(writer, 2u * (size_t)request->word_count);
+    writer_put(writer, request->words);
     writer_u16(writer, request->byte_count);
     writer_put(writer, request->dialects);
 }
@@ -58,8 +67,20 @@ bool smb1_negotiate_response_decode(struct span message, struct smb1_negotiate_r
     struct reader reader = reader_over(message);
 
     memset(response, 0, sizeof *response);
-    fields_decode(smb1_header_fields, smb1_header_fields_count, SMB1_HEADER_SIZE, &reader, &response->header);
+    fields_decode(smb1_header_fields, smb1_header_fields_count, SMB1_HEADER_SIZE, &reader,
+                  &response->header);
     response->word_count = reader_u8(&reader);
-    response->dialect_index = reader_u16(&reader);
+    response->dialect_index = response->word_count > 0 ? reader_u16(&reader) : 0xffff;
+    response->rest = reader_take(&reader, reader_left(&reader));
     return !reader.failed;
+}
+
+void smb1_negotiate_response_encode(const struct smb1_negotiate_response *response,
+                                    struct writer *writer) {
+    fields_encode(smb1_header_fields, smb1_header_fields_count, SMB1_HEADER_SIZE, &response->header,
+                  writer);
+    writer_u8(writer, response->word_count);
+    if (response->word_count > 0)
+        writer_u16(writer, response->dialect_index);
+    writer_put(writer, response->rest);
 }

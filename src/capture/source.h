@@ -1,0 +1,87 @@
+/* Where a capture's octets come from: a mapped file, memory, or a stream (a pipe, gzip, zstd) that is seen
+ * through a sliding window. Formats look ahead with source_peek and move on with source_advance. */
+#ifndef SMBPROOF_CAPTURE_SOURCE_H
+#define SMBPROOF_CAPTURE_SOURCE_H
+
+#include "wire/bytes.h"
+
+/* The longest look ahead, in octets: the largest record that any format may have. */
+#define SOURCE_PEEK_MAX (16u * 1024u * 1024u)
+/* What a stream's window holds at first, and what is read from a compressed file at a time, in octets. */
+#define SOURCE_WINDOW (1024u * 1024u)
+#define SOURCE_CHUNK (256u * 1024u)
+/* Mapped files: how far ahead of the reader lines are fetched into the cache, and how much that was read stays
+ * resident, in octets. */
+#define SOURCE_PREFETCH 8192u
+#define SOURCE_RESIDENT (32u * 1024u * 1024u)
+/* The largest stream that is put aside to be read at random (Network Monitor's offsets have 32 bits). */
+#define SOURCE_SPOOL_MAX (4ull * 1024 * 1024 * 1024)
+
+struct inflater; /* gzip or zstd */
+
+struct source {
+    const uint8_t *data; /* the window, */
+    size_t size;         /* its octets, */
+    size_t at;           /* and how many of them were read */
+    uint64_t base;       /* offset of the window in the (decompressed) file */
+    size_t fetched;      /* mapped: up to where lines were asked for; streams: SIZE_MAX */
+    size_t released;     /* mapped: up to where pages were given back */
+    const char *failure; /* why the stream ended, where it should not have; else NULL */
+    bool ended;          /* nothing follows the window */
+    int fd;              /* -1: none */
+    void *map;
+    size_t map_size;
+    uint8_t *buffer; /* streams: the window's memory */
+    size_t room;
+    struct inflater *inflater;
+    uint64_t raw_read; /* streams: octets of the file itself */
+    uint64_t raw_size; /* 0: not known */
+};
+
+/* 0, or a negative errno. After either, source_close may be called. */
+int source_open(struct source *source, const char *path);
+int source_open_memory(struct source *source, struct span bytes);
+void source_close(struct source *source);
+/* What the file is packed with, "gzip" or "zstd"; NULL: nothing. */
+const char *source_packing(const struct source *source);
+uint64_t source_position(const struct source *source);
+/* Slow path of source_peek. */
+bool source_fill(struct source *source, size_t size);
+/* Moves over any number of octets; false where the file ends before. */
+bool source_skip(struct source *source, uint64_t size);
+/* Slow path of source_advance. */
+void source_release(struct source *source);
+/* Makes all of the input one span (a stream goes to a temporary file). 0, or a negative errno. */
+int source_whole(struct source *source, struct span *whole);
+
+/* The next `size` octets without moving, or NULL where fewer are left. A former pointer may become invalid. */
+static inline const uint8_t *source_peek(struct source *source, size_t size) {
+    if (source->size - source->at < size && !source_fill(source, size))
+        return NULL;
+    return source->data + source->at;
+}
+
+/* The next record is somewhere in the octets that follow, and its address is known only when this one's
+ * length is: without asking for the lines in advance every packet costs a trip to memory. */
+static inline void source_prefetch(struct source *source) {
+    if (source->fetched < source->at)
+        source->fetched = source->at;
+    while (source->fetched < source->at + SOURCE_PREFETCH && source->fetched < source->size) {
+        __builtin_prefetch(source->data + source->fetched);
+        source->fetched += 64;
+    }
+}
+
+/* Moves over octets that were peeked. */
+static inline void source_advance(struct source *source, size_t size) {
+    source->at += size;
+    source_prefetch(source);
+    if (source->at - source->released >= SOURCE_RESIDENT)
+        source_release(source);
+}
+
+static inline uint64_t source_offset(const struct source *source) {
+    return source->base + source->at;
+}
+
+#endif

@@ -1,0 +1,103 @@
+/* A conversation watches one connection: bytes and their direction in, events out.
+ *
+ * It never buffers and never allocates. The caller feeds bytes in stream order and keeps what was not
+ * consumed, to present it again with more behind it. Messages that matter to negotiation are wanted whole;
+ * of bulk READ and WRITE traffic only the head is looked at, and the rest is consumed unseen, so a capture
+ * of a large transfer costs next to nothing. Any segmentation of the two streams gives the same events.
+ *
+ *     while (size > 0) {
+ *         size_t used = conversation_feed(&c, from, (struct span){data, size});
+ *         while (conversation_next(&c, &event)) look(&event);   // borrows from data: look before feeding again
+ *         if (used == 0) break;                                // incomplete: keep data[0..size), come back with more
+ *         data += used; size -= used;
+ *     }
+ */
+#ifndef SMBPROOF_CORE_CONVERSATION_H
+#define SMBPROOF_CORE_CONVERSATION_H
+
+#include "core/verdict.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+enum direction { FROM_CLIENT = 0, FROM_SERVER = 1 };
+
+/* Requests remembered per connection, to match responses with them ([MS-SMB2] Connection.OutstandingRequests).
+ * An older one is forgotten first; a peer with more in flight loses only the match. */
+#define CONVERSATION_OUTSTANDING_MAX 128
+/* The longest message that is wanted whole, in octets: NEGOTIATE, SESSION_SETUP, TREE_CONNECT, VALIDATE. Longer
+ * ones are reported cut at this size. NEGOTIATE before authentication has no business to be larger. */
+#define CONVERSATION_WHOLE_MAX (128u * 1024u)
+/* Octets looked at of every other message. */
+#define CONVERSATION_HEAD_MAX 192u
+
+enum event_kind {
+    EVENT_MESSAGE,   /* a message went by, decoded */
+    EVENT_NETBIOS,   /* a NetBIOS session packet that carries no SMB message ([RFC1002] 4.3) */
+    EVENT_BROKEN,    /* the previous message broke a rule: `verdict` (more than one may follow a message) */
+    EVENT_GAP,       /* bytes are missing here; the next message was found by its look, not by its place */
+    EVENT_NOISE,     /* bytes that are not SMB: the stream is lost, or never was SMB */
+};
+
+/* What is remembered of a request when its response goes by. */
+struct request_note {
+    bool known;             /* false: never seen, or forgotten */
+    bool is_signed;         /* SMB2_FLAGS_SIGNED was set in it */
+    bool was_encrypted;
+    uint16_t command;
+    uint32_t control_code;  /* IOCTL only */
+    uint64_t message_id;
+    uint64_t session_id;
+    uint32_t tree_id;
+    uint64_t tag;           /* whatever the caller set by conversation_tag() when the request went by */
+    uint8_t signature[16];
+};
+
+struct event {
+    enum event_kind kind;
+    enum direction from;
+    uint64_t offset;             /* of the message's first octet in its direction's stream, from the first byte fed */
+    bool chained;                /* element of a compound chain, not the first */
+    bool whole;                  /* MESSAGE: nothing of it was cut or lost */
+    bool after_gap;              /* MESSAGE: first one after a gap in its direction */
+    struct message message;      /* MESSAGE */
+    struct request_note request; /* MESSAGE, responses: the request it answers */
+    uint8_t netbios_type;        /* NETBIOS: 0x81, 0x82, 0x83, 0x84, 0x85 */
+    size_t lost;                 /* GAP: octets */
+    struct verdict verdict;      /* BROKEN */
+};
+
+struct conversation; /* the whole of it is in core/conversation_state.h, for those who embed one */
+
+#include "core/conversation_state.h"
+
+void conversation_init(struct conversation *conversation);
+
+/* Feeds the next bytes of one direction. Returns how many were consumed; 0 when more are needed first
+ * (see conversation_wants), or when events are still to be fetched. */
+size_t conversation_feed(struct conversation *conversation, enum direction from, struct span bytes);
+
+/* How many octets must be at hand before feeding this direction consumes anything; at least 1. */
+size_t conversation_wants(const struct conversation *conversation, enum direction from);
+
+/* The next event, false when there is none. Events borrow from the bytes of the last feed or gap. */
+bool conversation_next(struct conversation *conversation, struct event *event);
+
+/* `lost` octets of this direction will never be seen (0: an unknown number). `partial` is what the caller held
+ * that could not be consumed: a message cut by the gap is reported from it (whole = false) when its header is
+ * there. Where the gap ends inside a message whose length is known the stream goes on exactly; else the next
+ * message is searched for by its look. */
+void conversation_gap(struct conversation *conversation, enum direction from, struct span partial, size_t lost);
+
+/* Attaches a number (a packet number, say) to the request whose MESSAGE event was fetched last; the
+ * response's event gives it back in request.tag. */
+void conversation_tag(struct conversation *conversation, uint64_t tag);
+
+/* Has SMB been seen in either direction? */
+bool conversation_is_smb(const struct conversation *conversation);
+/* Nothing like SMB was found in a long stretch: the caller may drop the connection. */
+bool conversation_is_noise(const struct conversation *conversation);
+
+/* Are these the first octets of an SMB connection, or of a frame in its middle? */
+enum conversation_look conversation_look(struct span first_bytes);
+
+#endif

@@ -1,0 +1,184 @@
+#include "explain/company.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GUIDS_MAX 4u
+/* The last SESSION_SETUPs that are remembered, to find the one that made a server reset another connection. */
+#define LOGONS_MAX 256u
+#define RESET_AFTER_LOGON_NS 50000000u
+
+enum book_kind { BOOK_FREE, BOOK_PATH, BOOK_SERVER, BOOK_CLIENT_GUID };
+
+/* One line: a pair of addresses, a server's address, or a ClientGuid at a server. */
+struct line {
+    uint8_t kind;
+    uint8_t guids_count;
+    uint8_t key[34];
+    uint32_t total, failed, lower_dialect_fine, preauth_total, preauth_failed;
+    uint8_t guids[GUIDS_MAX][16];
+};
+
+struct logon {
+    uint8_t client[16], server[16];
+    uint16_t client_port;
+    uint64_t time_ns, packet;
+};
+
+struct company_book {
+    size_t used;
+    uint64_t logons_seen;
+    struct logon logons[LOGONS_MAX];
+    struct line lines[2 * COMPANY_PATHS_MAX];
+};
+
+struct company_book *company_new(void) {
+    return calloc(1, sizeof(struct company_book));
+}
+
+static uint32_t hash_of(uint8_t kind, const uint8_t key[34]) {
+    uint32_t hash = 2166136261u ^ kind;
+
+    for (unsigned i = 0; i < 34; i++)
+        hash = (hash ^ key[i]) * 16777619u;
+    return hash ^ hash >> 15;
+}
+
+static struct line *line_of(struct company_book *book, enum book_kind kind, const uint8_t key[34], bool add) {
+    size_t mask = 2 * COMPANY_PATHS_MAX - 1;
+
+    for (size_t i = hash_of((uint8_t)kind, key);; i++) {
+        struct line *line = &book->lines[i & mask];
+
+        if (line->kind == (uint8_t)kind && memcmp(line->key, key, sizeof line->key) == 0)
+            return line;
+        if (line->kind != BOOK_FREE)
+            continue;
+        if (!add || book->used == COMPANY_PATHS_MAX)
+            return NULL;
+        book->used++;
+        line->kind = (uint8_t)kind;
+        memcpy(line->key, key, sizeof line->key);
+        return line;
+    }
+}
+
+static void key_of(enum book_kind kind, const struct evidence *evidence, uint8_t key[34]) {
+    memset(key, 0, 34);
+    memcpy(key, evidence->server.address, 16);
+    memcpy(key + 16, &evidence->server.port, 2);
+    if (kind == BOOK_PATH)
+        memcpy(key + 18, evidence->client.address, 16);
+    else if (kind == BOOK_CLIENT_GUID)
+        memcpy(key + 18, evidence->negotiate.request.guid, 16);
+}
+
+static void note_guid(struct line *line, const struct negotiate_evidence *negotiate) {
+    if (!negotiate->response.decoded || negotiate->dialect == 0)
+        return;
+    for (unsigned i = 0; i < line->guids_count; i++)
+        if (memcmp(line->guids[i], negotiate->response.guid, 16) == 0)
+            return;
+    if (line->guids_count < GUIDS_MAX)
+        memcpy(line->guids[line->guids_count++], negotiate->response.guid, 16);
+}
+
+/* Ended before any work was done, or with a validation that failed. */
+static bool looks_failed(const struct facts *facts) {
+    if (facts->validation != NULL && facts->validated->result != VALIDATION_VALID &&
+        !(facts->validated->result == VALIDATION_REFUSED && facts->stage == STAGE_WORK))
+        return true;
+    return facts->closer != CLOSER_NONE && facts->stage != STAGE_WORK && facts->stage != STAGE_NEGOTIATED &&
+           facts->stage != STAGE_UNKNOWN && facts->stage != STAGE_VALIDATE_ANSWERED && facts->stage != STAGE_TREE;
+}
+
+static void note_line(struct company_book *book, enum book_kind kind, const struct evidence *evidence,
+                      const struct facts *facts) {
+    bool failed = looks_failed(facts);
+    uint8_t key[34];
+    struct line *line;
+
+    key_of(kind, evidence, key);
+    line = line_of(book, kind, key, true);
+    if (line == NULL)
+        return;
+    line->total++;
+    line->failed += failed;
+    if (evidence->negotiate.dialect == SMB2_DIALECT_311) {
+        line->preauth_total++;
+        line->preauth_failed += failed;
+    } else if (facts->dialect_known && !failed) {
+        line->lower_dialect_fine++;
+    }
+    note_guid(line, &evidence->negotiate);
+}
+
+void company_note(struct company_book *book, const struct evidence *evidence, const struct facts *facts) {
+    static const uint8_t none[16];
+
+    note_line(book, BOOK_PATH, evidence, facts);
+    note_line(book, BOOK_SERVER, evidence, facts);
+    if (memcmp(evidence->negotiate.request.guid, none, 16) != 0)
+        note_line(book, BOOK_CLIENT_GUID, evidence, facts);
+    if (evidence->sessions_count > 0) {
+        struct logon *logon = &book->logons[book->logons_seen++ % LOGONS_MAX];
+
+        memcpy(logon->client, evidence->client.address, 16);
+        memcpy(logon->server, evidence->server.address, 16);
+        logon->client_port = evidence->client.port;
+        logon->packet = evidence->sessions[0].first_request_packet;
+        logon->time_ns = evidence->sessions[0].last_request_time_ns;
+    }
+}
+
+static uint64_t logon_before_reset(const struct company_book *book, const struct evidence *evidence) {
+    const struct closing_segment *rst = &evidence->tcp[FROM_SERVER].rst;
+    uint64_t count = book->logons_seen < LOGONS_MAX ? book->logons_seen : LOGONS_MAX;
+
+    if (rst->packet == 0)
+        return 0;
+    for (uint64_t i = 0; i < count; i++) {
+        const struct logon *logon = &book->logons[i];
+
+        if (logon->client_port != evidence->client.port && logon->time_ns <= rst->time_ns &&
+            rst->time_ns - logon->time_ns < RESET_AFTER_LOGON_NS &&
+            memcmp(logon->client, evidence->client.address, 16) == 0 &&
+            memcmp(logon->server, evidence->server.address, 16) == 0)
+            return logon->packet;
+    }
+    return 0;
+}
+
+struct company company_of(const struct company_book *book, const struct evidence *evidence) {
+    struct company company = {0};
+    struct company_book *lookup = (struct company_book *)(uintptr_t)book;
+    const struct line *line;
+    uint8_t key[34];
+
+    key_of(BOOK_PATH, evidence, key);
+    line = line_of(lookup, BOOK_PATH, key, false);
+    if (line != NULL) {
+        company.path_total = line->total;
+        company.path_failed = line->failed;
+        company.lower_dialect_fine = line->lower_dialect_fine;
+        company.preauth_total = line->preauth_total;
+        company.preauth_failed = line->preauth_failed;
+    }
+    key_of(BOOK_SERVER, evidence, key);
+    line = line_of(lookup, BOOK_SERVER, key, false);
+    if (line != NULL) {
+        company.server_total = line->total;
+        company.server_failed = line->failed;
+        company.server_guids = line->guids_count;
+    }
+    key_of(BOOK_CLIENT_GUID, evidence, key);
+    line = line_of(lookup, BOOK_CLIENT_GUID, key, false);
+    if (line != NULL)
+        company.client_retries = line->total;
+    company.other_session_packet = logon_before_reset(book, evidence);
+    return company;
+}
+
+void company_free(struct company_book *book) {
+    free(book);
+}

@@ -1,0 +1,40 @@
+/* Two captures of one connection, message by message: what was changed, added or dropped between them. */
+#ifndef SMBPROOF_EXPLAIN_COMPARE_H
+#define SMBPROOF_EXPLAIN_COMPARE_H
+
+#include "explain/evidence.h"
+#include "explain/finding.h"
+
+#define COMPARISON_CHANGES_MAX 16u
+
+enum change_kind {
+    CHANGE_ALTERED, /* both sides have it, with other octets */
+    CHANGE_DROPPED, /* left its sender, never arrived */
+    CHANGE_ADDED,   /* arrived, was never sent */
+};
+
+struct change {
+    enum change_kind kind;
+    struct log_entry near, far; /* as the client's and as the server's capture has it; packet 0: not there */
+};
+
+struct comparison {
+    bool negotiate_request_altered, negotiate_response_altered;
+    bool comparable;          /* both captures have NEGOTIATE whole, or enough of the rest */
+    unsigned fields_count;
+    struct field_values fields[FINDING_FIELDS_MAX]; /* of NEGOTIATE request and response */
+    unsigned changes_count;   /* of all messages that both logs cover */
+    struct change changes[COMPARISON_CHANGES_MAX];
+    bool close_not_sent_by_server; /* the client saw the server close; the server did no such thing before */
+    bool close_not_sent_by_client; /* the server saw the client close; the client did no such thing before */
+    uint64_t close_near_packet, close_far_packet;
+    bool clocks_differ;       /* the server's capture has the request before the client sent it */
+};
+
+/* `near` is the client's capture, `far` the server's. */
+void compare(const struct evidence *near, const struct evidence *far, struct comparison *comparison);
+
+/* Do two records show the same connection, seen at two places? 0: no; higher is surer. */
+unsigned compare_likeness(const struct evidence *a, const struct evidence *b);
+
+#endif

@@ -1,0 +1,284 @@
+#include "explain/explain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "explain/company.h"
+#include "explain/pairs.h"
+#include "explain/spill.h"
+#include "explain/vantage.h"
+#include "explain/watch.h"
+
+/* Progress is told for captures of this size and more, in octets. */
+#define PROGRESS_SIZE_MIN (64u * 1024u * 1024u)
+#define PROGRESS_PACKETS 262144u
+
+struct run {
+    const struct explain_options *options;
+    struct spill *spill;
+    struct company_book *book;
+    struct pairs *pairs;
+    struct output output;
+    struct tally tally;
+    int error;        /* negative errno of something that went wrong inside */
+    bool unreadable;  /* a capture could not be read to its end */
+    uint64_t packets;
+};
+
+static void keep(void *context, const struct evidence *evidence) {
+    struct run *run = context;
+    struct facts facts = facts_from(evidence);
+    int error;
+
+    if (run->error != 0)
+        return;
+    company_note(run->book, evidence, &facts);
+    error = pairs_note(run->pairs, evidence, spill_count(run->spill));
+    if (error == 0)
+        error = spill_put(run->spill, evidence);
+    run->error = error;
+}
+
+static void tell_progress(const struct run *run, const struct capture *capture, const char *path) {
+    uint64_t size = capture_size(capture), at = capture_position(capture);
+
+    if (!run->options->progress || size < PROGRESS_SIZE_MIN)
+        return;
+    fprintf(stderr, "\r%s: %3u %%", path, (unsigned)(at * 100 / size));
+    fflush(stderr);
+}
+
+static void end_progress(const struct run *run, const struct capture *capture) {
+    if (run->options->progress && capture_size(capture) >= PROGRESS_SIZE_MIN)
+        fprintf(stderr, "\r\033[K");
+}
+
+static void read_packets(struct run *run, struct capture *capture, const char *path, struct flows *flows,
+                         struct link *link) {
+    enum capture_status status;
+    struct segment segment;
+    struct packet packet;
+
+    while ((status = capture_next(capture, &packet)) == CAPTURE_PACKET) {
+        if (link_decode(link, &packet, &segment) == LINK_SEGMENT)
+            flows_segment(flows, &packet, &segment);
+        if (++run->packets % PROGRESS_PACKETS == 0)
+            tell_progress(run, capture, path);
+    }
+    end_progress(run, capture);
+    if (status == CAPTURE_BROKEN) {
+        const struct capture_error *error = capture_error(capture);
+
+        fprintf(stderr, "smbproof: %s: at octet %llu: %s; what was read before it is reported\n", path,
+                (unsigned long long)error->offset, error->reason);
+        run->unreadable = true;
+    }
+}
+
+static void read_capture(struct run *run, uint32_t file) {
+    const char *path = run->options->captures[file];
+    struct watch watch = {.file = file, .context = run, .done = keep};
+    struct flow_sink sink = watch_sink(&watch);
+    struct capture_error error = {0};
+    struct capture *capture;
+    struct flows *flows;
+    struct link *link;
+    int status = capture_open(&capture, path, &error);
+
+    if (status != 0) {
+        fprintf(stderr, "smbproof: %s: %s\n", path, error.reason[0] != '\0' ? error.reason : strerror(-status));
+        run->unreadable = true;
+        return;
+    }
+    flows = flows_new(&sink);
+    link = link_new();
+    if (flows == NULL || link == NULL) {
+        run->error = -ENOMEM;
+    } else {
+        read_packets(run, capture, path, flows, link);
+        flows_finish(flows);
+    }
+    flows_free(flows);
+    link_free(link);
+    capture_close(capture);
+}
+
+/* Everything that a judgement needs, in one place so that nothing large lies on the stack. */
+struct bench_of_judgement {
+    struct evidence near, far;
+    struct facts near_facts, far_facts;
+    struct comparison comparison;
+    struct finding findings[FINDINGS_MAX];
+};
+
+static struct vantage vantage_of(const struct explain_options *options, const struct evidence *evidence) {
+    struct vantage vantage;
+
+    if (options->taken_at == PLACE_UNKNOWN)
+        return vantage_from(evidence);
+    vantage = (struct vantage){.place = options->taken_at, .given = true};
+    snprintf(vantage.because, sizeof vantage.because, "--taken-at says so");
+    return vantage;
+}
+
+static int judge(struct run *run, struct bench_of_judgement *bench, size_t record, uint32_t partner,
+                 struct inquiry *inquiry, struct result *result) {
+    const struct explain_options *options = run->options;
+    int error = spill_get(run->spill, record, &bench->near);
+
+    if (error == 0 && partner != PAIR_NONE)
+        error = spill_get(run->spill, partner, &bench->far);
+    if (error != 0)
+        return error;
+    bench->near_facts = facts_from(&bench->near);
+    *inquiry = (struct inquiry){
+        .evidence = &bench->near,
+        .facts = &bench->near_facts,
+        .company = company_of(run->book, &bench->near),
+        .client_system = options->client_system ? options->client_system : client_system(&bench->near),
+        .server_system = options->server_system ? options->server_system : server_system(&bench->near),
+    };
+    if (partner != PAIR_NONE) {
+        bench->far_facts = facts_from(&bench->far);
+        compare(&bench->near, &bench->far, &bench->comparison);
+        inquiry->far = &bench->far;
+        inquiry->far_facts = &bench->far_facts;
+        inquiry->comparison = &bench->comparison;
+        inquiry->vantage = (struct vantage){.place = PLACE_CLIENT};
+        snprintf(inquiry->vantage.because, sizeof inquiry->vantage.because, "both sides are at hand");
+    } else {
+        inquiry->vantage = vantage_of(options, &bench->near);
+    }
+    *result = (struct result){
+        .inquiry = inquiry,
+        .findings = bench->findings,
+        .findings_count = inquire(inquiry, bench->findings),
+        .capture = options->captures[bench->near.file],
+        .far_capture = partner != PAIR_NONE ? options->captures[bench->far.file] : NULL,
+    };
+    result->outcome = outcome_of(bench->findings, result->findings_count);
+    return 0;
+}
+
+typedef void result_function(struct run *run, const struct result *result);
+
+static int for_each_result(struct run *run, result_function *use) {
+    struct bench_of_judgement *bench = malloc(sizeof *bench);
+    int error = bench == NULL ? -ENOMEM : 0;
+
+    for (size_t i = 0; i < spill_count(run->spill) && error == 0; i++) {
+        size_t record = spill_at(run->spill, i);
+        bool is_server = false;
+        uint32_t partner = pairs_partner(run->pairs, record, &is_server);
+        struct inquiry inquiry;
+        struct result result;
+
+        if (partner != PAIR_NONE && is_server)
+            continue; /* told with its other side */
+        error = judge(run, bench, record, partner, &inquiry, &result);
+        if (error == 0)
+            use(run, &result);
+    }
+    free(bench);
+    return error;
+}
+
+static void count_result(struct run *run, const struct result *result) {
+    tally_add(&run->tally, result);
+}
+
+static void print_result(struct run *run, const struct result *result) {
+    report_text(&run->output, &run->options->style, result);
+}
+
+static void print_json(struct run *run, const struct result *result) {
+    tally_add(&run->tally, result);
+    report_json(&run->output, result);
+}
+
+/* A result as text is written before it is known what the first line says: it is kept in a file meanwhile. */
+static void print_text_aside(struct run *run, const struct result *result) {
+    count_result(run, result);
+    print_result(run, result);
+}
+
+static int copy_aside(struct run *run, FILE *aside, FILE *out) {
+    char buffer[OUTPUT_BUFFER_SIZE];
+    size_t got;
+
+    if (!output_finish(&run->output))
+        return -EIO;
+    rewind(aside);
+    output_init(&run->output, out);
+    report_summary(&run->output, &run->options->style, &run->tally, run->options->captures[0]);
+    while ((got = fread(buffer, 1, sizeof buffer, aside)) > 0)
+        output_octets(&run->output, buffer, got);
+    return 0;
+}
+
+static int write_report(struct run *run, FILE *out) {
+    FILE *aside;
+    int error;
+
+    if (run->options->json) {
+        output_init(&run->output, out);
+        return for_each_result(run, print_json);
+    }
+    aside = tmpfile();
+    if (aside == NULL)
+        return -errno;
+    output_init(&run->output, aside);
+    error = for_each_result(run, print_text_aside);
+    if (error == 0)
+        error = copy_aside(run, aside, out);
+    fclose(aside);
+    return error;
+}
+
+static enum exit_status status_of(const struct run *run) {
+    if (run->unreadable)
+        return EXIT_INPUT;
+    if (run->tally.problems > 0 || (run->options->fail_on_exposure && run->tally.exposures > 0))
+        return EXIT_PROBLEM;
+    return run->tally.unclear > 0 ? EXIT_CANNOT_TELL : EXIT_NO_PROBLEM;
+}
+
+static void run_all(struct run *run, FILE *out) {
+    for (uint32_t file = 0; file < 2 && run->error == 0; file++)
+        if (run->options->captures[file] != NULL)
+            read_capture(run, file);
+    if (run->error == 0)
+        run->error = spill_sort(run->spill);
+    if (run->error == 0)
+        run->error = pairs_find(run->pairs, run->spill);
+    if (run->error == 0)
+        run->error = write_report(run, out);
+    if (run->error == 0 && !output_finish(&run->output))
+        run->error = -EIO;
+}
+
+enum exit_status explain(const struct explain_options *options, FILE *out) {
+    struct run *run = calloc(1, sizeof *run);
+    enum exit_status status = EXIT_INTERNAL;
+
+    if (run == NULL)
+        return EXIT_INTERNAL;
+    run->options = options;
+    run->spill = spill_new();
+    run->book = company_new();
+    run->pairs = pairs_new();
+    if (run->spill == NULL || run->book == NULL || run->pairs == NULL)
+        run->error = -ENOMEM;
+    else
+        run_all(run, out);
+    if (run->error == 0)
+        status = status_of(run);
+    else
+        fprintf(stderr, "smbproof: %s\n", strerror(-run->error));
+    pairs_free(run->pairs);
+    company_free(run->book);
+    spill_free(run->spill);
+    free(run);
+    return status;
+}

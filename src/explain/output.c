@@ -1,0 +1,145 @@
+#include "explain/output.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+void output_init(struct output *output, FILE *file) {
+    output->file = file;
+    output->used = 0;
+    output->failed = output->comma = false;
+}
+
+static void flush(struct output *output) {
+    if (output->used > 0 && fwrite(output->buffer, 1, output->used, output->file) != output->used)
+        output->failed = true;
+    output->used = 0;
+}
+
+void output_octets(struct output *output, const char *text, size_t size) {
+    if (size > sizeof output->buffer - output->used)
+        flush(output);
+    if (size > sizeof output->buffer) {
+        output->failed |= fwrite(text, 1, size, output->file) != size;
+        return;
+    }
+    memcpy(output->buffer + output->used, text, size);
+    output->used += size;
+}
+
+void output_text(struct output *output, const char *text) {
+    output_octets(output, text, strlen(text));
+}
+
+void output_format(struct output *output, const char *format, ...) {
+    char text[2048];
+    va_list arguments;
+    int size;
+
+    va_start(arguments, format);
+    size = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (size > 0)
+        output_octets(output, text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
+}
+
+bool output_finish(struct output *output) {
+    flush(output);
+    if (fflush(output->file) != 0)
+        output->failed = true;
+    return !output->failed;
+}
+
+/* Length of the UTF-8 sequence at `text`, 0 where it is none. */
+static size_t utf8_length(const unsigned char *text) {
+    size_t length = text[0] < 0x80                      ? 1
+                    : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
+                    : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
+                    : text[0] >= 0xf0 && text[0] < 0xf5 ? 4
+                                                        : 0;
+
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    if ((length == 3 && text[0] == 0xe0 && text[1] < 0xa0) || (length == 4 && text[0] == 0xf0 && text[1] < 0x90) ||
+        (length == 3 && text[0] == 0xed && text[1] >= 0xa0) || (length == 4 && text[0] == 0xf4 && text[1] >= 0x90))
+        return 0;
+    return length;
+}
+
+static void escaped(struct output *output, const char *text) {
+    const unsigned char *at = (const unsigned char *)text, *plain = at;
+
+    output_octets(output, "\"", 1);
+    while (*at != '\0') {
+        size_t length = utf8_length(at);
+
+        if (length > 1 || (length == 1 && *at >= 0x20 && *at != '"' && *at != '\\' && *at != 0x7f)) {
+            at += length;
+            continue;
+        }
+        output_octets(output, (const char *)plain, (size_t)(at - plain));
+        if (length == 0)
+            output_text(output, "\xef\xbf\xbd");
+        else if (*at == '"' || *at == '\\')
+            output_format(output, "\\%c", *at);
+        else
+            output_format(output, "\\u%04x", *at);
+        plain = ++at;
+    }
+    output_octets(output, (const char *)plain, (size_t)(at - plain));
+    output_octets(output, "\"", 1);
+}
+
+static void begin(struct output *output, const char *key) {
+    if (output->comma)
+        output_octets(output, ",", 1);
+    output->comma = true;
+    if (key != NULL) {
+        output_octets(output, "\"", 1);
+        output_text(output, key);
+        output_octets(output, "\":", 2);
+    }
+}
+
+void json_open(struct output *output, const char *key, char bracket) {
+    begin(output, key);
+    output_octets(output, &bracket, 1);
+    output->comma = false;
+}
+
+void json_close(struct output *output, char bracket) {
+    output_octets(output, &bracket, 1);
+    output->comma = true;
+}
+
+void json_string(struct output *output, const char *key, const char *value) {
+    begin(output, key);
+    if (value == NULL)
+        output_text(output, "null");
+    else
+        escaped(output, value);
+}
+
+void json_number(struct output *output, const char *key, uint64_t value) {
+    char digits[20];
+    size_t at = sizeof digits;
+
+    begin(output, key);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    output_octets(output, digits + at, sizeof digits - at);
+}
+
+void json_packet(struct output *output, const char *key, uint64_t packet) {
+    if (packet == 0)
+        json_raw(output, key, "null");
+    else
+        json_number(output, key, packet);
+}
+
+void json_raw(struct output *output, const char *key, const char *json) {
+    begin(output, key);
+    output_text(output, json);
+}

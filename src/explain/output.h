@@ -1,0 +1,35 @@
+/* Buffered output, and JSON written as it comes: no tree is built, so a million connections cost no memory. */
+#ifndef SMBPROOF_EXPLAIN_OUTPUT_H
+#define SMBPROOF_EXPLAIN_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define OUTPUT_BUFFER_SIZE 65536u /* octets */
+
+struct output {
+    FILE *file;
+    size_t used;
+    bool failed; /* a write failed: disk full, pipe closed */
+    bool comma;  /* JSON: a value came before in this object or list */
+    char buffer[OUTPUT_BUFFER_SIZE];
+};
+
+void output_init(struct output *output, FILE *file);
+void output_text(struct output *output, const char *text);
+void output_octets(struct output *output, const char *text, size_t size);
+void output_format(struct output *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Flushes; false where anything could not be written. */
+bool output_finish(struct output *output);
+
+/* JSON. A NULL key is for list items. Strings are escaped; octets that are no UTF-8 become U+FFFD. */
+void json_open(struct output *output, const char *key, char bracket);
+void json_close(struct output *output, char bracket);
+void json_string(struct output *output, const char *key, const char *value); /* NULL: null */
+void json_number(struct output *output, const char *key, uint64_t value);
+void json_packet(struct output *output, const char *key, uint64_t packet); /* 0: null */
+void json_raw(struct output *output, const char *key, const char *json);
+
+#endif

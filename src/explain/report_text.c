@@ -1,0 +1,341 @@
+/* Text for people: 80 columns, the verdict first, colour only where it was asked for. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "explain/report.h"
+#include "explain/vantage.h"
+#include "wire/names.h"
+
+#define LADDER_LINES_MAX 28u
+#define LADDER_HEAD_LINES 12u
+#define NUMBER_COLUMNS 7u
+
+static const char *paint(const struct text_style *style, const char *code) {
+    return style->colour ? code : "";
+}
+
+#define RED "\033[1;31m"
+#define YELLOW "\033[1;33m"
+#define GREEN "\033[1;32m"
+#define BOLD "\033[1m"
+#define PLAIN "\033[0m"
+
+/* Columns of a UTF-8 text; everything printed here is one column wide. */
+static size_t columns_of(const char *text, size_t size) {
+    size_t columns = 0;
+
+    for (size_t i = 0; i < size; i++)
+        columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return columns;
+}
+
+/* Breaks at blanks; what follows the first line is indented. */
+static void wrap(struct output *output, const struct text_style *style, unsigned indent, unsigned hang,
+                 const char *text) {
+    size_t column = indent;
+    bool first = true;
+
+    output_format(output, "%*s", (int)indent, "");
+    while (*text != '\0') {
+        size_t size = strcspn(text, " ");
+        size_t columns = columns_of(text, size);
+
+        if (!first && column + 1 + columns > style->width) {
+            output_format(output, "\n%*s", (int)hang, "");
+            column = hang;
+            first = true;
+        }
+        if (!first) {
+            output_octets(output, " ", 1);
+            column++;
+        }
+        output_octets(output, text, size);
+        column += columns;
+        first = false;
+        text += size;
+        while (*text == ' ')
+            text++;
+    }
+    output_octets(output, "\n", 1);
+}
+
+static void wrap_format(struct output *output, const struct text_style *style, unsigned indent, unsigned hang,
+                        const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+static void wrap_format(struct output *output, const struct text_style *style, unsigned indent, unsigned hang,
+                        const char *format, ...) {
+    char text[2048];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    wrap(output, style, indent, hang, text);
+}
+
+static enum cause commonest(const struct tally *tally) {
+    enum cause most = CAUSE_NONE;
+
+    for (unsigned i = 1; i < CAUSE_COUNT; i++)
+        if (tally->causes[i] > tally->causes[most])
+            most = (enum cause)i;
+    return most;
+}
+
+void report_summary(struct output *output, const struct text_style *style, const struct tally *tally,
+                    const char *capture) {
+    enum cause most = commonest(tally);
+    const char *s = tally->connections == 1 ? "" : "s";
+
+    if (tally->connections == 0) {
+        wrap_format(output, style, 0, 2, "NOTHING TO JUDGE: no SMB connection in %s.", capture);
+        return;
+    }
+    if (tally->problems > 0) {
+        output_text(output, paint(style, RED));
+        wrap_format(output, style, 0, 2, "PROBLEM: %llu of %llu SMB connection%s failed or %s altered; %s: %s (%s).",
+                    (unsigned long long)tally->problems, (unsigned long long)tally->connections, s,
+                    tally->problems == 1 ? "was" : "were", tally->problems == 1 ? "cause" : "most often",
+                    cause_title(most), cause_id(most));
+    } else if (tally->unclear > 0) {
+        output_text(output, paint(style, YELLOW));
+        wrap_format(output, style, 0, 2,
+                    "CANNOT TELL: of %llu SMB connection%s, %llu cannot be judged from this capture; no problem was found "
+                    "in the others.",
+                    (unsigned long long)tally->connections, s, (unsigned long long)tally->unclear);
+    } else if (tally->exposures > 0) {
+        output_text(output, paint(style, YELLOW));
+        wrap_format(output, style, 0, 2, "WORKED, BUT UNPROTECTED: %llu of %llu SMB connection%s.",
+                    (unsigned long long)tally->exposures, (unsigned long long)tally->connections, s);
+    } else {
+        output_text(output, paint(style, GREEN));
+        wrap_format(output, style, 0, 2, "OK: nothing wrong with the negotiation of %s%llu SMB connection%s.",
+                    tally->connections == 1 ? "the " : "all ", (unsigned long long)tally->connections, s);
+    }
+    output_text(output, paint(style, PLAIN));
+}
+
+static void heading(struct output *output, const struct text_style *style, const struct result *result) {
+    const struct evidence *evidence = result->inquiry->evidence;
+    char client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX];
+
+    endpoint_text(&evidence->client, client);
+    endpoint_text(&evidence->server, server);
+    output_format(output, "%s%s > %s%s  packets %llu-%llu", paint(style, BOLD), client, server, paint(style, PLAIN),
+                  (unsigned long long)evidence->first_packet, (unsigned long long)evidence->last_packet);
+    if (result->far_capture != NULL && result->far_capture != result->capture)
+        output_format(output, "  (%s; %s)", result->capture, result->far_capture);
+    output_octets(output, "\n", 1);
+}
+
+static void one_line(struct output *output, const struct result *result) {
+    const struct inquiry *inquiry = result->inquiry;
+    char client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX], version[16];
+    const char *validation = validation_word(inquiry);
+
+    endpoint_text(&inquiry->evidence->client, client);
+    endpoint_text(&inquiry->evidence->server, server);
+    version_text(inquiry, version);
+    output_format(output, "ok  %s > %s  %s%s, validation %s", client, server, version[0] ? "SMB " : "no dialect", version,
+                  validation);
+    for (unsigned i = 0; i < result->findings_count; i++)
+        output_format(output, "%s%s", i == 0 ? "  (" : ", ", cause_id(result->findings[i].cause));
+    output_text(output, result->findings_count > 0 ? ")\n" : "\n");
+}
+
+static void facts_lines(struct output *output, const struct text_style *style, const struct result *result) {
+    const struct inquiry *inquiry = result->inquiry;
+    const struct facts *facts = inquiry->facts;
+    const struct negotiate_evidence *negotiate = &inquiry->evidence->negotiate;
+    char offered[256] = "", version[16], text[16];
+    size_t used = 0;
+
+    for (unsigned i = 0; i < negotiate->dialect_count && used + 10 < sizeof offered; i++)
+        used += (size_t)snprintf(offered + used, sizeof offered - used, "%s%s", i ? " " : "",
+                                 dialect_text(negotiate->dialects[i], text));
+    version_text(inquiry, version);
+    wrap_format(output, style, 2, 14, "dialect     %s (offered: %s)", version[0] ? version : "none agreed",
+                offered[0] ? offered : negotiate->smb1_request_packet ? "SMB 1 list" : "not seen");
+    wrap_format(output, style, 2, 14, "signing     %s; encryption %s", signing_text(inquiry), encryption_text(inquiry));
+    wrap_format(output, style, 2, 14, "validation  %s", validation_word(inquiry));
+    if (facts->closing != NULL)
+        wrap_format(output, style, 2, 14, "ended       by %s: %s in packet %llu, %s", closer_text(facts),
+                    ending_text(facts), (unsigned long long)facts->closing->packet, stage_text(facts->stage));
+    else
+        wrap_format(output, style, 2, 14, "ended       not in this capture (%s)", stage_text(facts->stage));
+    if (inquiry->far == NULL)
+        wrap_format(output, style, 2, 14, "taken at    %s%s%s%s", place_text(inquiry->vantage.place),
+                    inquiry->vantage.given ? " (as you said)" : inquiry->vantage.because[0] ? " (" : "",
+                    inquiry->vantage.given ? "" : inquiry->vantage.because,
+                    !inquiry->vantage.given && inquiry->vantage.because[0] ? ")" : "");
+}
+
+static void value_text(char *to, size_t size, const char *value) {
+    size_t used = 0;
+
+    if (value[0] == '\0') {
+        snprintf(to, size, "-");
+        return;
+    }
+    for (const char *c = value; *c != '\0' && used + 1 < size; c++)
+        if (*c != '"' && *c != '[' && *c != ']') {
+            to[used++] = *c;
+            if (*c == ',' && used + 1 < size)
+                to[used++] = ' ';
+        }
+    to[used] = '\0';
+}
+
+static void field_lines(struct output *output, const struct text_style *style, const struct finding *finding) {
+    char value[VALUE_TEXT_MAX + 128];
+
+    for (unsigned i = 0; i < finding->fields_count; i++) {
+        const struct field_values *field = &finding->fields[i];
+
+        wrap_format(output, style, 4, 6, "%s, %s:", field->message, field->field);
+        value_text(value, sizeof value, field->sent);
+        wrap_format(output, style, 6, 15, "sent     %s", value);
+        value_text(value, sizeof value, field->arrived);
+        wrap_format(output, style, 6, 15, "arrived  %s", value);
+        if (field->claimed[0] != '\0') {
+            value_text(value, sizeof value, field->claimed);
+            wrap_format(output, style, 6, 15, "claimed  %s", value);
+        }
+    }
+}
+
+static void finding_lines(struct output *output, const struct text_style *style, const struct finding *finding,
+                          enum system client) {
+    static const char *const marks[] = {"PROBLEM", "EXPOSURE", "note"};
+    static const char *const colours[] = {RED, YELLOW, ""};
+    unsigned number = 0;
+
+    output_format(output, "  %s%s %s %s%s\n", paint(style, colours[finding->severity]), marks[finding->severity],
+                  cause_id(finding->cause), confidence_word(finding->confidence), paint(style, PLAIN));
+    wrap_format(output, style, 4, 4, "%s.", cause_title(finding->cause));
+    wrap(output, style, 4, 4, finding->summary);
+    field_lines(output, style, finding);
+    if (finding->packets_count > 0) {
+        char list[256] = "";
+        size_t used = 0;
+
+        for (unsigned i = 0; i < finding->packets_count && used + 22 < sizeof list; i++)
+            used += (size_t)snprintf(list + used, sizeof list - used, " %llu", (unsigned long long)finding->packets[i]);
+        wrap_format(output, style, 4, 12, "packets%s", list);
+    }
+    for (unsigned i = 0; i < finding->ruled_out_count; i++)
+        wrap_format(output, style, 4, 6, "%s %s: %s.", i == 0 ? "not" : "nor", cause_id(finding->ruled_out[i].cause),
+                    finding->ruled_out[i].because);
+    for (unsigned i = 0; i < finding->remedies_count; i++)
+        if (remedy_applies(finding->remedies[i], client))
+            wrap_format(output, style, 4, 7, "%u. %s", ++number, remedy_text(finding->remedies[i]));
+}
+
+static void ladder_label(const struct log_entry *entry, char *text, size_t size) {
+    const char *name = entry->validate ? "VALIDATE_NEGOTIATE_INFO"
+                       : entry->kind == MESSAGE_TRANSFORM ? "encrypted"
+                       : entry->kind == MESSAGE_COMPRESSED ? "compressed"
+                       : entry->kind == MESSAGE_SMB1_NEGOTIATE_REQUEST || entry->kind == MESSAGE_SMB1_NEGOTIATE_RESPONSE
+                           ? "SMB1 NEGOTIATE"
+                       : entry->kind == MESSAGE_SMB1_OTHER ? "SMB1"
+                                                           : command_name(entry->command);
+    const char *status = entry->status != 0 ? ntstatus_name(entry->status) : NULL;
+    char number[16] = "";
+
+    if (entry->status != 0 && status == NULL) {
+        snprintf(number, sizeof number, "0x%08x", entry->status);
+        status = number;
+    }
+    snprintf(text, size, "%s%s%s%s%s", name, status ? " " : "",
+             status ? (strncmp(status, "STATUS_", 7) == 0 ? status + 7 : status) : "",
+             entry->is_signed ? " [signed]" : "", entry->cut ? " [cut]" : "");
+}
+
+/* A line of the ladder: the arrow says who sent it, in words too short to be misread without colour. */
+static void rung(struct output *output, const struct text_style *style, uint64_t packet, enum direction from,
+                 const char *label) {
+    size_t room = style->width - NUMBER_COLUMNS - 18;
+    size_t size = strlen(label) < room ? strlen(label) : room;
+
+    output_format(output, "  %*llu  %s %.*s\n", (int)NUMBER_COLUMNS, (unsigned long long)packet,
+                  from == FROM_CLIENT ? "client ->       " : "       <- server", (int)size, label);
+}
+
+static void closing_rungs(struct output *output, const struct text_style *style, const struct facts *facts) {
+    char label[64];
+
+    if (facts->closing == NULL)
+        return;
+    snprintf(label, sizeof label, "%s%s", ending_text(facts),
+             facts->closer == CLOSER_INJECTED ? " (not sent by that end)" : "");
+    rung(output, style, facts->closing->packet, facts->closing_from, label);
+}
+
+static void ladder(struct output *output, const struct text_style *style, const struct facts *facts) {
+    const struct evidence *evidence = facts->evidence;
+    unsigned count = evidence->log_count;
+    unsigned skip_from = count, skip_to = count;
+    char label[128];
+
+    if (count == 0 && facts->closing == NULL)
+        return;
+    if (count > LADDER_LINES_MAX) {
+        skip_from = LADDER_HEAD_LINES;
+        skip_to = count - (LADDER_LINES_MAX - LADDER_HEAD_LINES);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (i == skip_from && skip_from < skip_to) {
+            output_format(output, "  %*s  %u messages left out\n", (int)NUMBER_COLUMNS, "...", skip_to - skip_from);
+            i = skip_to;
+        }
+        ladder_label(&evidence->log[i], label, sizeof label);
+        rung(output, style, evidence->log[i].packet, (enum direction)evidence->log[i].from, label);
+    }
+    if (evidence->log_seen > count) {
+        uint64_t tail = evidence->log_seen - count;
+        uint64_t kept = tail < EVIDENCE_LOG_TAIL_MAX ? tail : EVIDENCE_LOG_TAIL_MAX;
+
+        if (kept > 6)
+            kept = 6;
+        if (tail > kept)
+            output_format(output, "  %*s  %llu messages left out\n", (int)NUMBER_COLUMNS, "...",
+                          (unsigned long long)(tail - kept));
+        for (uint64_t i = evidence->log_seen - kept; i < evidence->log_seen; i++) {
+            const struct log_entry *entry = &evidence->log_tail[i % EVIDENCE_LOG_TAIL_MAX];
+
+            ladder_label(entry, label, sizeof label);
+            rung(output, style, entry->packet, (enum direction)entry->from, label);
+        }
+    }
+    closing_rungs(output, style, facts);
+}
+
+void report_text(struct output *output, const struct text_style *style, const struct result *result) {
+    const struct inquiry *inquiry = result->inquiry;
+    bool notes_only = result->outcome == OUTCOME_OK;
+
+    if (notes_only && !style->verbose) {
+        one_line(output, result);
+        return;
+    }
+    output_octets(output, "\n", 1);
+    heading(output, style, result);
+    facts_lines(output, style, result);
+    for (unsigned i = 0; i < result->findings_count; i++)
+        finding_lines(output, style, &result->findings[i], inquiry->client_system);
+    if (inquiry->company.path_total > 1 && inquiry->company.path_failed > 0)
+        wrap_format(output, style, 2, 4, "%u of %u connections between these two addresses have a problem; of this server "
+                                         "with anybody, %u of %u.",
+                    inquiry->company.path_failed, inquiry->company.path_total, inquiry->company.server_failed,
+                    inquiry->company.server_total);
+    if (inquiry->company.client_retries > 1)
+        wrap_format(output, style, 2, 4, "The same client (ClientGuid) tried %u times.", inquiry->company.client_retries);
+    ladder(output, style, inquiry->facts);
+    if (inquiry->far_facts != NULL) {
+        output_format(output, "  the same at the server%s%s:\n", result->far_capture != result->capture ? ", " : "",
+                      result->far_capture != result->capture ? result->far_capture : "");
+        ladder(output, style, inquiry->far_facts);
+    }
+    for (unsigned i = 0; next_step(result, i) != NULL; i++)
+        wrap_format(output, style, 2, 4, "%s%s", i == 0 ? "To settle it: " : "- ", next_step(result, i));
+}

@@ -1,0 +1,676 @@
+/* Family M: something between the ends. From one capture the most that can be said is "likely". */
+#include "explain/rules.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct negotiate_evidence *negotiate_of(const struct inquiry *inquiry) {
+    return &inquiry->evidence->negotiate;
+}
+
+static void copy_fields(const struct comparison *comparison, const char *message,
+                        struct finding *finding) {
+    for (unsigned i = 0; i < comparison->fields_count; i++)
+        if (strcmp(comparison->fields[i].message, message) == 0)
+            *finding_field(finding, message, comparison->fields[i].field) = comparison->fields[i];
+}
+
+static void name_changed_fields(struct finding *finding) {
+    for (unsigned i = 0; i < finding->fields_count; i++)
+        finding_say(finding, "%s%s", i == 0 ? " Changed: " : ", ", finding->fields[i].field);
+    if (finding->fields_count > 0)
+        finding_say(finding, ".");
+}
+
+static void say_how_it_ended(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+
+    if (facts->stage == STAGE_WORK || facts->closer == CLOSER_NONE) {
+        finding_say(finding, " Nobody noticed, and the connection went on.");
+        return;
+    }
+    finding->explains_end = true;
+    finding_say(finding, " %s closed the connection (packet %llu, %s).",
+                facts->closer == CLOSER_CLIENT ? "The client" : "The server",
+                (unsigned long long)facts->closing->packet, ending_text(facts));
+}
+
+/* Both sides are at hand and NEGOTIATE differs: proven. */
+static bool altered_proven(const struct inquiry *inquiry, struct finding *finding, bool request) {
+    const struct comparison *comparison = inquiry->comparison;
+    const struct negotiate_side *near = request ? &negotiate_of(inquiry)->request
+                                                : &negotiate_of(inquiry)->response;
+
+    if (!(request ? comparison->negotiate_request_altered : comparison->negotiate_response_altered))
+        return false;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    copy_fields(comparison, request ? "NEGOTIATE request" : "NEGOTIATE response", finding);
+    finding_say(finding,
+                request ? "The NEGOTIATE request that the client sent (packet %llu) is not the one that reached "
+                          "the server (packet %llu of its capture): it was altered between the two captures."
+                        : "The NEGOTIATE response that reached the client (packet %llu) is not the one that the "
+                          "server sent (packet %llu of its capture): it was altered between the two captures.",
+                (unsigned long long)near->packet,
+                (unsigned long long)(request ? inquiry->far->negotiate.request.packet
+                                             : inquiry->far->negotiate.response.packet));
+    name_changed_fields(finding);
+    say_how_it_ended(inquiry, finding);
+    finding_packet(finding, near->packet);
+    packets_of_validation(inquiry, finding);
+    finding_rule_out(finding, request ? CAUSE_V05 : CAUSE_V04,
+                     "the two captures show two different NEGOTIATE messages for one connection");
+    remedies_for_alteration(finding);
+    return true;
+}
+
+/* VALIDATE was sent and the server closed instead of answering. */
+static bool server_closed_on_validate(const struct facts *facts) {
+    return facts->stage == STAGE_VALIDATE_SENT && facts->closer == CLOSER_SERVER;
+}
+
+static void rule_out_for_request(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+
+    if (facts->ending == ENDING_RST && facts->forgery.weight == 0)
+        finding_rule_out(finding, CAUSE_M05, "the reset has the TTL, MAC and sequence number of the server's other packets");
+    if (facts->ending == ENDING_FIN)
+        finding_rule_out(finding, CAUSE_M05, "an orderly FIN with the server's TTL and the next sequence number");
+    if (facts->validation->request_signed)
+        finding_rule_out(finding, CAUSE_V08, "the VALIDATE request is signed");
+    if (facts->validated->request_comparable && facts->validated->request_differs == 0)
+        finding_rule_out(finding, CAUSE_V05, "VALIDATE repeats the NEGOTIATE request of this capture in all four fields");
+    if (facts->keyed)
+        finding_rule_out(finding, CAUSE_A01, "authentication succeeded (packet %llu)",
+                         (unsigned long long)facts->session->response_packet);
+}
+
+static bool request_differs_here(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    bool answered = facts->validation->response_packet != 0;
+    char words[80];
+
+    if (inquiry->vantage.place == PLACE_CLIENT)
+        return false; /* V05 */
+    finding->confidence =
+        inquiry->vantage.place == PLACE_SERVER && facts->validation->request_signed ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The NEGOTIATE request that arrived here (packet %llu) is not the one the client says it sent: its "
+                "signed VALIDATE request (packet %llu) names other %s. It was altered on the way to the server%s.",
+                (unsigned long long)negotiate_of(inquiry)->request.packet,
+                (unsigned long long)facts->validation->request_packet,
+                field_words(facts->validated->request_differs, false, words, sizeof words),
+                inquiry->vantage.place == PLACE_SERVER ? "" : ", or the client contradicts itself (V05)");
+    if (answered && facts->validation->status == STATUS_SUCCESS)
+        finding_say(finding, " The server answered all the same, so nobody noticed.");
+    else if (answered)
+        finding_say(finding, " The server answered with a signed error instead of closing: a downgrade that went unnoticed%s.",
+                    facts->stage == STAGE_WORK ? "" : " by it");
+    else if (facts->closer == CLOSER_SERVER)
+        finding_say(finding, " The server closed the connection (packet %llu), as it must.",
+                    (unsigned long long)facts->closing->packet);
+    finding->explains_end = facts->closer == CLOSER_SERVER;
+    name_request_fields(inquiry, finding, facts->validated->request_differs);
+    finding_packet(finding, negotiate_of(inquiry)->request.packet);
+    packets_of_validation(inquiry, finding);
+    remedies_for_alteration(finding);
+    return true;
+}
+
+bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+
+    if (inquiry->comparison != NULL && inquiry->comparison->comparable)
+        return negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 &&
+               altered_proven(inquiry, finding, true);
+    if (facts->validation != NULL && facts->validated->request_comparable &&
+        facts->validated->request_differs != 0)
+        return request_differs_here(inquiry, finding);
+    if (!server_closed_on_validate(facts) || !facts->validated->request_comparable ||
+        inquiry->vantage.place == PLACE_SERVER || !facts->keyed)
+        return false;
+    finding->explains_end = true;
+    finding->confidence = facts->quiet_ns < AT_ONCE_NS && facts->forgery.weight == 0 &&
+                                  !facts->lossy && place_known(inquiry)
+                              ? CONFIDENCE_LIKELY
+                              : CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The server closed the connection (packet %llu, %s, %.1f ms after the signed VALIDATE request, packet "
+                "%llu) instead of answering. A server must do that when the NEGOTIATE request it received is not "
+                "the one the client now claims to have sent: it was altered on the way.",
+                (unsigned long long)facts->closing->packet, ending_text(facts),
+                seconds(facts->quiet_ns) * 1000.0, (unsigned long long)facts->validation->request_packet);
+    finding_packet(finding, negotiate_of(inquiry)->request.packet);
+    packets_of_validation(inquiry, finding);
+    finding_packet(finding, facts->closing->packet);
+    rule_out_for_request(inquiry, finding);
+    remedies_for_alteration(finding);
+    return true;
+}
+
+bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
+    char words[80];
+
+    if (inquiry->comparison != NULL && inquiry->comparison->comparable)
+        return negotiate->dialect != SMB2_DIALECT_311 && altered_proven(inquiry, finding, false);
+    if (facts->validation != NULL && facts->validated->response_comparable &&
+        facts->validated->response_differs != 0) {
+        if (at_server(inquiry) && place_known(inquiry))
+            return false; /* V04 */
+        finding->explains_end = facts->closer == CLOSER_CLIENT;
+        finding->confidence = !facts->validation->response_signed ? CONFIDENCE_POSSIBLE : CONFIDENCE_LIKELY;
+        finding_say(finding,
+                    "The NEGOTIATE response that arrived here (packet %llu) is not the one the server says it sent: "
+                    "its %s VALIDATE answer (packet %llu) names other %s. It was altered on the way to the client%s.",
+                    (unsigned long long)negotiate->response.packet,
+                    facts->validation->response_signed ? "signed" : "(unsigned)",
+                    (unsigned long long)facts->validation->response_packet,
+                    field_words(facts->validated->response_differs, true, words, sizeof words),
+                    facts->closer == CLOSER_CLIENT ? ", and the client closed the connection" : "; the client did not mind");
+        name_response_fields(inquiry, finding, facts->validated->response_differs);
+        finding_packet(finding, negotiate->response.packet);
+        packets_of_validation(inquiry, finding);
+        if (facts->closing != NULL)
+            finding_packet(finding, facts->closing->packet);
+        if (facts->validation->response_signed)
+            finding_rule_out(finding, CAUSE_V01, "the VALIDATE answer is signed");
+        remedies_for_alteration(finding);
+        finding_remedy(finding, REMEDY_FIX_SERVER);
+        return true;
+    }
+    /* The dialect itself is one that nobody offered: caught before authentication. */
+    if (negotiate->dialect != 0 && negotiate->request.decoded && negotiate->dialect_count > 0) {
+        for (unsigned i = 0; i < negotiate->dialect_count; i++)
+            if (negotiate->dialects[i] == negotiate->dialect)
+                return false;
+        if (negotiate->smb1_request_packet != 0 && negotiate->requests == 0)
+            return false;
+        finding->explains_end = true;
+        finding->confidence = CONFIDENCE_LIKELY;
+        finding_say(finding,
+                    "The NEGOTIATE response (packet %llu) chooses dialect 0x%04x, which the client did not offer "
+                    "(packet %llu). No sound server does that: the response was altered on the way, or the server is "
+                    "broken (V04). The client has to close.",
+                    (unsigned long long)negotiate->response.packet, negotiate->dialect,
+                    (unsigned long long)negotiate->request.packet);
+        finding_packet(finding, negotiate->request.packet);
+        finding_packet(finding, negotiate->response.packet);
+        snprintf(finding_field(finding, "NEGOTIATE response", "DialectRevision")->arrived, VALUE_TEXT_MAX,
+                 "0x%04x", negotiate->dialect);
+        remedies_for_alteration(finding);
+        finding_remedy(finding, REMEDY_FIX_SERVER);
+        return true;
+    }
+    return false;
+}
+
+/* 3.1.1, or keys that differ: the client leaves right after the final SESSION_SETUP response. */
+bool left_after_session(const struct facts *facts) {
+    return facts->stage == STAGE_SESSION && facts->closer == CLOSER_CLIENT && facts->keyed &&
+           !facts->session->binding && facts->quiet_ns < AT_ONCE_NS && facts->session->logoff_packet == 0 &&
+           !facts->encrypted;
+}
+
+/* The first message under the new key was refused. */
+bool first_signed_refused(const struct facts *facts) {
+    const struct traffic_evidence *traffic = &facts->evidence->traffic;
+
+    return facts->keyed && traffic->first_good_signed_packet == 0 &&
+           ((traffic->first_denied_packet != 0 && traffic->first_denied_command == SMB2_TREE_CONNECT) ||
+            (facts->session->logoff_packet != 0 && facts->session->logoff_status == STATUS_ACCESS_DENIED &&
+             facts->evidence->trees_count == 0));
+}
+
+static bool preauth_proven(const struct inquiry *inquiry, struct finding *finding) {
+    const struct comparison *comparison = inquiry->comparison;
+    bool found = altered_proven(inquiry, finding, true);
+    struct finding other = {.cause = CAUSE_M03};
+
+    if (altered_proven(inquiry, &other, false)) {
+        if (!found)
+            *finding = other;
+        else
+            copy_fields(comparison, "NEGOTIATE response", finding);
+        found = true;
+    }
+    for (unsigned i = 0; i < comparison->changes_count && !found; i++) {
+        const struct change *change = &comparison->changes[i];
+
+        if (change->near.command != SMB2_SESSION_SETUP || change->kind != CHANGE_ALTERED)
+            continue;
+        finding->confidence = CONFIDENCE_CERTAIN;
+        finding_say(finding, "A SESSION_SETUP message differs between the two captures (packet %llu here, %llu there): "
+                             "on SMB 3.1.1 the keys of the two ends differ then, and no signature fits.",
+                    (unsigned long long)change->near.packet, (unsigned long long)change->far.packet);
+        finding_packet(finding, change->near.packet);
+        say_how_it_ended(inquiry, finding);
+        remedies_for_alteration(finding);
+        found = true;
+    }
+    return found;
+}
+
+bool find_M03(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    bool left = left_after_session(facts), refused = first_signed_refused(facts);
+
+    if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311)
+        return false;
+    if (inquiry->comparison != NULL && inquiry->comparison->comparable)
+        return preauth_proven(inquiry, finding);
+    if (!left && !refused)
+        return false;
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    if (left)
+        finding_say(finding,
+                    "The server accepted the logon (packet %llu) and the client closed at once (packet %llu) without "
+                    "connecting to a share. On SMB 3.1.1 a client does that when the signature of this answer does not "
+                    "fit, because some octet of NEGOTIATE or SESSION_SETUP was altered on the way.",
+                    (unsigned long long)facts->session->response_packet,
+                    (unsigned long long)facts->closing->packet);
+    else
+        finding_say(finding,
+                    "The very first signed request (packet %llu) was refused with ACCESS_DENIED although the logon had "
+                    "succeeded: the two ends have different keys. On SMB 3.1.1 that is what any alteration of "
+                    "NEGOTIATE or SESSION_SETUP on the way leads to.",
+                    (unsigned long long)facts->evidence->traffic.first_denied_packet);
+    finding_packet(finding, negotiate_of(inquiry)->request.packet);
+    finding_packet(finding, negotiate_of(inquiry)->response.packet);
+    finding_packet(finding, facts->session->response_packet);
+    finding_packet(finding, facts->closing != NULL ? facts->closing->packet : 0);
+    if (facts->session->response_signed)
+        finding_rule_out(finding, CAUSE_S09, "the final SESSION_SETUP response is signed");
+    finding_rule_out(finding, CAUSE_G01, "the session is neither guest nor anonymous");
+    finding_rule_out(finding, CAUSE_A01, "the server accepted the logon");
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    finding_remedy(finding, REMEDY_BYPASS_BOX);
+    finding_remedy(finding, REMEDY_CHECK_SERVER_EVENTS);
+    finding_remedy(finding, REMEDY_CHECK_KEYS);
+    return true;
+}
+
+static const struct change *change_of(const struct comparison *comparison, enum change_kind kind,
+                                      bool validate, enum direction from) {
+    for (unsigned i = 0; i < comparison->changes_count; i++) {
+        const struct change *change = &comparison->changes[i];
+        const struct log_entry *entry = change->near.packet != 0 ? &change->near : &change->far;
+
+        if (change->kind == kind && entry->validate == validate && entry->from == (uint8_t)from)
+            return change;
+    }
+    return NULL;
+}
+
+static bool answer_forged(const struct inquiry *inquiry, struct finding *finding) {
+    const struct comparison *comparison = inquiry->comparison;
+    const struct change *change = change_of(comparison, CHANGE_ALTERED, true, FROM_SERVER);
+    bool added = change == NULL;
+
+    if (added)
+        change = change_of(comparison, CHANGE_ADDED, true, FROM_SERVER);
+    if (change == NULL)
+        return false;
+    finding->explains_end = inquiry->facts->closer == CLOSER_CLIENT;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    if (added)
+        finding_say(finding,
+                    "The VALIDATE answer that reached the client (packet %llu) was never sent by the server: a box on "
+                    "the path answered in its place, without the key.",
+                    (unsigned long long)change->near.packet);
+    else
+        finding_say(finding,
+                    "The VALIDATE answer that reached the client (packet %llu) is not the one that the server sent "
+                    "(packet %llu of its capture)%s: a box on the path rewrote it without the key.",
+                    (unsigned long long)change->near.packet, (unsigned long long)change->far.packet,
+                    change->far.is_signed && !change->near.is_signed ? "; its signature was stripped" : "");
+    packets_of_validation(inquiry, finding);
+    finding_rule_out(finding, CAUSE_V01, "the server's own answer is %s",
+                     added ? "not in its capture" : change->far.is_signed ? "signed" : "a different one");
+    remedies_for_alteration(finding);
+    return true;
+}
+
+bool find_M04(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_evidence *validation = NULL;
+
+    if (inquiry->comparison != NULL)
+        return answer_forged(inquiry, finding);
+    if (!facts->keyed || !facts->session->response_signed || facts->session->signature_zero)
+        return false;
+    for (uint32_t i = 0; i < facts->evidence->validations_count && validation == NULL; i++) {
+        const struct validation_evidence *one = &facts->evidence->validations[i];
+
+        if (one->request_packet != 0 && one->response_packet != 0 &&
+            (facts->validations[i].result == VALIDATION_UNSIGNED || one->signature_zero || one->signature_copied))
+            validation = one;
+    }
+    if (validation == NULL)
+        return false;
+    finding->explains_end = facts->closer == CLOSER_CLIENT;
+    finding->confidence = CONFIDENCE_LIKELY;
+    finding_say(finding,
+                "The server signed the final SESSION_SETUP response (packet %llu), so it has the key and can sign; yet "
+                "the VALIDATE answer (packet %llu) %s. A box on the path that has no key answered itself, or "
+                "stripped the signature.",
+                (unsigned long long)facts->session->response_packet,
+                (unsigned long long)validation->response_packet,
+                !validation->response_signed   ? "is not signed"
+                : validation->signature_copied ? "bears a copy of the request's signature"
+                                               : "bears a signature of zeros");
+    finding_packet(finding, facts->session->response_packet);
+    finding_packet(finding, validation->request_packet);
+    finding_packet(finding, validation->response_packet);
+    finding_rule_out(finding, CAUSE_V01, "a server that cannot sign would not have signed SESSION_SETUP either");
+    remedies_for_alteration(finding);
+    return true;
+}
+
+static void say_forgery(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct forgery *forgery = &facts->forgery;
+    const struct tcp_side *side = &facts->evidence->tcp[facts->closing_from];
+
+    finding_say(finding, "The %s (packet %llu) bears the address of the %s but was sent by neither end:",
+                ending_text(facts), (unsigned long long)facts->closing->packet,
+                facts->closing_from == FROM_CLIENT ? "client" : "server");
+    if (forgery->other_distance)
+        finding_say(finding, " its TTL is %u where that end's other packets have %u (%u hops away instead of %u);",
+                    facts->closing->ttl, side->ttl, ttl_hops(facts->closing->ttl), ttl_hops(side->ttl));
+    if (forgery->other_mac)
+        finding_say(finding, " it comes from another MAC address;");
+    if (forgery->still_talking)
+        finding_say(finding, " that end went on sending afterwards (packet %llu);",
+                    (unsigned long long)side->last_data_packet);
+    if (forgery->out_of_place)
+        finding_say(finding, " its sequence number is %lld octets off;",
+                    (long long)facts->closing->sequence_distance);
+    if (forgery->odd_ip_id)
+        finding_say(finding, " its IP id 0x%04x does not follow that end's others;", facts->closing->ip_id);
+    finding_say(finding, " a device on the path injected it %s.", stage_text(facts->stage));
+}
+
+static void say_what_differs(const struct inquiry *inquiry, const struct change *change,
+                             struct finding *finding) {
+    const struct log_entry *entry = change->near.packet != 0 ? &change->near : &change->far;
+    const char *name = entry->validate ? "VALIDATE_NEGOTIATE_INFO" : command_name(entry->command);
+    bool at_near = change->near.packet != 0;
+
+    finding_say(finding, "The %s %s (packet %llu of the %s's capture) %s:", name,
+                entry->from == FROM_CLIENT ? "request" : "response", (unsigned long long)entry->packet,
+                at_near ? "client" : "server",
+                change->kind == CHANGE_DROPPED ? "never reached the other end" : "was never sent by the other end");
+    finding_say(finding, " a device on the path %s it.",
+                change->kind == CHANGE_DROPPED ? "swallowed" : "invented");
+    if (at_near)
+        finding_packet(finding, entry->packet);
+    if (inquiry->facts->closing != NULL)
+        finding_packet(finding, inquiry->facts->closing->packet);
+}
+
+static bool dropped_between(const struct inquiry *inquiry, struct finding *finding) {
+    const struct comparison *comparison = inquiry->comparison;
+    const struct change *change = NULL;
+
+    for (unsigned i = 0; i < comparison->changes_count && change == NULL; i++)
+        if (comparison->changes[i].kind != CHANGE_ALTERED)
+            change = &comparison->changes[i];
+    if (comparison->close_not_sent_by_server || comparison->close_not_sent_by_client) {
+        finding_say(finding, "The %s saw the connection closed by the %s (packet %llu%s), but the %s did no such "
+                             "thing before it was itself told that the connection is over: a device on the path closed it.",
+                    comparison->close_not_sent_by_server ? "client" : "server",
+                    comparison->close_not_sent_by_server ? "server" : "client",
+                    (unsigned long long)(comparison->close_not_sent_by_server ? comparison->close_near_packet
+                                                                              : comparison->close_far_packet),
+                    comparison->close_not_sent_by_server ? "" : " of the server's capture",
+                    comparison->close_not_sent_by_server ? "server" : "client");
+        if (comparison->close_not_sent_by_server)
+            finding_packet(finding, comparison->close_near_packet);
+        finding->explains_end = true;
+        finding->confidence = CONFIDENCE_CERTAIN;
+    } else if (change != NULL) {
+        say_what_differs(inquiry, change, finding);
+        finding->explains_end = true;
+        finding->confidence = CONFIDENCE_CERTAIN;
+    } else {
+        return false;
+    }
+    packets_of_validation(inquiry, finding);
+    finding_rule_out(finding, CAUSE_M01, "NEGOTIATE is the same at both ends");
+    finding_remedy(finding, REMEDY_EXEMPT_IN_BOX);
+    finding_remedy(finding, REMEDY_USE_311);
+    return true;
+}
+
+/* VALIDATE was sent, acknowledged or not, and nothing came. */
+static bool validate_swallowed(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    bool waited = facts->closer == CLOSER_NONE ||
+                  (facts->closer == CLOSER_CLIENT && facts->quiet_ns >= 1000000000u);
+
+    if (facts->stage != STAGE_VALIDATE_SENT || !waited || facts->lossy || facts->one_way)
+        return false;
+    if (facts->closer == CLOSER_NONE &&
+        facts->evidence->last_time_ns - facts->validation->request_time_ns < 1000000000u)
+        return false; /* the capture ends here: the answer may still come */
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The VALIDATE request (packet %llu) was never answered%s: a device on the path swallowed it or its "
+                "answer, or the server hangs on it (V12, M09). A client must take silence for a failure.",
+                (unsigned long long)facts->validation->request_packet,
+                facts->evidence->tcp[FROM_SERVER].tail_retransmissions == 0 &&
+                        facts->evidence->tcp[FROM_CLIENT].tail_retransmissions == 0
+                    ? ", though TCP acknowledged it"
+                    : "");
+    packets_of_validation(inquiry, finding);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    finding_remedy(finding, REMEDY_EXEMPT_IN_BOX);
+    finding_remedy(finding, REMEDY_SERVER_LOG);
+    return true;
+}
+
+/* A reset in the middle of setting up that no rule of SMB explains. */
+static bool reset_while_setting_up(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    bool in_setup = facts->stage == STAGE_NEGOTIATE_SENT || facts->stage == STAGE_SESSION_SENT ||
+                    facts->stage == STAGE_TREE_SENT;
+
+    if (!in_setup || facts->ending != ENDING_RST || facts->closer != CLOSER_SERVER)
+        return false;
+    if (facts->evidence->tcp[FROM_CLIENT].tail_retransmissions > 0)
+        return false;
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The connection was reset (packet %llu) %s. The reset looks like the server's own, but SMB gives a "
+                "server no reason for it here: a device on the path that resets in its name, or a server that "
+                "crashed or does not want this client.",
+                (unsigned long long)facts->closing->packet, stage_text(facts->stage));
+    finding_packet(finding, facts->evidence->traffic.last_message_packet[FROM_CLIENT]);
+    finding_packet(finding, facts->closing->packet);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    finding_remedy(finding, REMEDY_EXEMPT_IN_BOX);
+    finding_remedy(finding, REMEDY_SERVER_LOG);
+    return true;
+}
+
+bool find_M05(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+
+    if (inquiry->comparison != NULL)
+        return dropped_between(inquiry, finding);
+    if (facts->closer == CLOSER_INJECTED) {
+        finding->explains_end = true;
+        finding->confidence = CONFIDENCE_LIKELY;
+        say_forgery(inquiry, finding);
+        packets_of_validation(inquiry, finding);
+        finding_packet(finding, facts->closing->packet);
+        if (facts->stage == STAGE_VALIDATE_SENT)
+            finding_rule_out(finding, CAUSE_M01, "the server did not close the connection itself");
+        finding_rule_out(finding, CAUSE_L05, "the closing packet is not the end's own");
+        finding_remedy(finding, REMEDY_EXEMPT_IN_BOX);
+        finding_remedy(finding, REMEDY_BOTH_ENDS);
+        return true;
+    }
+    return validate_swallowed(inquiry, finding) || reset_while_setting_up(inquiry, finding);
+}
+
+bool find_M06(const struct inquiry *inquiry, struct finding *finding) {
+    const struct tcp_side *tcp = inquiry->evidence->tcp;
+
+    if (!tcp[0].optimiser_option && !tcp[1].optimiser_option)
+        return false;
+    finding->severity = SEVERITY_FINDING_NOTE;
+    finding->confidence = CONFIDENCE_LIKELY;
+    finding_say(finding, "TCP options 76 or 78 are on this connection: a WAN optimiser (Riverbed SteelHead and its like) "
+                         "is on the path and sees its traffic.");
+    finding_packet(finding, tcp[FROM_CLIENT].syn_packet);
+    finding_packet(finding, tcp[FROM_SERVER].syn_packet);
+    finding_remedy(finding, REMEDY_BYPASS_BOX);
+    finding_remedy(finding, REMEDY_UPGRADE_BOX);
+    return true;
+}
+
+bool find_M07(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    bool first_payload = facts->stage == STAGE_NEGOTIATE_SENT && facts->ending != ENDING_OPEN &&
+                         negotiate_of(inquiry)->request.packet != 0;
+    bool first_encrypted = facts->encrypted && facts->evidence->traffic.encrypted[FROM_SERVER] == 0 &&
+                           facts->evidence->traffic.encrypted[FROM_CLIENT] == 1 &&
+                           facts->closer == CLOSER_SERVER;
+
+    if (inquiry->comparison != NULL || (!first_payload && !first_encrypted) ||
+        facts->closer == CLOSER_CLIENT || facts->closer == CLOSER_INJECTED || facts->lossy)
+        return false;
+    if (first_payload && facts->ending == ENDING_RST)
+        return false; /* told as M05 */
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The connection was closed (packet %llu) straight after the first %s: a proxy or firewall that does not "
+                "know this kind of SMB does that, and so does a server that speaks only SMB 1 (D02).",
+                (unsigned long long)facts->closing->packet,
+                first_payload ? "NEGOTIATE request" : "encrypted message");
+    finding_packet(finding, negotiate_of(inquiry)->request.packet);
+    finding_packet(finding, facts->closing->packet);
+    finding_remedy(finding, REMEDY_BYPASS_BOX);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    return true;
+}
+
+bool find_M08(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
+    bool lost = traffic->session_deleted_packet != 0 || (facts->session != NULL && facts->session->binding);
+
+    if (inquiry->company.server_guids < 2 || !lost)
+        return false;
+    finding->explains_end = facts->closer != CLOSER_NONE;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "%u different servers (ServerGuid) answer under this one address, and this connection lost its "
+                "session: a load balancer mixes nodes.",
+                inquiry->company.server_guids);
+    finding_packet(finding, negotiate_of(inquiry)->response.packet);
+    finding_packet(finding, traffic->session_deleted_packet);
+    finding_remedy(finding, REMEDY_LB_STICKY);
+    finding_remedy(finding, REMEDY_NO_MULTICHANNEL);
+    return true;
+}
+
+bool find_M09(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
+    const struct tcp_side *client = &inquiry->evidence->tcp[FROM_CLIENT];
+    const struct tcp_side *server = &inquiry->evidence->tcp[FROM_SERVER];
+    uint64_t end = facts->closing != NULL ? facts->closing->time_ns : inquiry->evidence->last_time_ns;
+
+    if (inquiry->comparison != NULL || traffic->unanswered_packet == 0 || facts->one_way || facts->lossy ||
+        facts->stage == STAGE_VALIDATE_SENT || traffic->unanswered_command == SMB2_CHANGE_NOTIFY)
+        return false;
+    if (end < traffic->unanswered_time_ns || end - traffic->unanswered_time_ns < 10000000000u)
+        return false;
+    if (client->tail_retransmissions > 0 || server->last_time_ns < traffic->unanswered_time_ns)
+        return false; /* not even acknowledged: T05 */
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The server acknowledged the %s request (packet %llu) over TCP but did not answer it for %.0f s: its SMB "
+                "service hangs, is slow, or a filter driver holds it back (Windows event 30809).",
+                command_name(traffic->unanswered_command), (unsigned long long)traffic->unanswered_packet,
+                seconds(end - traffic->unanswered_time_ns));
+    finding_packet(finding, traffic->unanswered_packet);
+    finding_packet(finding, facts->closing != NULL ? facts->closing->packet : 0);
+    finding_rule_out(finding, CAUSE_T05, "the request was acknowledged and not retransmitted");
+    finding_remedy(finding, REMEDY_SERVER_SECURITY_PRODUCT);
+    finding_remedy(finding, REMEDY_SERVER_LOG);
+    return true;
+}
+
+/* What was taken away by a change: SMB 3, encryption, the demand for signing. */
+static bool removes_security(const struct inquiry *inquiry, char *what, size_t size) {
+    const struct facts *facts = inquiry->facts;
+    const struct negotiate_evidence *near = negotiate_of(inquiry);
+    uint32_t lost = 0;
+    bool dialects = false, signing = false;
+
+    if (inquiry->comparison != NULL && inquiry->comparison->comparable) {
+        const struct negotiate_evidence *far = &inquiry->far->negotiate;
+
+        for (unsigned i = 0; i < near->dialect_count; i++) {
+            bool kept = false;
+
+            for (unsigned j = 0; j < far->dialect_count; j++)
+                kept |= far->dialects[j] == near->dialects[i];
+            dialects |= !kept && near->dialects[i] >= SMB2_DIALECT_300;
+        }
+        dialects |= near->dialect != 0 && near->dialect < far->dialect;
+        lost = (near->request.capabilities & ~far->request.capabilities) |
+               (far->response.capabilities & ~near->response.capabilities);
+        signing = (near->request.security_mode & ~far->request.security_mode & 2) ||
+                  (far->response.security_mode & ~near->response.security_mode & 2);
+    } else if (facts->validation != NULL && facts->validated->request_comparable) {
+        const struct validation_evidence *validation = facts->validation;
+
+        for (unsigned i = 0; i < validation->dialects_kept; i++) {
+            bool kept = false;
+
+            for (unsigned j = 0; j < near->dialect_count; j++)
+                kept |= near->dialects[j] == validation->dialects[i];
+            dialects |= !kept && validation->dialects[i] >= SMB2_DIALECT_300;
+        }
+        lost = validation->request_capabilities & ~near->request.capabilities;
+        signing = validation->request_security_mode & ~near->request.security_mode & 2;
+        if (facts->validated->response_comparable) {
+            lost |= validation->response_capabilities & ~near->response.capabilities;
+            signing |= validation->response_security_mode & ~near->response.security_mode & 2;
+            dialects |= near->dialect < validation->dialect;
+        }
+    }
+    snprintf(what, size, "%s%s%s", dialects ? " newer dialects" : "",
+             lost & SMB2_GLOBAL_CAP_ENCRYPTION ? " encryption" : "", signing ? " the demand for signing" : "");
+    return dialects || signing || (lost & SMB2_GLOBAL_CAP_ENCRYPTION);
+}
+
+bool find_M10(const struct inquiry *inquiry, struct finding *finding) {
+    struct finding altered = {0};
+    char what[96];
+
+    if (!removes_security(inquiry, what, sizeof what))
+        return false;
+    if (!find_M01(inquiry, &altered) && !find_M02(inquiry, &altered) && !find_M03(inquiry, &altered))
+        return false;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    finding_say(finding, "The alteration takes security away:%s. Boxes do this for their own ends; so does an attacker. "
+                         "Until the device is known, treat it as a downgrade attack.",
+                what);
+    for (unsigned i = 0; i < altered.packets_count; i++)
+        finding_packet(finding, altered.packets[i]);
+    finding_remedy(finding, REMEDY_TREAT_AS_INCIDENT);
+    finding_remedy(finding, REMEDY_BYPASS_BOX);
+    finding_remedy(finding, REMEDY_USE_311);
+    return true;
+}

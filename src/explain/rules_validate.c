@@ -1,0 +1,422 @@
+/* Family V: FSCTL_VALIDATE_NEGOTIATE_INFO itself. Conditions are those of the reference's decision matrix. */
+#include "explain/rules.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* An answer that takes longer is none: smbclient waits 20 s, Windows 60 s. */
+#define CLOSE_AT_ONCE_NS 5000000000u
+
+static bool closed_by_client(const struct facts *facts) {
+    return facts->closer == CLOSER_CLIENT;
+}
+
+static bool answered_rightly(const struct inquiry *inquiry) {
+    const struct facts *facts = inquiry->facts;
+
+    return facts->validation != NULL && facts->validated->result == VALIDATION_VALID;
+}
+
+bool gave_up_after_validation(const struct facts *facts) {
+    return facts->stage == STAGE_VALIDATE_ANSWERED && closed_by_client(facts) &&
+           facts->quiet_ns < CLOSE_AT_ONCE_NS;
+}
+
+static const struct validation_evidence *first_with(const struct facts *facts,
+                                                    enum validation_result result) {
+    for (uint32_t i = 0; i < facts->evidence->validations_count; i++)
+        if (facts->validations[i].result == result && facts->evidence->validations[i].request_packet != 0)
+            return &facts->evidence->validations[i];
+    return NULL;
+}
+
+static const char *status_text(uint32_t status, char text[64]) {
+    const char *name = ntstatus_name(status);
+
+    snprintf(text, 64, "%s%s0x%08x%s", name ? name : "", name ? " (" : "", status, name ? ")" : "");
+    return text;
+}
+
+bool find_V01(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_evidence *validation = first_with(facts, VALIDATION_UNSIGNED);
+    char status[64];
+
+    if (validation == NULL || !facts->keyed || inquiry->comparison != NULL)
+        return false;
+    finding->explains_end = closed_by_client(facts);
+    finding->confidence = CONFIDENCE_CERTAIN;
+    finding_say(finding,
+                "The answer to VALIDATE_NEGOTIATE_INFO (%s, packet %llu) carries no signature although "
+                "the request was signed; [MS-SMB2] 3.2.5.14.12 has the client close the connection%s.",
+                status_text(validation->status, status), (unsigned long long)validation->response_packet,
+                finding->explains_end ? ", and it did" : ", yet this client went on");
+    finding_packet(finding, validation->request_packet);
+    finding_packet(finding, validation->response_packet);
+    finding_packet(finding, facts->session->response_packet);
+    if (facts->session->response_signed)
+        finding_say(finding, " The server had signed the final SESSION_SETUP response, so it can sign: "
+                             "a box on the path may have answered or stripped the signature (M04).");
+    else
+        finding_rule_out(finding, CAUSE_M04,
+                         "the final SESSION_SETUP response is unsigned too: this server does not sign at all");
+    finding_rule_out(finding, CAUSE_V02, "a signed error would be harmless, this answer is not signed");
+    finding_remedy(finding, REMEDY_FIX_SERVER_SIGNING);
+    finding_remedy(finding, REMEDY_REQUIRE_SIGNING);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    return true;
+}
+
+bool find_V02(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_evidence *validation = first_with(facts, VALIDATION_REFUSED);
+    char status[64];
+
+    if (validation == NULL || facts->evidence->negotiate.dialect >= SMB2_DIALECT_300 ||
+        validation->status == STATUS_ACCESS_DENIED || gave_up_after_validation(facts))
+        return false;
+    finding->severity = SEVERITY_FINDING_NOTE;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    finding_say(finding,
+                "The server does not know VALIDATE_NEGOTIATE_INFO and said so under signature (%s, packet "
+                "%llu): it is older than SMB 3, so nothing newer can have been negotiated away. Harmless.",
+                status_text(validation->status, status), (unsigned long long)validation->response_packet);
+    finding_packet(finding, validation->request_packet);
+    finding_packet(finding, validation->response_packet);
+    finding_remedy(finding, REMEDY_NOTHING_TO_DO);
+    return true;
+}
+
+bool find_V03(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_evidence *validation = first_with(facts, VALIDATION_REFUSED);
+
+    if (validation == NULL || validation->status != STATUS_ACCESS_DENIED || inquiry->comparison != NULL)
+        return false;
+    finding->explains_end = facts->closer != CLOSER_NONE;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    finding_say(finding,
+                "The server answered VALIDATE_NEGOTIATE_INFO with a signed ACCESS_DENIED (packet %llu): it "
+                "found the request's signature wrong. Either the request was edited on the way by someone "
+                "without the key, or the two ends have different keys.",
+                (unsigned long long)validation->response_packet);
+    finding_packet(finding, validation->request_packet);
+    finding_packet(finding, validation->response_packet);
+    if (facts->evidence->traffic.first_good_signed_packet != 0)
+        finding_rule_out(finding, CAUSE_S04, "another signed request was accepted (packet %llu), so the keys agree",
+                         (unsigned long long)facts->evidence->traffic.first_good_signed_packet);
+    finding_remedy(finding, REMEDY_BYPASS_BOX);
+    finding_remedy(finding, REMEDY_CHECK_KEYS);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    return true;
+}
+
+bool find_V04(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_facts *validated = facts->validated;
+    char words[80];
+
+    if (facts->validation == NULL || !validated->response_comparable || validated->response_differs == 0)
+        return false;
+    if (inquiry->comparison != NULL ? inquiry->comparison->negotiate_response_altered
+                                    : at_client(inquiry) && place_known(inquiry))
+        return false; /* then it is M02, with V04 as its alternative */
+    finding->explains_end = closed_by_client(facts);
+    finding->confidence = inquiry->comparison != NULL ? CONFIDENCE_CERTAIN
+                          : at_server(inquiry)        ? CONFIDENCE_LIKELY
+                                                      : CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The server's VALIDATE answer (packet %llu) contradicts the NEGOTIATE response that it sent "
+                "itself (packet %llu) in %s.",
+                (unsigned long long)facts->validation->response_packet,
+                (unsigned long long)facts->evidence->negotiate.response.packet,
+                field_words(validated->response_differs, true, words, sizeof words));
+    name_response_fields(inquiry, finding, validated->response_differs);
+    packets_of_validation(inquiry, finding);
+    finding_packet(finding, facts->evidence->negotiate.response.packet);
+    if (inquiry->comparison != NULL)
+        finding_rule_out(finding, CAUSE_M02, "the NEGOTIATE response is the same at both ends");
+    finding_remedy(finding, REMEDY_FIX_SERVER);
+    finding_remedy(finding, REMEDY_REQUIRE_SIGNING);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    return true;
+}
+
+/* Some Windows 10 and 2016 builds put all the dialects they implement into VALIDATE, <192>. */
+static bool lists_what_it_implements(const struct inquiry *inquiry) {
+    const struct evidence *evidence = inquiry->evidence;
+    const struct validation_evidence *validation = inquiry->facts->validation;
+    unsigned at = 0;
+
+    if (inquiry->facts->validated->request_differs != FIELD_DIALECTS ||
+        validation->dialect_count <= evidence->negotiate.dialect_count)
+        return false;
+    for (unsigned i = 0; i < validation->dialects_kept && at < evidence->negotiate.dialect_count; i++)
+        at += validation->dialects[i] == evidence->negotiate.dialects[at];
+    return at == evidence->negotiate.dialect_count;
+}
+
+bool find_V05(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_facts *validated = facts->validated;
+    bool same_at_both = inquiry->comparison != NULL && !inquiry->comparison->negotiate_request_altered;
+    char words[80];
+
+    if (facts->validation == NULL || !validated->request_comparable || validated->request_differs == 0)
+        return false;
+    if (inquiry->comparison != NULL && !same_at_both)
+        return false;
+    if (inquiry->comparison == NULL && inquiry->vantage.place == PLACE_SERVER &&
+        !lists_what_it_implements(inquiry))
+        return false; /* M01, with V05 as its alternative */
+    finding->explains_end = facts->closer == CLOSER_SERVER;
+    finding->confidence = same_at_both                               ? CONFIDENCE_CERTAIN
+                          : inquiry->vantage.place == PLACE_CLIENT   ? CONFIDENCE_LIKELY
+                                                                     : CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The client's VALIDATE request (packet %llu) differs from its own NEGOTIATE request (packet "
+                "%llu) in %s%s",
+                (unsigned long long)facts->validation->request_packet,
+                (unsigned long long)facts->evidence->negotiate.request.packet,
+                field_words(validated->request_differs, false, words, sizeof words),
+                finding->explains_end ? "; the server has to close the connection then." : ".");
+    if (lists_what_it_implements(inquiry))
+        finding_say(finding, " Some Windows 10 and Server 2016 builds list all dialects they implement here, "
+                             "not those they offered.");
+    name_request_fields(inquiry, finding, validated->request_differs);
+    packets_of_validation(inquiry, finding);
+    finding_packet(finding, facts->evidence->negotiate.request.packet);
+    if (same_at_both)
+        finding_rule_out(finding, CAUSE_M01, "the NEGOTIATE request is the same at both ends");
+    else if (inquiry->vantage.place == PLACE_CLIENT)
+        finding_rule_out(finding, CAUSE_M01, "the capture was taken at the client, before any box (%s)",
+                         inquiry->vantage.because);
+    finding_remedy(finding, REMEDY_FIX_CLIENT);
+    if (!same_at_both)
+        finding_remedy(finding, REMEDY_BOTH_ENDS);
+    return true;
+}
+
+bool find_V06(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_evidence *validation = facts->validation;
+    const char *what = NULL;
+
+    if (validation == NULL || validation->request_packet == 0 || validation->request_cut)
+        return false;
+    if (!validation->request_decoded)
+        what = "its input is shorter than its own DialectCount says";
+    else if (validation->request_input_count != 24u + 2u * validation->dialect_count)
+        what = "InputCount is not 24 + 2 * DialectCount";
+    else if (validation->dialect_count == 0)
+        what = "DialectCount is 0";
+    else if (validation->max_output_response < 24)
+        what = "MaxOutputResponse is less than 24";
+    else if (!validation->file_id_all_ones)
+        what = "FileId is not all ones";
+    else if (validation->ioctl_flags != 1)
+        what = "the IS_FSCTL flag is not set";
+    if (what == NULL)
+        return false;
+    finding->explains_end = facts->closer == CLOSER_SERVER;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    if (validation->status == STATUS_SUCCESS)
+        finding->severity = SEVERITY_FINDING_NOTE;
+    finding_say(finding, "The client's VALIDATE request (packet %llu) is malformed: %s ([MS-SMB2] 2.2.31.4).",
+                (unsigned long long)validation->request_packet, what);
+    packets_of_validation(inquiry, finding);
+    finding_remedy(finding, REMEDY_FIX_CLIENT_VALIDATE);
+    return true;
+}
+
+bool find_V07(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_evidence *validation = first_with(facts, VALIDATION_MALFORMED);
+
+    if (validation == NULL || inquiry->comparison != NULL)
+        return false;
+    finding->explains_end = closed_by_client(facts);
+    finding->confidence = CONFIDENCE_CERTAIN;
+    finding_say(finding,
+                "The VALIDATE answer (packet %llu) has %u octets of output instead of 24: nothing in it can be "
+                "compared, and a client has to treat it as a mismatch.",
+                (unsigned long long)validation->response_packet, validation->output_count);
+    finding_packet(finding, validation->request_packet);
+    finding_packet(finding, validation->response_packet);
+    finding_rule_out(finding, CAUSE_Q02, "the packet was captured whole");
+    finding_remedy(finding, REMEDY_FIX_SERVER);
+    finding_remedy(finding, REMEDY_BYPASS_BOX);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    return true;
+}
+
+bool find_V08(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_evidence *validation = facts->validation;
+
+    if (validation == NULL || validation->request_packet == 0 || validation->request_signed || !facts->keyed)
+        return false;
+    finding->explains_end = facts->closer == CLOSER_SERVER;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    finding_say(finding,
+                "The client sent VALIDATE_NEGOTIATE_INFO without a signature (packet %llu). [MS-SMB2] 3.2.5.5 "
+                "demands one even where signing is not required; unsigned it proves nothing.",
+                (unsigned long long)validation->request_packet);
+    packets_of_validation(inquiry, finding);
+    finding_rule_out(finding, CAUSE_G01, "the session belongs to an authenticated user, so there is a key");
+    finding_remedy(finding, REMEDY_FIX_CLIENT_VALIDATE);
+    return true;
+}
+
+bool find_V09(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+
+    if (facts->validation == NULL || facts->evidence->negotiate.dialect != SMB2_DIALECT_311)
+        return false;
+    finding->explains_end = facts->closer == CLOSER_SERVER;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    finding->severity = finding->explains_end ? SEVERITY_PROBLEM : SEVERITY_FINDING_NOTE;
+    finding_say(finding,
+                "The client sent VALIDATE_NEGOTIATE_INFO (packet %llu) although SMB 3.1.1 was agreed; the server "
+                "has to close the connection ([MS-SMB2] 3.3.5.15.12).",
+                (unsigned long long)facts->validation->request_packet);
+    packets_of_validation(inquiry, finding);
+    finding_remedy(finding, REMEDY_FIX_CLIENT_VALIDATE);
+    return true;
+}
+
+bool find_V10(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct evidence *evidence = inquiry->evidence;
+    char dialect[16];
+
+    if (!facts->below_311 || !facts->client_offers_3x || evidence->validations_seen > 0 ||
+        !facts->authenticated || facts->encrypted || facts->one_way || facts->lossy || facts->cut)
+        return false;
+    if (facts->tree == NULL || facts->tree->status != STATUS_SUCCESS || facts->session->binding)
+        return false; /* additional channels connect no tree and validate nothing, 3.2.5.5 */
+    finding->severity = SEVERITY_EXPOSURE;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    dialect_text(evidence->negotiate.dialect, dialect);
+    finding_say(finding,
+                "The client offered SMB 3, got SMB %s, and used the share without VALIDATE_NEGOTIATE_INFO%s: had "
+                "somebody cut the offer down on the way, nobody would have noticed.",
+                dialect,
+                facts->guest       ? " (a guest session has no key to validate with)"
+                : facts->anonymous ? " (an anonymous session has no key to validate with)"
+                                   : "");
+    finding_packet(finding, evidence->negotiate.request.packet);
+    finding_packet(finding, evidence->negotiate.response.packet);
+    finding_packet(finding, facts->tree->response_packet);
+    if (facts->guest || facts->anonymous)
+        finding_remedy(finding, REMEDY_ACCOUNT_NOT_GUEST);
+    finding_remedy(finding, REMEDY_CLIENT_VALIDATES);
+    finding_remedy(finding, REMEDY_VALIDATE_MACOS);
+    finding_remedy(finding, REMEDY_REQUIRE_SIGNING);
+    return true;
+}
+
+bool find_V11(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_evidence *validation = facts->validation;
+    bool refusal = validation != NULL && facts->validated->result == VALIDATION_REFUSED &&
+                   validation->status != STATUS_ACCESS_DENIED;
+    char status[64];
+
+    if (!gave_up_after_validation(facts) || !(answered_rightly(inquiry) || refusal))
+        return false;
+    if (inquiry->comparison != NULL && inquiry->comparison->changes_count > 0)
+        return false;
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    if (refusal)
+        finding_say(finding,
+                    "The server answered VALIDATE_NEGOTIATE_INFO with a signed error (%s, packet %llu), and the "
+                    "client closed the connection.",
+                    status_text(validation->status, status), (unsigned long long)validation->response_packet);
+    else
+        finding_say(finding,
+                    "The VALIDATE answer (packet %llu) is signed and repeats the NEGOTIATE response of this "
+                    "capture in all four fields, yet the client closed the connection at once. Either the client "
+                    "found the signature wrong or has a bug%s.",
+                    (unsigned long long)validation->response_packet,
+                    at_server(inquiry) || !place_known(inquiry)
+                        ? ", or it had received another NEGOTIATE response than the one seen here (M02)"
+                        : ", or the answer was altered together with its claim and not re-signed (M02)");
+    packets_of_validation(inquiry, finding);
+    finding_packet(finding, facts->evidence->negotiate.response.packet);
+    finding_packet(finding, facts->closing->packet);
+    finding_rule_out(finding, CAUSE_V01, "the answer carries a signature");
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    finding_remedy(finding, REMEDY_CHECK_EVENTS);
+    finding_remedy(finding, REMEDY_FIX_CLIENT_REJECT);
+    return true;
+}
+
+bool find_V12(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_evidence *validation = first_with(facts, VALIDATION_REFUSED);
+    char status[64];
+
+    if (inquiry->comparison != NULL && inquiry->comparison->negotiate_request_altered)
+        return false;
+    if (validation != NULL && validation->status != STATUS_ACCESS_DENIED &&
+        facts->evidence->negotiate.dialect >= SMB2_DIALECT_300) {
+        finding->explains_end = facts->closer == CLOSER_CLIENT && gave_up_after_validation(facts);
+        finding->confidence = CONFIDENCE_LIKELY;
+        finding_say(finding,
+                    "A server of SMB 3 has to know VALIDATE_NEGOTIATE_INFO, but this one answered it with %s "
+                    "(packet %llu, signed). A server that says so instead of closing may be hiding a mismatch: "
+                    "a negotiation altered on the path would look the same here.",
+                    status_text(validation->status, status), (unsigned long long)validation->response_packet);
+        finding_packet(finding, validation->request_packet);
+        finding_packet(finding, validation->response_packet);
+    } else if (facts->stage == STAGE_VALIDATE_SENT && inquiry->comparison != NULL &&
+               facts->closer == CLOSER_SERVER && !inquiry->comparison->close_not_sent_by_server &&
+               facts->validated->request_differs == 0 && facts->validated->request_comparable) {
+        finding->explains_end = true;
+        finding->confidence = CONFIDENCE_LIKELY;
+        finding_say(finding,
+                    "The server closed the connection instead of answering VALIDATE_NEGOTIATE_INFO (packet %llu), "
+                    "although NEGOTIATE reached it unaltered and the request repeats it exactly.",
+                    (unsigned long long)facts->validation->request_packet);
+        finding_rule_out(finding, CAUSE_M01, "the NEGOTIATE request is the same at both ends");
+        packets_of_validation(inquiry, finding);
+    } else if (facts->stage == STAGE_VALIDATE_SENT && inquiry->comparison == NULL &&
+               inquiry->vantage.place == PLACE_SERVER && facts->closer == CLOSER_SERVER &&
+               facts->validated->request_comparable && facts->validated->request_differs == 0) {
+        finding->explains_end = true;
+        finding->confidence = CONFIDENCE_LIKELY;
+        finding_say(finding,
+                    "The server closed the connection instead of answering VALIDATE_NEGOTIATE_INFO (packet %llu), "
+                    "although the request repeats the NEGOTIATE request that reached it, as this capture shows.",
+                    (unsigned long long)facts->validation->request_packet);
+        packets_of_validation(inquiry, finding);
+    } else {
+        return false;
+    }
+    finding_remedy(finding, REMEDY_FIX_SERVER_VALIDATE);
+    finding_remedy(finding, REMEDY_REQUIRE_SIGNING);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    return true;
+}
+
+bool find_V13(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct facts *seen = inquiry->far_facts != NULL ? inquiry->far_facts : facts;
+    const struct validation_evidence *validation = seen->validation;
+
+    if (validation == NULL || validation->status != STATUS_SUCCESS || !validation->response_decoded ||
+        !seen->validated->request_comparable || seen->validated->request_differs == 0)
+        return false;
+    finding->severity = SEVERITY_FINDING_NOTE;
+    finding->confidence = inquiry->far_facts != NULL ? CONFIDENCE_CERTAIN : CONFIDENCE_LIKELY;
+    finding_say(finding,
+                "The server answered VALIDATE_NEGOTIATE_INFO (packet %llu) although the request differs from the "
+                "NEGOTIATE request that reached it; [MS-SMB2] 3.3.5.15.12 has it close the connection.",
+                (unsigned long long)validation->response_packet);
+    if (inquiry->far_facts == NULL)
+        packets_of_validation(inquiry, finding);
+    finding_remedy(finding, REMEDY_FIX_SERVER_VALIDATE);
+    return true;
+}

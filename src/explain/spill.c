@@ -1,0 +1,196 @@
+#include "explain/spill.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* A record on its way: the parts of struct evidence that are in use, one behind the other. */
+struct part {
+    size_t offset, size;
+};
+#define PARTS_COUNT 11u
+
+struct place_of_record {
+    uint64_t first_packet, offset; /* of the record in the store */
+    uint32_t size, file;
+};
+
+struct sorted;
+
+struct spill {
+    uint8_t *memory;
+    uint64_t memory_used, file_used;
+    FILE *file;
+    struct place_of_record *index;
+    size_t count, room;
+    struct sorted *order;
+};
+
+#define MEMBER(member) offsetof(struct evidence, member)
+#define AFTER(member) (MEMBER(member) + sizeof((struct evidence *)0)->member)
+
+static struct part part(size_t from, size_t to) {
+    return (struct part){from, to - from};
+}
+
+/* Which parts are in use follows from fields of the parts before. */
+static void parts_of(const struct evidence *evidence, struct part parts[PARTS_COUNT]) {
+    bool tail = evidence->log_seen > EVIDENCE_LOG_HEAD_MAX;
+
+    parts[0] = part(0, MEMBER(negotiate.request.raw));
+    parts[1] = (struct part){MEMBER(negotiate.request.raw), evidence->negotiate.request.raw_size};
+    parts[2] = part(AFTER(negotiate.request.raw), MEMBER(negotiate.response.raw));
+    parts[3] = (struct part){MEMBER(negotiate.response.raw), evidence->negotiate.response.raw_size};
+    parts[4] = part(AFTER(negotiate.response.raw), MEMBER(sessions));
+    parts[5] = (struct part){MEMBER(sessions), evidence->sessions_count * sizeof evidence->sessions[0]};
+    parts[6] = (struct part){MEMBER(trees), evidence->trees_count * sizeof evidence->trees[0]};
+    parts[7] = (struct part){MEMBER(validations), evidence->validations_count * sizeof evidence->validations[0]};
+    parts[8] = part(MEMBER(broken), MEMBER(log_tail));
+    parts[9] = part(MEMBER(log_tail), tail ? AFTER(log_tail) : MEMBER(log_tail));
+    parts[10] = (struct part){MEMBER(log), evidence->log_count * sizeof evidence->log[0]};
+}
+
+struct spill *spill_new(void) {
+    struct spill *spill = calloc(1, sizeof *spill);
+
+    if (spill == NULL)
+        return NULL;
+    spill->memory = mmap(NULL, SPILL_MEMORY_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (spill->memory == MAP_FAILED) {
+        free(spill);
+        return NULL;
+    }
+    return spill;
+}
+
+static int note(struct spill *spill, const struct evidence *evidence, uint64_t offset, size_t size) {
+    if (spill->count == spill->room) {
+        size_t room = spill->room ? 2 * spill->room : 1024;
+        struct place_of_record *index = realloc(spill->index, room * sizeof *index);
+
+        if (index == NULL)
+            return -ENOMEM;
+        spill->index = index;
+        spill->room = room;
+    }
+    spill->index[spill->count++] =
+        (struct place_of_record){evidence->first_packet, offset, (uint32_t)size, evidence->file};
+    return 0;
+}
+
+static int put_in_file(struct spill *spill, const struct evidence *evidence, const struct part *parts, size_t size) {
+    if (spill->file == NULL) {
+        spill->file = tmpfile();
+        if (spill->file == NULL)
+            return -errno;
+        setvbuf(spill->file, NULL, _IOFBF, 1 << 20);
+    }
+    for (unsigned i = 0; i < PARTS_COUNT; i++)
+        if (fwrite((const uint8_t *)evidence + parts[i].offset, 1, parts[i].size, spill->file) != parts[i].size)
+            return errno != 0 ? -errno : -EIO;
+    spill->file_used += size;
+    return note(spill, evidence, SPILL_MEMORY_MAX + spill->file_used - size, size);
+}
+
+int spill_put(struct spill *spill, const struct evidence *evidence) {
+    struct part parts[PARTS_COUNT];
+    size_t size = 0;
+    uint8_t *to;
+
+    parts_of(evidence, parts);
+    for (unsigned i = 0; i < PARTS_COUNT; i++)
+        size += parts[i].size;
+    if (spill->file != NULL || spill->memory_used + size > SPILL_MEMORY_MAX)
+        return put_in_file(spill, evidence, parts, size);
+    to = spill->memory + spill->memory_used;
+    for (unsigned i = 0; i < PARTS_COUNT; i++) {
+        memcpy(to, (const uint8_t *)evidence + parts[i].offset, parts[i].size);
+        to += parts[i].size;
+    }
+    spill->memory_used += size;
+    return note(spill, evidence, spill->memory_used - size, size);
+}
+
+size_t spill_count(const struct spill *spill) {
+    return spill->count;
+}
+
+struct sorted {
+    uint64_t first_packet;
+    uint32_t file, record;
+};
+
+static int by_first_packet(const void *a, const void *b) {
+    const struct sorted *x = a, *y = b;
+
+    if (x->file != y->file)
+        return x->file < y->file ? -1 : 1;
+    return x->first_packet < y->first_packet ? -1 : x->first_packet > y->first_packet;
+}
+
+int spill_sort(struct spill *spill) {
+    spill->order = calloc(spill->count + 1, sizeof spill->order[0]);
+    if (spill->order == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < spill->count; i++)
+        spill->order[i] =
+            (struct sorted){spill->index[i].first_packet, spill->index[i].file, (uint32_t)i};
+    if (spill->count > 1)
+        qsort(spill->order, spill->count, sizeof spill->order[0], by_first_packet);
+    if (spill->file != NULL && fflush(spill->file) != 0)
+        return -errno;
+    return 0;
+}
+
+size_t spill_at(const struct spill *spill, size_t i) {
+    return spill->order[i].record;
+}
+
+static int read_octets(struct spill *spill, uint64_t offset, uint8_t *to, size_t size) {
+    if (offset < SPILL_MEMORY_MAX) {
+        memcpy(to, spill->memory + offset, size);
+        return 0;
+    }
+    while (size > 0) {
+        ssize_t got = pread(fileno(spill->file), to, size, (off_t)(offset - SPILL_MEMORY_MAX));
+
+        if (got <= 0)
+            return got < 0 ? -errno : -EIO;
+        to += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return 0;
+}
+
+int spill_get(struct spill *spill, size_t record_number, struct evidence *evidence) {
+    const struct place_of_record *place = &spill->index[record_number];
+    uint8_t record[sizeof *evidence];
+    struct part parts[PARTS_COUNT];
+    const uint8_t *from = record;
+    int error = read_octets(spill, place->offset, record, place->size);
+
+    if (error != 0)
+        return error;
+    memset(evidence, 0, MEMBER(log));
+    for (unsigned at = 0; at < PARTS_COUNT; at++) {
+        parts_of(evidence, parts); /* with what the parts before have brought */
+        memcpy((uint8_t *)evidence + parts[at].offset, from, parts[at].size);
+        from += parts[at].size;
+    }
+    return 0;
+}
+
+void spill_free(struct spill *spill) {
+    if (spill == NULL)
+        return;
+    munmap(spill->memory, SPILL_MEMORY_MAX);
+    if (spill->file != NULL)
+        fclose(spill->file);
+    free(spill->index);
+    free(spill->order);
+    free(spill);
+}

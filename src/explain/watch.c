@@ -1,0 +1,368 @@
+#include "explain/watch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "explain/ntlm.h"
+#include "explain/observe.h"
+
+/* Segments of a flow that began before the capture are searched for SMB on any port, this many of them. */
+#define SEARCH_SEGMENTS_MAX 16u
+/* Steps of the IP identification that a host which counts would make between two of a connection's packets. */
+#define IP_ID_SMALL_STEP_MAX 64u
+
+struct watched {
+    struct watch *watch;
+    struct evidence evidence;
+    struct conversation conversation;
+    bool reversed;     /* the initiator is the server: the ports had suggested the other way */
+    bool begun;        /* the first bytes were SMB: the conversation runs */
+    uint32_t searched; /* segments looked at for SMB in vain */
+    uint32_t ack_wanted[2];
+    uint64_t ack_wanted_since[2];
+    uint32_t ack_wanted_size[2];
+};
+
+static enum direction direction_of(const struct watched *watched, enum flow_side side) {
+    return (side == FLOW_INITIATOR) != watched->reversed ? FROM_CLIENT : FROM_SERVER;
+}
+
+static bool is_smb_port(uint16_t port) {
+    return port == 445 || port == 139;
+}
+
+static void *watch_opened(void *context, const struct endpoint *initiator,
+                          const struct endpoint *responder, bool initiator_known,
+                          uint32_t interface) {
+    struct watch *watch = context;
+    struct watched *watched = calloc(1, sizeof *watched);
+
+    if (watched == NULL)
+        return NULL;
+    watched->watch = watch;
+    watched->evidence.file = watch->file;
+    watched->evidence.serial = watch->serial++;
+    watched->evidence.interface = interface;
+    watched->evidence.client = *initiator;
+    watched->evidence.server = *responder;
+    watched->evidence.client_known = initiator_known;
+    conversation_init(&watched->conversation);
+    return watched;
+}
+
+static struct closing_segment closing_of(const struct packet *packet,
+                                         const struct segment *segment,
+                                         const struct segment_note *note,
+                                         const struct tcp_side *side) {
+    return (struct closing_segment){
+        .packet = packet->number,
+        .time_ns = packet->time_ns,
+        .sequence_distance = note->sequence_distance,
+        .ip_id = segment->ip_id,
+        .window = segment->window,
+        .ttl = segment->ttl,
+        .has_ip_id = segment->has_ip_id,
+        .dont_fragment = segment->dont_fragment,
+        .has_timestamp = segment->has_timestamp,
+        .other_mac = segment->has_mac && side->has_mac &&
+                     memcmp(segment->source_mac, side->mac, sizeof side->mac) != 0,
+        .has_ack = (segment->flags & TCP_ACK) != 0,
+        .ip_id_leaps = segment->has_ip_id && segment->ip_id != 0 && side->ip_id_steps >= 4 &&
+                       side->ip_id_small_steps == side->ip_id_steps &&
+                       (uint16_t)(segment->ip_id - side->last_ip_id) > IP_ID_SMALL_STEP_MAX,
+    };
+}
+
+/* What identifies the sender's stack and its distance, from segments that are not about closing. */
+static void note_fingerprint(struct tcp_side *side, const struct segment *segment) {
+    if (side->ttl == 0)
+        side->ttl = segment->ttl;
+    else if (segment->ttl != side->ttl && side->ttl_other == 0)
+        side->ttl_other = segment->ttl;
+    if (segment->has_mac && !side->has_mac) {
+        memcpy(side->mac, segment->source_mac, sizeof side->mac);
+        side->has_mac = true;
+    }
+    if (segment->has_ip_id && segment->ip_id != 0) {
+        uint16_t step = (uint16_t)(segment->ip_id - side->last_ip_id);
+
+        if (side->last_ip_id != 0) {
+            side->ip_id_steps++;
+            side->ip_id_small_steps += step <= IP_ID_SMALL_STEP_MAX;
+        }
+        side->last_ip_id = segment->ip_id;
+    }
+    side->has_timestamp |= segment->has_timestamp;
+    side->optimiser_option |= segment->has_optimiser_option;
+}
+
+static void note_syn(struct evidence *evidence, enum direction from, const struct packet *packet,
+                     const struct segment *segment) {
+    struct tcp_side *side = &evidence->tcp[from];
+    const struct tcp_side *client = &evidence->tcp[FROM_CLIENT];
+
+    if (side->syn_packet != 0) {
+        side->syn_retransmissions++;
+        return;
+    }
+    side->syn_packet = packet->number;
+    side->syn_time_ns = packet->time_ns;
+    side->isn = segment->sequence;
+    side->mss = segment->mss;
+    if (from == FROM_SERVER && client->syn_packet != 0 && packet->time_ns >= client->syn_time_ns)
+        evidence->syn_answer_ns = packet->time_ns - client->syn_time_ns;
+}
+
+/* How long each end's octets wait for an acknowledgment at this place: near the client, what the server says
+ * is acknowledged at once and what the client says a round trip later. */
+static void note_waits(struct watched *watched, enum direction from, const struct packet *packet,
+                       const struct segment *segment, const struct segment_note *note) {
+    struct evidence *evidence = &watched->evidence;
+    enum direction other = from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
+
+    if (watched->ack_wanted_since[other] != 0 && (segment->flags & TCP_ACK) &&
+        (int32_t)(segment->acknowledgment - watched->ack_wanted[other]) >= 0) {
+        uint64_t *least =
+            other == FROM_CLIENT ? &evidence->request_wait_ns : &evidence->answer_wait_ns;
+        uint64_t wait = packet->time_ns - watched->ack_wanted_since[other];
+
+        if (packet->time_ns >= watched->ack_wanted_since[other] && (*least == 0 || wait < *least))
+            *least = wait + (wait == 0);
+        watched->ack_wanted_since[other] = 0;
+        if (watched->ack_wanted_size[other] > evidence->tcp[other].largest_acked)
+            evidence->tcp[other].largest_acked = watched->ack_wanted_size[other];
+    }
+    if (segment->payload_size > 0 && !note->retransmission && !note->duplicate) {
+        watched->ack_wanted[from] = segment->sequence + segment->payload_size;
+        watched->ack_wanted_since[from] = packet->time_ns;
+        watched->ack_wanted_size[from] = segment->payload_size;
+    }
+    if (from == FROM_CLIENT && evidence->answer_ack_ns == 0 && !(segment->flags & TCP_SYN) &&
+        evidence->tcp[FROM_SERVER].syn_packet != 0 &&
+        packet->time_ns > evidence->tcp[FROM_SERVER].syn_time_ns)
+        evidence->answer_ack_ns = packet->time_ns - evidence->tcp[FROM_SERVER].syn_time_ns;
+}
+
+static void note_payload(struct tcp_side *side, const struct packet *packet,
+                         const struct segment *segment, const struct segment_note *note) {
+    if (note->keep_alive) {
+        side->keep_alives++;
+        return;
+    }
+    if (side->first_data_packet == 0)
+        side->first_data_packet = packet->number;
+    side->last_data_packet = packet->number;
+    side->last_data_time_ns = packet->time_ns;
+    if (segment->payload.size < segment->payload_size)
+        side->cut_packets++;
+    if (note->retransmission) {
+        side->retransmissions++;
+        side->tail_retransmissions++;
+        if (segment->payload_size > side->largest_stuck)
+            side->largest_stuck = segment->payload_size;
+        return;
+    }
+    side->octets += segment->payload_size;
+    side->last_new_data_time_ns = packet->time_ns;
+    side->tail_retransmissions = 0;
+}
+
+static void note_closing(struct tcp_side *side, const struct packet *packet,
+                         const struct segment *segment, const struct segment_note *note) {
+    if (segment->payload_size > 0 || (segment->flags & TCP_SYN)) {
+        if (side->rst.packet != 0 && !note->duplicate)
+            side->packets_after_rst++;
+        if (side->fin.packet != 0 && !note->retransmission)
+            side->packets_after_fin++;
+    }
+    if ((segment->flags & TCP_FIN) && side->fin.packet == 0)
+        side->fin = closing_of(packet, segment, note, side);
+    if ((segment->flags & TCP_RST) && side->rst.packet == 0)
+        side->rst = closing_of(packet, segment, note, side);
+}
+
+static void watch_segment(void *flow, const struct packet *packet, const struct segment *segment,
+                          const struct segment_note *note) {
+    struct watched *watched = flow;
+    struct evidence *evidence = &watched->evidence;
+    enum direction from = direction_of(watched, note->side);
+    struct tcp_side *side = &evidence->tcp[from];
+
+    if (evidence->first_packet == 0) {
+        evidence->first_packet = packet->number;
+        evidence->first_time_ns = packet->time_ns;
+    }
+    evidence->last_packet = packet->number;
+    evidence->last_time_ns = packet->time_ns;
+    if (note->duplicate) {
+        side->duplicates++;
+        return;
+    }
+    if (side->packets++ == 0)
+        side->first_packet = packet->number;
+    side->last_packet = packet->number;
+    side->last_time_ns = packet->time_ns;
+    side->early += note->early;
+    side->conflicts += note->conflict;
+    side->unseen_acked += note->acks_unseen;
+    if (segment->flags & TCP_SYN)
+        note_syn(evidence, from, packet, segment);
+    note_closing(side, packet, segment, note);
+    if (!(segment->flags & TCP_RST))
+        note_fingerprint(side, segment);
+    note_waits(watched, from, packet, segment, note);
+    if (segment->payload_size > 0)
+        note_payload(side, packet, segment, note);
+    side->next_sequence = segment->sequence + segment->payload_size;
+    if (segment->flags & TCP_ACK) {
+        if ((int32_t)(segment->acknowledgment - side->highest_ack) > 0 || side->highest_ack == 0)
+            side->highest_ack = segment->acknowledgment;
+    }
+}
+
+/* The direction bit of the first message tells who is the server, whatever the ports suggested. */
+static bool sent_by_server(struct span bytes) {
+    static const uint8_t smb2[4] = {0xfe, 'S', 'M', 'B'}, smb1[4] = {0xff, 'S', 'M', 'B'};
+
+    if (bytes.size >= 24 && memcmp(bytes.data + 4, smb2, 4) == 0)
+        return bytes.data[20] & 1; /* Flags, SERVER_TO_REDIR */
+    if (bytes.size >= 24 && memcmp(bytes.data + 4, smb1, 4) == 0)
+        return bytes.data[13] & 0x80; /* SMB_FLAGS_REPLY */
+    return bytes.size > 0 && (bytes.data[0] == 0x82 || bytes.data[0] == 0x83);
+}
+
+static void reverse(struct watched *watched) {
+    struct evidence *evidence = &watched->evidence;
+    struct endpoint endpoint = evidence->client;
+    struct tcp_side side = evidence->tcp[FROM_CLIENT];
+
+    evidence->client = evidence->server;
+    evidence->server = endpoint;
+    evidence->tcp[FROM_CLIENT] = evidence->tcp[FROM_SERVER];
+    evidence->tcp[FROM_SERVER] = side;
+    evidence->syn_answer_ns = evidence->answer_ack_ns = 0;
+    evidence->request_wait_ns = evidence->answer_wait_ns = 0;
+    watched->ack_wanted_since[0] = watched->ack_wanted_since[1] = 0;
+    watched->reversed = !watched->reversed;
+    evidence->reversed = watched->reversed;
+}
+
+/* Is this flow SMB? FLOW_IGNORE: no; 0: more is needed; else how many octets to pass over before the answer. */
+static size_t watch_begin(struct watched *watched, enum flow_side side, struct span bytes) {
+    struct evidence *evidence = &watched->evidence;
+    bool smb_port = is_smb_port(evidence->server.port) || is_smb_port(evidence->client.port);
+    bool seen_from_start = evidence->tcp[direction_of(watched, side)].syn_packet != 0;
+
+    switch (conversation_look(bytes)) {
+    case CONVERSATION_LOOK_MORE:
+        return 0;
+    case CONVERSATION_LOOK_SMB:
+        if (!evidence->client_known) {
+            if (bytes.size < 24 && bytes.data[0] == 0)
+                return 0;
+            if (sent_by_server(bytes) != (direction_of(watched, side) == FROM_SERVER))
+                reverse(watched);
+            evidence->client_known = true;
+        }
+        watched->begun = true;
+        evidence->smb = true;
+        break;
+    case CONVERSATION_LOOK_NOT_SMB:
+        if (seen_from_start)
+            return FLOW_IGNORE;
+        evidence->began_before_capture = true;
+        if (smb_port) {
+            watched->begun = true;
+            break;
+        }
+        return ++watched->searched > SEARCH_SEGMENTS_MAX ? FLOW_IGNORE : bytes.size;
+    }
+    if (!seen_from_start)
+        evidence->began_before_capture = true;
+    return 0;
+}
+
+static void drain(struct watched *watched, uint64_t packet, uint64_t time_ns) {
+    struct event event;
+
+    while (conversation_next(&watched->conversation, &event)) {
+        if (event.kind == EVENT_MESSAGE && !message_is_response(&event.message))
+            conversation_tag(&watched->conversation, packet);
+        observe_event(&watched->evidence, &event, packet, time_ns);
+    }
+}
+
+static size_t watch_bytes(void *flow, enum flow_side side, struct span bytes,
+                          const struct packet *packet) {
+    struct watched *watched = flow;
+    size_t used = 0;
+
+    if (!watched->begun) {
+        size_t passed = watch_begin(watched, side, bytes);
+
+        if (!watched->begun)
+            return passed;
+    }
+    while (used < bytes.size) {
+        size_t step = conversation_feed(&watched->conversation, direction_of(watched, side),
+                                        span_slice(bytes, used, bytes.size - used));
+
+        drain(watched, packet->number, packet->time_ns);
+        if (step == 0)
+            break;
+        used += step;
+    }
+    if (conversation_is_noise(&watched->conversation))
+        return FLOW_IGNORE;
+    return used;
+}
+
+static void watch_gap(void *flow, enum flow_side side, struct span partial, size_t lost,
+                      const struct packet *packet) {
+    struct watched *watched = flow;
+    enum direction from = direction_of(watched, side);
+    struct tcp_side *tcp = &watched->evidence.tcp[from];
+
+    tcp->gaps++;
+    tcp->lost_octets += lost;
+    if (tcp->gap_packet == 0)
+        tcp->gap_packet = packet->number;
+    if (!watched->begun) { /* the very first octets are missing: look for what follows */
+        if (!is_smb_port(watched->evidence.server.port) && !is_smb_port(watched->evidence.client.port))
+            return;
+        if (conversation_look(partial) == CONVERSATION_LOOK_SMB)
+            watched->evidence.smb = true;
+        watched->begun = true;
+    }
+    conversation_gap(&watched->conversation, from, partial, lost);
+    drain(watched, packet->number, packet->time_ns);
+}
+
+/* Connections that never said anything are told where the port says what they were for. */
+static bool worth_telling(const struct evidence *evidence) {
+    return evidence->smb ||
+           (evidence->tcp[0].first_data_packet == 0 && evidence->tcp[1].first_data_packet == 0 &&
+            evidence->tcp[FROM_CLIENT].syn_packet != 0 && is_smb_port(evidence->server.port));
+}
+
+static void watch_closed(void *flow) {
+    struct watched *watched = flow;
+
+    if (watched == NULL)
+        return;
+    observe_end(&watched->evidence);
+    if (worth_telling(&watched->evidence))
+        watched->watch->done(watched->watch->context, &watched->evidence);
+    free(watched);
+}
+
+struct flow_sink watch_sink(struct watch *watch) {
+    return (struct flow_sink){
+        .context = watch,
+        .opened = watch_opened,
+        .segment = watch_segment,
+        .bytes = watch_bytes,
+        .gap = watch_gap,
+        .closed = watch_closed,
+    };
+}

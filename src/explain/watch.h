@@ -1,0 +1,18 @@
+/* Watches every flow of a capture and gathers its evidence: the sink of capture/flows.h. */
+#ifndef SMBPROOF_EXPLAIN_WATCH_H
+#define SMBPROOF_EXPLAIN_WATCH_H
+
+#include "explain/evidence.h"
+
+struct watch {
+    uint32_t file;     /* stamped on each record */
+    uint64_t serial;
+    void *context;
+    /* A connection is over; the record is the callee's to read during the call only. */
+    void (*done)(void *context, const struct evidence *evidence);
+};
+
+/* A sink that fills evidence and hands each SMB connection to watch->done. `watch` must outlive the flows. */
+struct flow_sink watch_sink(struct watch *watch);
+
+#endif
