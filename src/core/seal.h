@@ -9,8 +9,7 @@
 #include "crypto/crypto.h"
 
 #define TRANSFORM_HEADER_SIZE 52u /* octets */
-#define TRANSFORM_NONCE_SIZE  16u /* octets of the field; CCM uses the first 11, GCM the first 12  \
-                                   */
+#define TRANSFORM_NONCE_SIZE  16u /* octets; CCM uses the first 11, GCM the first 12 */
 
 /* The sending side of one session. Shared by all connections of the session, since the nonce
  * belongs to the key. */

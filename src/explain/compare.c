@@ -359,17 +359,22 @@ static bool guid_known(const uint8_t guid[16]) {
     return false;
 }
 
-/* Messages that are octet by octet the same on both sides: salts, challenges and signatures make a chance match
- * impossible. */
-static unsigned common_messages(const struct evidence *a, const struct evidence *b) {
-    const struct log_entry *a_log, *b_log;
-    unsigned a_count = log_of(a, &a_log), b_count = log_of(b, &b_log), common = 0;
+/* Does it carry what no two connections have in common: a challenge, a session key's work, a random session id? */
+static bool is_singular(const struct log_entry *entry) {
+    return entry->digest != 0 && entry->size >= 72 &&
+           (entry->is_signed || (entry->command == SMB2_SESSION_SETUP && entry->from == FROM_SERVER));
+}
 
-    for (unsigned i = 0; i < a_count; i++)
-        for (unsigned j = 0; j < b_count; j++)
-            if (a_log[i].digest != 0 && a_log[i].digest == b_log[j].digest && a_log[i].from == b_log[j].from &&
-                a_log[i].size >= 80) {
+/* Messages that are octet by octet the same on both sides: *singular counts those that cannot be so by chance. */
+static unsigned common_messages(const struct evidence *a, const struct evidence *b, unsigned *singular) {
+    unsigned common = 0;
+
+    *singular = 0;
+    for (unsigned i = 0; i < a->log_count; i++)
+        for (unsigned j = 0; j < b->log_count; j++)
+            if (a->log[i].digest != 0 && a->log[i].digest == b->log[j].digest && a->log[i].from == b->log[j].from) {
                 common++;
+                *singular += is_singular(&a->log[i]);
                 break;
             }
     return common;
@@ -381,17 +386,18 @@ static bool same_endpoint(const struct endpoint *a, const struct endpoint *b) {
 
 unsigned compare_likeness(const struct evidence *a, const struct evidence *b) {
     const struct negotiate_evidence *x = &a->negotiate, *y = &b->negotiate;
-    unsigned likeness = 4 * common_messages(a, b);
+    unsigned singular, likeness = common_messages(a, b, &singular);
 
+    likeness += LIKENESS_SINGULAR * singular;
     if (guid_known(x->request.guid) && memcmp(x->request.guid, y->request.guid, 16) == 0)
         likeness += 3;
-    if (a->sessions_count > 0 && b->sessions_count > 0 && a->sessions[0].session_id != 0 &&
+    if (a->sessions_count > 0 && b->sessions_count > 0 && a->sessions[0].session_id > UINT32_MAX &&
         a->sessions[0].session_id == b->sessions[0].session_id)
-        likeness += 6;
+        likeness += LIKENESS_SINGULAR;
     if (same_endpoint(&a->client, &b->client) && same_endpoint(&a->server, &b->server)) {
-        likeness += 2;
+        likeness += LIKENESS_SINGULAR;
         if (a->tcp[FROM_CLIENT].isn != 0 && a->tcp[FROM_CLIENT].isn == b->tcp[FROM_CLIENT].isn)
-            likeness += 8;
+            likeness += LIKENESS_SINGULAR;
     }
     return likeness;
 }

@@ -34,7 +34,11 @@ struct comparison {
 /* `near` is the client's capture, `far` the server's. */
 void compare(const struct evidence *near, const struct evidence *far, struct comparison *comparison);
 
-/* Do two records show the same connection, seen at two places? 0: no; higher is surer. */
+/* Points for something that two different connections do not share. */
+#define LIKENESS_SINGULAR 16u
+
+/* Do two records show the same connection, seen at two places? 0: no; LIKENESS_SINGULAR and more: surely; in between
+ * they have things in common that retries of one client have, too. */
 unsigned compare_likeness(const struct evidence *a, const struct evidence *b);
 
 #endif

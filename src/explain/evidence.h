@@ -43,7 +43,7 @@ struct tcp_side {
     uint64_t gap_packet;              /* the first */
     struct closing_segment fin, rst;  /* the first of each; packet 0: none */
     uint64_t packets_after_rst, packets_after_fin; /* with payload or SYN: proof that it was not closed */
-    uint32_t isn, next_sequence, highest_ack;
+    uint32_t isn, sent_end, highest_ack; /* sent_end: behind its last octet seen */
     uint32_t syn_retransmissions, tail_retransmissions; /* of the same octets at the end, without an answer */
     uint16_t mss, last_ip_id;
     uint32_t ip_id_steps, ip_id_small_steps; /* between packets of this side; small: 1 to 16 */
@@ -57,7 +57,9 @@ struct tcp_side {
 /* [MS-SMB2] 2.2.3 or 2.2.4 as captured: the decoded scalars and the message itself. */
 struct negotiate_side {
     uint64_t packet, time_ns;
-    bool whole, decoded;
+    bool whole;   /* nothing of it was lost */
+    bool decoded; /* its fixed part and dialects are there */
+    bool valid;   /* all its offsets and lengths hold together */
     uint16_t security_mode;
     uint32_t capabilities;
     uint8_t guid[16];

@@ -28,11 +28,12 @@ struct run {
 
 static void keep(void *context, const struct evidence *evidence) {
     struct run *run = context;
-    struct facts facts = facts_from(evidence);
+    struct facts facts;
     int error;
 
     if (run->error != 0)
         return;
+    facts_from(evidence, &facts);
     company_note(run->book, evidence, &facts);
     error = pairs_note(run->pairs, evidence, spill_count(run->spill));
     if (error == 0)
@@ -131,7 +132,7 @@ static int judge(struct run *run, struct bench_of_judgement *bench, size_t recor
         error = spill_get(run->spill, partner, &bench->far);
     if (error != 0)
         return error;
-    bench->near_facts = facts_from(&bench->near);
+    facts_from(&bench->near, &bench->near_facts);
     *inquiry = (struct inquiry){
         .evidence = &bench->near,
         .facts = &bench->near_facts,
@@ -140,7 +141,7 @@ static int judge(struct run *run, struct bench_of_judgement *bench, size_t recor
         .server_system = options->server_system ? options->server_system : server_system(&bench->near),
     };
     if (partner != PAIR_NONE) {
-        bench->far_facts = facts_from(&bench->far);
+        facts_from(&bench->far, &bench->far_facts);
         compare(&bench->near, &bench->far, &bench->comparison);
         inquiry->far = &bench->far;
         inquiry->far_facts = &bench->far_facts;

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* Packets of a side, the closing one among them, before its TTL is known well enough. */
+#define FINGERPRINT_PACKETS_MIN 3u
+
 unsigned ttl_hops(uint8_t ttl) {
     static const unsigned initial[] = {32, 64, 128, 255};
 
@@ -18,7 +21,7 @@ bool session_is_anonymous(const struct session_evidence *session) {
 static struct forgery forgery_of(const struct closing_segment *closing,
                                  const struct tcp_side *side) {
     struct forgery forgery = {
-        .other_distance = side->ttl != 0 && closing->ttl != side->ttl &&
+        .other_distance = side->ttl != 0 && side->packets >= FINGERPRINT_PACKETS_MIN && closing->ttl != side->ttl &&
                           closing->ttl != side->ttl_other &&
                           ttl_hops(closing->ttl) != ttl_hops(side->ttl),
         .other_mac = closing->other_mac,
@@ -125,10 +128,10 @@ static uint32_t response_differences(const struct evidence *evidence,
 }
 
 static enum validation_result result_of(const struct validation_evidence *validation,
-                                        const struct validation_facts *facts, bool keyed) {
+                                        const struct validation_facts *facts) {
     if (validation->response_packet == 0)
         return VALIDATION_UNANSWERED;
-    if (!validation->response_signed && keyed)
+    if (!validation->response_signed)
         return VALIDATION_UNSIGNED;
     if (validation->status != STATUS_SUCCESS)
         return VALIDATION_REFUSED;
@@ -156,7 +159,15 @@ static void find_validations(struct facts *facts) {
             found->request_differs = request_differences(evidence, validation);
         if (found->response_comparable)
             found->response_differs = response_differences(evidence, validation);
-        found->result = result_of(validation, found, true);
+        found->result = result_of(validation, found);
+        if (found->request_differs != 0 && facts->asked == NULL) {
+            facts->asked = validation;
+            facts->asked_differs = found->request_differs;
+        }
+        if (found->response_differs != 0 && facts->told == NULL) {
+            facts->told = validation;
+            facts->told_differs = found->response_differs;
+        }
         facts->validation = validation;
         facts->validated = found;
     }
@@ -201,7 +212,9 @@ static void find_quality(struct facts *facts) {
                   evidence->validations_count > 0 || evidence->traffic.data_requests > 0 ||
                   facts->encrypted;
 
-    facts->one_way = evidence->smb && (tcp[0].packets == 0 || tcp[1].packets == 0);
+    facts->one_way = evidence->smb && (tcp[0].packets == 0 || tcp[1].packets == 0 ||
+                                       (evidence->traffic.messages[FROM_SERVER] == 0 && beyond) ||
+                                       evidence->traffic.messages[FROM_CLIENT] == 0);
     facts->cut = tcp[0].cut_packets + tcp[1].cut_packets > 0;
     facts->lossy = tcp[0].gaps + tcp[1].gaps > tcp[0].cut_packets + tcp[1].cut_packets ||
                    tcp[0].unseen_acked + tcp[1].unseen_acked > 0;
@@ -213,29 +226,28 @@ static void find_quality(struct facts *facts) {
     facts->start_missing = facts->request_missing && facts->response_missing;
 }
 
-struct facts facts_from(const struct evidence *evidence) {
-    struct facts facts = {.evidence = evidence};
+void facts_from(const struct evidence *evidence, struct facts *facts) {
     uint16_t dialect = evidence->negotiate.dialect;
     uint64_t last = last_message_time(evidence);
 
-    find_ending(&facts);
-    if (facts.closing != NULL && facts.closing->time_ns > last && last != 0)
-        facts.quiet_ns = facts.closing->time_ns - last;
-    facts.dialect_known = dialect == SMB2_DIALECT_202 || dialect == SMB2_DIALECT_210 ||
+    *facts = (struct facts){.evidence = evidence};
+    find_ending(facts);
+    if (facts->closing != NULL && facts->closing->time_ns > last && last != 0)
+        facts->quiet_ns = facts->closing->time_ns - last;
+    facts->dialect_known = dialect == SMB2_DIALECT_202 || dialect == SMB2_DIALECT_210 ||
                           dialect == SMB2_DIALECT_300 || dialect == SMB2_DIALECT_302 ||
                           dialect == SMB2_DIALECT_311;
-    facts.below_311 = facts.dialect_known && dialect < SMB2_DIALECT_311;
+    facts->below_311 = facts->dialect_known && dialect < SMB2_DIALECT_311;
     for (unsigned i = 0; i < evidence->negotiate.dialect_count; i++) {
-        facts.client_offers_3x |= evidence->negotiate.dialects[i] >= SMB2_DIALECT_300 &&
+        facts->client_offers_3x |= evidence->negotiate.dialects[i] >= SMB2_DIALECT_300 &&
                                   evidence->negotiate.dialects[i] <= SMB2_DIALECT_311;
-        facts.client_offers_311 |= evidence->negotiate.dialects[i] == SMB2_DIALECT_311;
+        facts->client_offers_311 |= evidence->negotiate.dialects[i] == SMB2_DIALECT_311;
     }
-    find_session(&facts);
-    facts.encrypted = evidence->traffic.encrypted[0] + evidence->traffic.encrypted[1] > 0;
-    find_validations(&facts);
-    facts.stage = stage_of(&facts);
-    find_quality(&facts);
-    return facts;
+    find_session(facts);
+    facts->encrypted = evidence->traffic.encrypted[0] + evidence->traffic.encrypted[1] > 0;
+    find_validations(facts);
+    facts->stage = stage_of(facts);
+    find_quality(facts);
 }
 
 const char *stage_text(enum stage stage) {

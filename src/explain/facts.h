@@ -71,13 +71,17 @@ struct facts {
     struct validation_facts validations[EVIDENCE_VALIDATIONS_MAX];
     const struct validation_evidence *validation; /* the last one; NULL none */
     const struct validation_facts *validated;     /* facts of it */
+    /* The first exchange whose request differs from NEGOTIATE, and the first whose response does; NULL none. */
+    const struct validation_evidence *asked, *told;
+    uint32_t asked_differs, told_differs;
     bool start_missing, response_missing, request_missing; /* of NEGOTIATE, though SMB came after it */
     bool one_way;           /* only one direction was captured */
     bool cut;               /* packets were cut by a snap length */
     bool lossy;             /* octets are missing in between */
 };
 
-struct facts facts_from(const struct evidence *evidence);
+/* `facts` points into itself and into the evidence: neither may move. */
+void facts_from(const struct evidence *evidence, struct facts *facts);
 
 /* Hops that a packet has come, from the nearest usual initial TTL (32, 64, 128, 255). */
 unsigned ttl_hops(uint8_t ttl);

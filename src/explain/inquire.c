@@ -125,7 +125,7 @@ static void dialects_text(char text[VALUE_TEXT_MAX], const uint16_t *dialects, u
 void name_request_fields(const struct inquiry *inquiry, struct finding *finding, uint32_t fields) {
     static const char message[] = "NEGOTIATE request";
     const struct negotiate_evidence *negotiate = &inquiry->evidence->negotiate;
-    const struct validation_evidence *validation = inquiry->facts->validation;
+    const struct validation_evidence *validation = inquiry->facts->asked;
     struct field_values *values;
 
     if (fields & FIELD_DIALECTS) {
@@ -159,7 +159,7 @@ void name_request_fields(const struct inquiry *inquiry, struct finding *finding,
 void name_response_fields(const struct inquiry *inquiry, struct finding *finding, uint32_t fields) {
     static const char message[] = "NEGOTIATE response";
     const struct negotiate_evidence *negotiate = &inquiry->evidence->negotiate;
-    const struct validation_evidence *validation = inquiry->facts->validation;
+    const struct validation_evidence *validation = inquiry->facts->told;
     struct field_values *values;
 
     if (fields & FIELD_DIALECTS) {

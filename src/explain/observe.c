@@ -72,7 +72,7 @@ static struct negotiate_side negotiate_side(const struct event *event, uint64_t 
     if (kept > EVIDENCE_RAW_MAX)
         kept = EVIDENCE_RAW_MAX;
     side.whole = event->whole;
-    side.decoded = event->message.body_valid;
+    side.valid = event->message.body_valid;
     side.raw_size = (uint16_t)kept;
     side.message_size = (uint32_t)event->message.size;
     memcpy(side.raw, event->message.bytes.data, kept);
@@ -94,6 +94,8 @@ static void observe_negotiate_request(struct evidence *evidence, const struct ev
     negotiate->request.security_mode = request->security_mode;
     negotiate->request.capabilities = request->capabilities;
     memcpy(negotiate->request.guid, request->client_guid, 16);
+    negotiate->request.decoded = request->structure_size == 36 &&
+                                 request->dialects.size == 2u * (size_t)request->dialect_count;
     negotiate->dialect_count = 0;
     for (unsigned i = 0; i < request->dialects.size / 2 && i < EVIDENCE_DIALECTS_MAX; i++)
         negotiate->dialects[negotiate->dialect_count++] = negotiate_dialect(request, i);
@@ -141,6 +143,7 @@ static void observe_negotiate_response(struct evidence *evidence, const struct e
     negotiate->response.security_mode = response->security_mode;
     if (event->message.bytes.size < 128) /* cut within the fixed part */
         return;
+    negotiate->response.decoded = response->structure_size == 65;
     negotiate->response.capabilities = response->capabilities;
     memcpy(negotiate->response.guid, response->server_guid, 16);
     negotiate->max_transact_size = response->max_transact_size;
@@ -306,25 +309,31 @@ static void observe_validate_request(struct evidence *evidence, const struct eve
     static const uint8_t ones[16] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                      0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     struct validate_negotiate_info_request info = {0};
-    struct validation_evidence *validation;
+    struct validation_evidence *validation = NULL;
 
     evidence->validations_seen++;
     evidence->traffic.requests_after_validation = 0;
-    if (evidence->validations_count == EVIDENCE_VALIDATIONS_MAX)
+    for (uint32_t i = 0; i < evidence->validations_count; i++) /* packets stored in disorder: the answer came first */
+        if (evidence->validations[i].request_packet == 0 &&
+            evidence->validations[i].message_id == event->message.header.message_id)
+            validation = &evidence->validations[i];
+    if (validation == NULL && evidence->validations_count == EVIDENCE_VALIDATIONS_MAX)
         return;
-    validation = &evidence->validations[evidence->validations_count++];
+    if (validation == NULL)
+        validation = &evidence->validations[evidence->validations_count++];
     validation->request_packet = packet;
     validation->request_time_ns = time_ns;
     validation->message_id = event->message.header.message_id;
     validation->session_id = event->message.header.session_id;
     validation->request_signed = is_signed(&event->message);
     validation->request_cut = !event->whole;
-    validation->status = STATUS_PENDING;
+    if (validation->response_packet == 0)
+        validation->status = STATUS_PENDING;
     validation->max_output_response = ioctl->max_output_response;
     validation->request_input_count = ioctl->input_count;
     validation->ioctl_flags = ioctl->flags;
     validation->file_id_all_ones = memcmp(ioctl->file_id, ones, 16) == 0;
-    validation->request_decoded = event->message.body_valid && validate_request_decode(ioctl->input, &info);
+    validation->request_decoded = validate_request_decode(ioctl->input, &info);
     if (!validation->request_decoded)
         return;
     validation->request_capabilities = info.capabilities;
@@ -369,6 +378,7 @@ static void observe_validate_response(struct evidence *evidence, const struct ev
     evidence->traffic.requests_after_validation = 0;
     validation->response_packet = packet;
     validation->response_time_ns = time_ns;
+    validation->message_id = message->header.message_id;
     validation->response_cut = !event->whole;
     validation->response_signed = is_signed(message);
     validation->signature_zero = all_zero(message->header.signature, 16);
@@ -380,7 +390,7 @@ static void observe_validate_response(struct evidence *evidence, const struct ev
         return;
     validation->output_count = message->body.ioctl_response.output_count;
     validation->response_decoded =
-        message->body_valid && validate_response_decode(message->body.ioctl_response.output, &info);
+        validate_response_decode(message->body.ioctl_response.output, &info);
     if (!validation->response_decoded)
         return;
     validation->response_capabilities = info.capabilities;

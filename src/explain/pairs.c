@@ -95,17 +95,24 @@ static int by_digest(const void *a, const void *b) {
     return x->record < y->record ? -1 : x->record > y->record;
 }
 
-/* Two different connections of one file cannot be the two legs of one unless they run at the same time. */
+/* Two connections of one file cannot be two legs of one unless they run at the same time on different paths. */
 static bool can_be_legs(const struct evidence *a, const struct evidence *b) {
     if (a->file != b->file)
         return true;
-    return a->first_packet < b->last_packet && b->first_packet < a->last_packet &&
-           (a->interface != b->interface || a->tcp[0].isn != b->tcp[0].isn ||
-            memcmp(a->tcp[0].mac, b->tcp[0].mac, 6) != 0);
+    return a->first_time_ns <= b->last_time_ns && b->first_time_ns <= a->last_time_ns &&
+           (a->interface != b->interface || memcmp(a->tcp[0].mac, b->tcp[0].mac, 6) != 0 ||
+            a->tcp[0].isn != b->tcp[0].isn);
 }
 
-/* Nothing but the same ClientGuid or address is too little: retries of one client have that, too. */
-#define LIKENESS_MIN 7u
+/* What retries of one client have in common, too, is enough only between two files, for a connection that ended before
+ * there was more to compare. */
+#define LIKENESS_WEAK_MIN 3u
+
+static unsigned enough(const struct evidence *a, const struct evidence *b) {
+    bool early = a->sessions_count == 0 || b->sessions_count == 0;
+
+    return a->file != b->file && early ? LIKENESS_WEAK_MIN : LIKENESS_SINGULAR;
+}
 
 static int consider(struct spill *spill, uint32_t record, uint32_t other, struct evidence *a, struct evidence *b,
                     struct choice *best) {
@@ -117,9 +124,7 @@ static int consider(struct spill *spill, uint32_t record, uint32_t other, struct
     if (error != 0 || !can_be_legs(a, b))
         return error;
     likeness = compare_likeness(a, b);
-    if (a->file != b->file && likeness > 0 && likeness < LIKENESS_MIN && a->log_count <= 4 && b->log_count <= 4)
-        likeness = LIKENESS_MIN; /* ended before there was anything more to compare */
-    if (likeness >= LIKENESS_MIN && likeness > best[record].likeness && likeness > best[other].likeness) {
+    if (likeness >= enough(a, b) && likeness > best[record].likeness && likeness > best[other].likeness) {
         best[record] = (struct choice){other, likeness, false};
         best[other] = (struct choice){record, likeness, false};
     }

@@ -4,9 +4,13 @@
 #include "wire/names.h"
 
 static void endpoint_member(struct output *output, const char *key, const struct endpoint *endpoint) {
-    char text[ENDPOINT_TEXT_MAX];
+    char text[ENDPOINT_TEXT_MAX], *end = text, *from = text;
 
     endpoint_text(endpoint, text);
+    for (; *from != '\0'; from++) /* programs split at the last colon: no brackets around IPv6 addresses here */
+        if (*from != '[' && *from != ']')
+            *end++ = *from;
+    *end = '\0';
     json_string(output, key, text);
 }
 

@@ -86,21 +86,21 @@ static void rule_out_for_request(const struct inquiry *inquiry, struct finding *
 
 static bool request_differs_here(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
-    bool answered = facts->validation->response_packet != 0;
+    bool answered = facts->asked->response_packet != 0;
     char words[80];
 
     if (inquiry->vantage.place == PLACE_CLIENT)
         return false; /* V05 */
     finding->confidence =
-        inquiry->vantage.place == PLACE_SERVER && facts->validation->request_signed ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
+        inquiry->vantage.place == PLACE_SERVER && facts->asked->request_signed ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
     finding_say(finding,
                 "The NEGOTIATE request that arrived here (packet %llu) is not the one the client says it sent: its "
                 "signed VALIDATE request (packet %llu) names other %s. It was altered on the way to the server%s.",
                 (unsigned long long)negotiate_of(inquiry)->request.packet,
-                (unsigned long long)facts->validation->request_packet,
-                field_words(facts->validated->request_differs, false, words, sizeof words),
+                (unsigned long long)facts->asked->request_packet,
+                field_words(facts->asked_differs, false, words, sizeof words),
                 inquiry->vantage.place == PLACE_SERVER ? "" : ", or the client contradicts itself (V05)");
-    if (answered && facts->validation->status == STATUS_SUCCESS)
+    if (answered && facts->asked->status == STATUS_SUCCESS)
         finding_say(finding, " The server answered all the same, so nobody noticed.");
     else if (answered)
         finding_say(finding, " The server answered with a signed error instead of closing: a downgrade that went unnoticed%s.",
@@ -109,7 +109,7 @@ static bool request_differs_here(const struct inquiry *inquiry, struct finding *
         finding_say(finding, " The server closed the connection (packet %llu), as it must.",
                     (unsigned long long)facts->closing->packet);
     finding->explains_end = facts->closer == CLOSER_SERVER;
-    name_request_fields(inquiry, finding, facts->validated->request_differs);
+    name_request_fields(inquiry, finding, facts->asked_differs);
     finding_packet(finding, negotiate_of(inquiry)->request.packet);
     packets_of_validation(inquiry, finding);
     remedies_for_alteration(finding);
@@ -122,11 +122,11 @@ bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
         return negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 &&
                altered_proven(inquiry, finding, true);
-    if (facts->validation != NULL && facts->validated->request_comparable &&
-        facts->validated->request_differs != 0)
+    if (facts->asked != NULL)
         return request_differs_here(inquiry, finding);
     if (!server_closed_on_validate(facts) || !facts->validated->request_comparable ||
-        inquiry->vantage.place == PLACE_SERVER || !facts->keyed)
+        inquiry->vantage.place == PLACE_SERVER || !facts->keyed || facts->told != NULL ||
+        facts->closing->sequence_distance > 0) /* octets in front of the FIN are missing: it may have answered */
         return false;
     finding->explains_end = true;
     finding->confidence = facts->quiet_ns < AT_ONCE_NS && facts->forgery.weight == 0 &&
@@ -154,26 +154,26 @@ bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
 
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
         return negotiate->dialect != SMB2_DIALECT_311 && altered_proven(inquiry, finding, false);
-    if (facts->validation != NULL && facts->validated->response_comparable &&
-        facts->validated->response_differs != 0) {
+    if (facts->told != NULL) {
         if (at_server(inquiry) && place_known(inquiry))
             return false; /* V04 */
         finding->explains_end = facts->closer == CLOSER_CLIENT;
-        finding->confidence = !facts->validation->response_signed ? CONFIDENCE_POSSIBLE : CONFIDENCE_LIKELY;
+        finding->confidence = !facts->told->response_signed ? CONFIDENCE_POSSIBLE : CONFIDENCE_LIKELY;
         finding_say(finding,
                     "The NEGOTIATE response that arrived here (packet %llu) is not the one the server says it sent: "
                     "its %s VALIDATE answer (packet %llu) names other %s. It was altered on the way to the client%s.",
                     (unsigned long long)negotiate->response.packet,
-                    facts->validation->response_signed ? "signed" : "(unsigned)",
-                    (unsigned long long)facts->validation->response_packet,
-                    field_words(facts->validated->response_differs, true, words, sizeof words),
+                    facts->told->response_signed ? "signed" : "(unsigned)",
+                    (unsigned long long)facts->told->response_packet,
+                    field_words(facts->told_differs, true, words, sizeof words),
                     facts->closer == CLOSER_CLIENT ? ", and the client closed the connection" : "; the client did not mind");
-        name_response_fields(inquiry, finding, facts->validated->response_differs);
+        name_response_fields(inquiry, finding, facts->told_differs);
         finding_packet(finding, negotiate->response.packet);
-        packets_of_validation(inquiry, finding);
+        finding_packet(finding, facts->told->request_packet);
+        finding_packet(finding, facts->told->response_packet);
         if (facts->closing != NULL)
             finding_packet(finding, facts->closing->packet);
-        if (facts->validation->response_signed)
+        if (facts->told->response_signed)
             finding_rule_out(finding, CAUSE_V01, "the VALIDATE answer is signed");
         remedies_for_alteration(finding);
         finding_remedy(finding, REMEDY_FIX_SERVER);
@@ -313,7 +313,7 @@ static bool answer_forged(const struct inquiry *inquiry, struct finding *finding
     if (change == NULL)
         return false;
     finding->explains_end = inquiry->facts->closer == CLOSER_CLIENT;
-    finding->confidence = CONFIDENCE_CERTAIN;
+    finding->confidence = CONFIDENCE_LIKELY; /* that it differs is certain; who did it is concluded */
     if (added)
         finding_say(finding,
                     "The VALIDATE answer that reached the client (packet %llu) was never sent by the server: a box on "
@@ -414,6 +414,8 @@ static bool dropped_between(const struct inquiry *inquiry, struct finding *findi
     const struct comparison *comparison = inquiry->comparison;
     const struct change *change = NULL;
 
+    if (comparison->negotiate_request_altered || comparison->negotiate_response_altered)
+        return false; /* what follows an alteration follows from it */
     for (unsigned i = 0; i < comparison->changes_count && change == NULL; i++)
         if (comparison->changes[i].kind != CHANGE_ALTERED)
             change = &comparison->changes[i];
@@ -429,11 +431,11 @@ static bool dropped_between(const struct inquiry *inquiry, struct finding *findi
         if (comparison->close_not_sent_by_server)
             finding_packet(finding, comparison->close_near_packet);
         finding->explains_end = true;
-        finding->confidence = CONFIDENCE_CERTAIN;
+        finding->confidence = CONFIDENCE_LIKELY; /* what a capture lacks it may have lost */
     } else if (change != NULL) {
         say_what_differs(inquiry, change, finding);
         finding->explains_end = true;
-        finding->confidence = CONFIDENCE_CERTAIN;
+        finding->confidence = CONFIDENCE_LIKELY; /* what a capture lacks it may have lost */
     } else {
         return false;
     }
@@ -478,6 +480,8 @@ static bool reset_while_setting_up(const struct inquiry *inquiry, struct finding
     bool in_setup = facts->stage == STAGE_NEGOTIATE_SENT || facts->stage == STAGE_SESSION_SENT ||
                     facts->stage == STAGE_TREE_SENT;
 
+    if (facts->stage == STAGE_NEGOTIATE_SENT && negotiate_of(inquiry)->request.packet == 0)
+        return false; /* a client of SMB 1 only: D03 */
     if (!in_setup || facts->ending != ENDING_RST || facts->closer != CLOSER_SERVER)
         return false;
     if (facts->evidence->tcp[FROM_CLIENT].tail_retransmissions > 0)
@@ -588,7 +592,8 @@ bool find_M09(const struct inquiry *inquiry, struct finding *finding) {
     const struct tcp_side *server = &inquiry->evidence->tcp[FROM_SERVER];
     uint64_t end = facts->closing != NULL ? facts->closing->time_ns : inquiry->evidence->last_time_ns;
 
-    if (inquiry->comparison != NULL || traffic->unanswered_packet == 0 || facts->one_way || facts->lossy ||
+    if (inquiry->comparison != NULL || traffic->unanswered_packet == 0 ||
+        traffic->last_message_packet[FROM_CLIENT] != traffic->unanswered_packet || facts->one_way || facts->lossy ||
         facts->stage == STAGE_VALIDATE_SENT || traffic->unanswered_command == SMB2_CHANGE_NOTIFY)
         return false;
     if (end < traffic->unanswered_time_ns || end - traffic->unanswered_time_ns < 10000000000u)
@@ -632,8 +637,8 @@ static bool removes_security(const struct inquiry *inquiry, char *what, size_t s
                (far->response.capabilities & ~near->response.capabilities);
         signing = (near->request.security_mode & ~far->request.security_mode & 2) ||
                   (far->response.security_mode & ~near->response.security_mode & 2);
-    } else if (facts->validation != NULL && facts->validated->request_comparable) {
-        const struct validation_evidence *validation = facts->validation;
+    } else if (facts->asked != NULL) {
+        const struct validation_evidence *validation = facts->asked;
 
         for (unsigned i = 0; i < validation->dialects_kept; i++) {
             bool kept = false;
@@ -644,11 +649,10 @@ static bool removes_security(const struct inquiry *inquiry, char *what, size_t s
         }
         lost = validation->request_capabilities & ~near->request.capabilities;
         signing = validation->request_security_mode & ~near->request.security_mode & 2;
-        if (facts->validated->response_comparable) {
-            lost |= validation->response_capabilities & ~near->response.capabilities;
-            signing |= validation->response_security_mode & ~near->response.security_mode & 2;
-            dialects |= near->dialect < validation->dialect;
-        }
+    } else if (facts->told != NULL) {
+        lost = facts->told->response_capabilities & ~near->response.capabilities;
+        signing = facts->told->response_security_mode & ~near->response.security_mode & 2;
+        dialects = near->dialect < facts->told->dialect;
     }
     snprintf(what, size, "%s%s%s", dialects ? " newer dialects" : "",
              lost & SMB2_GLOBAL_CAP_ENCRYPTION ? " encryption" : "", signing ? " the demand for signing" : "");

@@ -22,10 +22,10 @@ bool find_Q00(const struct inquiry *inquiry, struct finding *finding) {
     const struct negotiate_evidence *negotiate = &inquiry->evidence->negotiate;
     const struct negotiate_side *bad = NULL;
 
-    if (negotiate->request.packet != 0 && negotiate->request.whole && !negotiate->request.decoded)
+    if (negotiate->request.packet != 0 && negotiate->request.whole && !negotiate->request.valid)
         bad = &negotiate->request;
     else if (negotiate->response.packet != 0 && negotiate->response.whole &&
-             !negotiate->response.decoded && negotiate->status == STATUS_SUCCESS)
+             !negotiate->response.valid && negotiate->status == STATUS_SUCCESS)
         bad = &negotiate->response;
     if (bad == NULL)
         return false;
@@ -59,10 +59,11 @@ bool find_Q02(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct evidence *evidence = inquiry->evidence;
     const struct negotiate_evidence *negotiate = &evidence->negotiate;
-    bool negotiate_cut = (negotiate->request.packet != 0 && !negotiate->request.whole) ||
-                         (negotiate->response.packet != 0 && !negotiate->response.whole);
+    bool negotiate_cut = (negotiate->request.packet != 0 && !negotiate->request.decoded) ||
+                         (negotiate->response.packet != 0 && !negotiate->response.decoded);
     bool validate_cut = facts->validation != NULL &&
-                        (facts->validation->request_cut || facts->validation->response_cut);
+                        ((facts->validation->request_cut && !facts->validation->request_decoded) ||
+                         (facts->validation->response_cut && !facts->validation->response_decoded));
 
     if (!facts->cut)
         return false;

@@ -14,7 +14,8 @@ static bool closed_by_client(const struct facts *facts) {
 static bool answered_rightly(const struct inquiry *inquiry) {
     const struct facts *facts = inquiry->facts;
 
-    return facts->validation != NULL && facts->validated->result == VALIDATION_VALID;
+    return facts->validation != NULL && facts->validated->result == VALIDATION_VALID &&
+           facts->validated->response_comparable;
 }
 
 bool gave_up_after_validation(const struct facts *facts) {
@@ -113,10 +114,9 @@ bool find_V03(const struct inquiry *inquiry, struct finding *finding) {
 
 bool find_V04(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
-    const struct validation_facts *validated = facts->validated;
     char words[80];
 
-    if (facts->validation == NULL || !validated->response_comparable || validated->response_differs == 0)
+    if (facts->told == NULL)
         return false;
     if (inquiry->comparison != NULL ? inquiry->comparison->negotiate_response_altered
                                     : at_client(inquiry) && place_known(inquiry))
@@ -128,11 +128,12 @@ bool find_V04(const struct inquiry *inquiry, struct finding *finding) {
     finding_say(finding,
                 "The server's VALIDATE answer (packet %llu) contradicts the NEGOTIATE response that it sent "
                 "itself (packet %llu) in %s.",
-                (unsigned long long)facts->validation->response_packet,
+                (unsigned long long)facts->told->response_packet,
                 (unsigned long long)facts->evidence->negotiate.response.packet,
-                field_words(validated->response_differs, true, words, sizeof words));
-    name_response_fields(inquiry, finding, validated->response_differs);
-    packets_of_validation(inquiry, finding);
+                field_words(facts->told_differs, true, words, sizeof words));
+    name_response_fields(inquiry, finding, facts->told_differs);
+    finding_packet(finding, facts->told->request_packet);
+    finding_packet(finding, facts->told->response_packet);
     finding_packet(finding, facts->evidence->negotiate.response.packet);
     if (inquiry->comparison != NULL)
         finding_rule_out(finding, CAUSE_M02, "the NEGOTIATE response is the same at both ends");
@@ -145,10 +146,10 @@ bool find_V04(const struct inquiry *inquiry, struct finding *finding) {
 /* Some Windows 10 and 2016 builds put all the dialects they implement into VALIDATE, <192>. */
 static bool lists_what_it_implements(const struct inquiry *inquiry) {
     const struct evidence *evidence = inquiry->evidence;
-    const struct validation_evidence *validation = inquiry->facts->validation;
+    const struct validation_evidence *validation = inquiry->facts->asked;
     unsigned at = 0;
 
-    if (inquiry->facts->validated->request_differs != FIELD_DIALECTS ||
+    if (inquiry->facts->asked_differs != FIELD_DIALECTS ||
         validation->dialect_count <= evidence->negotiate.dialect_count)
         return false;
     for (unsigned i = 0; i < validation->dialects_kept && at < evidence->negotiate.dialect_count; i++)
@@ -158,11 +159,10 @@ static bool lists_what_it_implements(const struct inquiry *inquiry) {
 
 bool find_V05(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
-    const struct validation_facts *validated = facts->validated;
     bool same_at_both = inquiry->comparison != NULL && !inquiry->comparison->negotiate_request_altered;
     char words[80];
 
-    if (facts->validation == NULL || !validated->request_comparable || validated->request_differs == 0)
+    if (facts->asked == NULL)
         return false;
     if (inquiry->comparison != NULL && !same_at_both)
         return false;
@@ -176,14 +176,14 @@ bool find_V05(const struct inquiry *inquiry, struct finding *finding) {
     finding_say(finding,
                 "The client's VALIDATE request (packet %llu) differs from its own NEGOTIATE request (packet "
                 "%llu) in %s%s",
-                (unsigned long long)facts->validation->request_packet,
+                (unsigned long long)facts->asked->request_packet,
                 (unsigned long long)facts->evidence->negotiate.request.packet,
-                field_words(validated->request_differs, false, words, sizeof words),
+                field_words(facts->asked_differs, false, words, sizeof words),
                 finding->explains_end ? "; the server has to close the connection then." : ".");
     if (lists_what_it_implements(inquiry))
         finding_say(finding, " Some Windows 10 and Server 2016 builds list all dialects they implement here, "
                              "not those they offered.");
-    name_request_fields(inquiry, finding, validated->request_differs);
+    name_request_fields(inquiry, finding, facts->asked_differs);
     packets_of_validation(inquiry, finding);
     finding_packet(finding, facts->evidence->negotiate.request.packet);
     if (same_at_both)
@@ -404,10 +404,9 @@ bool find_V12(const struct inquiry *inquiry, struct finding *finding) {
 bool find_V13(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct facts *seen = inquiry->far_facts != NULL ? inquiry->far_facts : facts;
-    const struct validation_evidence *validation = seen->validation;
+    const struct validation_evidence *validation = seen->asked;
 
-    if (validation == NULL || validation->status != STATUS_SUCCESS || !validation->response_decoded ||
-        !seen->validated->request_comparable || seen->validated->request_differs == 0)
+    if (validation == NULL || validation->status != STATUS_SUCCESS || !validation->response_decoded)
         return false;
     finding->severity = SEVERITY_FINDING_NOTE;
     finding->confidence = inquiry->far_facts != NULL ? CONFIDENCE_CERTAIN : CONFIDENCE_LIKELY;

@@ -5,6 +5,8 @@
 
 /* One wait must be this many times the other before it says anything. */
 #define WAIT_RATIO_MIN 1.6
+/* And this much longer, in nanoseconds: less is a host's own time, not the way's. */
+#define WAIT_DIFFERENCE_MIN 60000u
 
 /* > 0: the capture is nearer to the client; < 0: nearer to the server. */
 static double by_hops(const struct evidence *evidence, struct vantage *vantage) {
@@ -28,6 +30,9 @@ static double by_wait(uint64_t answer_of_server, uint64_t answer_of_client, doub
         return 0;
     ratio = (double)answer_of_server / (double)answer_of_client;
     if (ratio < WAIT_RATIO_MIN && ratio > 1.0 / WAIT_RATIO_MIN)
+        return 0;
+    if (answer_of_server + WAIT_DIFFERENCE_MIN > answer_of_client &&
+        answer_of_client + WAIT_DIFFERENCE_MIN > answer_of_server)
         return 0;
     return ratio > 1 ? weight : -weight;
 }

@@ -181,6 +181,20 @@ static void note_closing(struct tcp_side *side, const struct packet *packet,
         side->rst = closing_of(packet, segment, note, side);
 }
 
+/* What the other end acknowledges was not sent in vain. */
+static void note_acknowledgment(struct tcp_side *side, struct tcp_side *other, const struct segment *segment) {
+    uint32_t end = segment->sequence + segment->payload_size;
+
+    if (side->sent_end == 0 || (int32_t)(end - side->sent_end) > 0)
+        side->sent_end = end;
+    if (!(segment->flags & TCP_ACK))
+        return;
+    if (side->highest_ack == 0 || (int32_t)(segment->acknowledgment - side->highest_ack) > 0)
+        side->highest_ack = segment->acknowledgment;
+    if (other->sent_end != 0 && (int32_t)(side->highest_ack - other->sent_end) >= 0)
+        other->tail_retransmissions = 0;
+}
+
 static void watch_segment(void *flow, const struct packet *packet, const struct segment *segment,
                           const struct segment_note *note) {
     struct watched *watched = flow;
@@ -213,11 +227,7 @@ static void watch_segment(void *flow, const struct packet *packet, const struct 
     note_waits(watched, from, packet, segment, note);
     if (segment->payload_size > 0)
         note_payload(side, packet, segment, note);
-    side->next_sequence = segment->sequence + segment->payload_size;
-    if (segment->flags & TCP_ACK) {
-        if ((int32_t)(segment->acknowledgment - side->highest_ack) > 0 || side->highest_ack == 0)
-            side->highest_ack = segment->acknowledgment;
-    }
+    note_acknowledgment(side, &evidence->tcp[from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT], segment);
 }
 
 /* The direction bit of the first message tells who is the server, whatever the ports suggested. */

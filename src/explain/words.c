@@ -62,7 +62,8 @@ const char *validation_word(const struct inquiry *inquiry) {
             return "unknown";
         if (result != VALIDATION_VALID)
             return "failed";
-        if (validation->response_cut || validation->request_cut)
+        if ((validation->response_cut && !validation->response_decoded) ||
+            (validation->request_cut && !validation->request_decoded))
             return "unknown";
         valid = true;
     }

@@ -746,10 +746,10 @@ static void test_sealer_counts(void **state) {
     struct sealer sealer;
     uint8_t out[MESSAGE_MAX];
 
-    bench_init(&bench, *state, &seal_cases[6]);
+    bench_init(&bench, *state, &seal_cases[7]);
     sealer_init(&sealer, bench.seal, bench.session_id);
     assert_int_equal(sealer.next_nonce, 0);
-    sealer.next_nonce = get_u64(bench_frame(&bench), 20); /* smbclient counts likewise */
+    sealer.next_nonce = get_u64(bench_frame(&bench), 20);
     assert_true(sealer_seal(&sealer, bench.plain, out, sizeof(out)));
     assert_memory_equal(out, bench.frame, bench.size);
     assert_true(sealer_seal(&sealer, bench.plain, out, sizeof(out)));
@@ -866,6 +866,17 @@ static void test_inner_chain(void **state) {
     assert_inner(*state, &chain, sizeof(chain), TRANSFORM_INNER_CHAIN);
 }
 
+/* A second header that begins within the first one. */
+static void test_inner_overlap(void **state) {
+    struct chain chain = chain_make();
+
+    memcpy(chain.octets + 8, "\xfeSMB", 4);
+    put_u32(chain.octets, HEADER_NEXT, 8);
+    put_u32(chain.octets, 8 + HEADER_NEXT, 0);
+    put_u64(chain.octets, 8 + HEADER_SESSION_ID, 7);
+    assert_inner(*state, &chain, sizeof(chain), TRANSFORM_INNER_CHAIN);
+}
+
 static void test_inner_protocol_id(void **state) {
     struct chain chain = chain_make();
 
@@ -926,6 +937,7 @@ int main(void) {
         cmocka_unit_test(test_inner_session),
         cmocka_unit_test(test_inner_unsolicited),
         cmocka_unit_test(test_inner_chain),
+        cmocka_unit_test(test_inner_overlap),
         cmocka_unit_test(test_inner_protocol_id),
         cmocka_unit_test(test_every_vector_used),
     };
