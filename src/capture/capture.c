@@ -62,13 +62,27 @@ enum capture_status capture_break(struct capture *capture, uint64_t offset, cons
     return CAPTURE_BROKEN;
 }
 
+/* Too short for any record, and what text tools append to files: a line's end, or zeros. */
+#define PADDING_MAX 3u
+
+static bool is_padding(const struct source *source, size_t left) {
+    if (left > PADDING_MAX)
+        return false;
+    for (size_t i = 0; i < left; i++) {
+        uint8_t octet = source->data[source->at + i];
+        if (octet != '\n' && octet != '\r' && octet != 0)
+            return false;
+    }
+    return true;
+}
+
 enum capture_status capture_stop(struct capture *capture) {
     const struct source *source = &capture->source;
     uint64_t offset = source_offset(source);
     if (source->failure)
         return capture_break(capture, offset, "%s", source->failure);
     size_t left = source->size - source->at;
-    if (left > 0)
+    if (left > 0 && !is_padding(source, left))
         return capture_break(capture, offset,
                              "the file ends in the middle of a record: %zu octets are left of it", left);
     capture->stopped = CAPTURE_END;

@@ -8,6 +8,8 @@
 #define SEARCH_LOOK 10u /* octets that tell a frame: its header, the protocol id, StructureSize */
 #define IOCTL_LOOK 72u  /* octets of an IOCTL request that reach to the end of CtlCode */
 #define SMB1_NEGOTIATE 0x72u
+/* Octets of an SMB2 header that reach to the end of Flags: command and direction are known then. */
+#define SMB2_HEADER_LOOK 20u
 
 static_assert(sizeof(struct conversation) <= 16u * 1024u, "a conversation is held for each open connection");
 
@@ -384,7 +386,8 @@ static bool take_cut_message(struct conversation *conversation, enum direction f
     struct stream *stream = &conversation->streams[from];
     struct element element;
 
-    if (partial.size < 4 || !is_protocol_id(partial.data) || partial.size < least_size(partial.data[0]))
+    if (partial.size < 4 || !is_protocol_id(partial.data) ||
+        partial.size < (partial.data[0] == 0xfe ? SMB2_HEADER_LOOK : least_size(partial.data[0])))
         return false;
     element = measure(conversation, stream, partial);
     take_message(conversation, from, span_slice(partial, 0, element.need), &element, false);

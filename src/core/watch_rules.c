@@ -49,8 +49,8 @@ static void remember(struct conversation *conversation, const struct event *even
         .tree_id = related ? stream->tree_id : header->tree_id,
     };
 
-    if (header->command == SMB2_CANCEL) /* repeats its target's MessageId */
-        return;
+    if (header->command == SMB2_CANCEL || message->bytes.size < SMB2_HEADER_SIZE)
+        return; /* repeats its target's MessageId; is cut before its own */
     memcpy(note.signature, header->signature, sizeof note.signature);
     conversation->outstanding[slot_of(header->message_id)] = note;
 }
@@ -168,7 +168,7 @@ static void watch_smb2_response(struct conversation *conversation, struct event 
     const struct message *message = &event->message;
     const struct smb2_header *header = &message->header;
     const struct request_note *note = &conversation->outstanding[slot_of(header->message_id)];
-    bool matches = note->known && note->message_id == header->message_id;
+    bool matches = note->known && note->message_id == header->message_id && message->bytes.size >= SMB2_HEADER_SIZE;
     bool multi_protocol = matches && header->command == SMB2_NEGOTIATE;
 
     if (matches && (note->command == header->command || multi_protocol))

@@ -199,7 +199,7 @@ static enum stage stage_of(const struct facts *facts) {
         return STAGE_NEGOTIATED;
     if (negotiate->request.packet != 0 || negotiate->smb1_request_packet != 0)
         return STAGE_NEGOTIATE_SENT;
-    if (evidence->began_before_capture && evidence->smb)
+    if (evidence->began_before_capture)
         return STAGE_UNKNOWN;
     return evidence->tcp[FROM_SERVER].syn_packet != 0 ? STAGE_CONNECTED : STAGE_SYN;
 }

@@ -126,7 +126,9 @@ static void note_waits(struct watched *watched, enum direction from, const struc
             other == FROM_CLIENT ? &evidence->request_wait_ns : &evidence->answer_wait_ns;
         uint64_t wait = packet->time_ns - watched->ack_wanted_since[other];
 
-        if (packet->time_ns >= watched->ack_wanted_since[other] && (*least == 0 || wait < *least))
+        /* Only a bare acknowledgment: one that comes with the next message waited for the program, too. */
+        if (segment->payload_size == 0 && packet->time_ns >= watched->ack_wanted_since[other] &&
+            (*least == 0 || wait < *least))
             *least = wait + (wait == 0);
         watched->ack_wanted_since[other] = 0;
         if (watched->ack_wanted_size[other] > evidence->tcp[other].largest_acked)
@@ -348,9 +350,15 @@ static void watch_gap(void *flow, enum flow_side side, struct span partial, size
     drain(watched, packet->number, packet->time_ns);
 }
 
+/* The capture began in the middle of a connection to an SMB port, and no message's beginning was seen. */
+static bool began_unseen(const struct evidence *evidence) {
+    return evidence->began_before_capture && evidence->tcp[0].octets + evidence->tcp[1].octets > 0 &&
+           (is_smb_port(evidence->server.port) || is_smb_port(evidence->client.port));
+}
+
 /* Connections that never said anything are told where the port says what they were for. */
 static bool worth_telling(const struct evidence *evidence) {
-    return evidence->smb ||
+    return evidence->smb || began_unseen(evidence) ||
            (evidence->tcp[0].first_data_packet == 0 && evidence->tcp[1].first_data_packet == 0 &&
             evidence->tcp[FROM_CLIENT].syn_packet != 0 && is_smb_port(evidence->server.port));
 }

@@ -165,10 +165,15 @@ static bool decode_body(struct message *message) {
     }
 }
 
+/* Octets of a header that reach to the end of Flags. */
+#define SMB2_HEADER_KIND 20u
+
 static void decode_smb2(struct message *message) {
     uint16_t size;
 
-    if (!smb2_header_decode(message->bytes, &message->header))
+    /* Cut within its header a message still has its kind, where command and flags are there. */
+    if (!smb2_header_decode(message->bytes, &message->header) &&
+        (message->bytes.size < SMB2_HEADER_KIND || message->size < SMB2_HEADER_SIZE))
         return;
     if (!(message->header.flags & SMB2_FLAGS_SERVER_TO_REDIR))
         message->kind = request_kind(message->header.command);
