@@ -9,7 +9,8 @@
 
 /* One record of the file. */
 struct packet {
-    uint64_t number;     /* from 1, in file order over all interfaces, as Wireshark counts */
+    uint64_t number;     /* from 1, in file order over all interfaces, as Wireshark counts (it numbers some other
+                          * blocks of pcapng too: there numbers are left out) */
     uint64_t time_ns;    /* since 1970-01-01 UTC; 0 where the record has none */
     uint32_t interface;  /* pcapng: counted over all sections of the file from 0; else 0 */
     uint16_t link_type;  /* LINKTYPE_ number, as the interface (or the NetMon record) says */

@@ -13,6 +13,10 @@ enum block_type {
     BLOCK_ENHANCED_PACKET = 6,
 };
 
+/* Blocks that are no packets and that Wireshark numbers like packets: custom blocks, entries of systemd's journal,
+ * events of sysdig. People look a packet up by Wireshark's number, so these take one here too. */
+static const uint32_t numbered_blocks[] = {0x00000bad, 0x40000bad, 9, 0x204, 0x208, 0x216, 0x217, 0x221, 0x222};
+
 enum option_code { OPTION_END = 0, OPTION_TIME_RESOLUTION = 9, OPTION_TIME_OFFSET = 14 };
 
 #define BLOCK_MINIMUM 12u
@@ -232,7 +236,16 @@ static enum capture_status read_block_body(struct capture *capture, struct block
     return CAPTURE_PACKET;
 }
 
+static bool is_numbered(uint32_t type) {
+    for (size_t i = 0; i < sizeof numbered_blocks / sizeof *numbered_blocks; i++)
+        if (numbered_blocks[i] == type)
+            return true;
+    return false;
+}
+
 static enum capture_status skip_block(struct capture *capture, const struct block *block) {
+    if (is_numbered(block->type))
+        capture->number++;
     if (!source_skip(&capture->source, block->size))
         return capture_break(capture, block->offset, "%s",
                              capture->source.failure ? capture->source.failure

@@ -359,8 +359,7 @@ static bool guid_known(const uint8_t guid[16]) {
     return false;
 }
 
-/* Does it carry what no two connections have in common: a challenge, a session key's work, a random session id? */
-static bool is_singular(const struct log_entry *entry) {
+bool compare_is_singular(const struct log_entry *entry) {
     return entry->digest != 0 && entry->size >= 72 &&
            (entry->is_signed || (entry->command == SMB2_SESSION_SETUP && entry->from == FROM_SERVER));
 }
@@ -374,7 +373,7 @@ static unsigned common_messages(const struct evidence *a, const struct evidence 
         for (unsigned j = 0; j < b->log_count; j++)
             if (a->log[i].digest != 0 && a->log[i].digest == b->log[j].digest && a->log[i].from == b->log[j].from) {
                 common++;
-                *singular += is_singular(&a->log[i]);
+                *singular += compare_is_singular(&a->log[i]);
                 break;
             }
     return common;

@@ -34,6 +34,9 @@ struct comparison {
 /* `near` is the client's capture, `far` the server's. */
 void compare(const struct evidence *near, const struct evidence *far, struct comparison *comparison);
 
+/* Does a message carry what no two connections have in common: a challenge, a signature, a random session id? */
+bool compare_is_singular(const struct log_entry *entry);
+
 /* Points for something that two different connections do not share. */
 #define LIKENESS_SINGULAR 16u
 

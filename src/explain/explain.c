@@ -268,7 +268,7 @@ enum exit_status explain(const struct explain_options *options, FILE *out) {
     run->options = options;
     run->spill = spill_new();
     run->book = company_new();
-    run->pairs = pairs_new();
+    run->pairs = pairs_new(options->captures[1] != NULL);
     if (run->spill == NULL || run->book == NULL || run->pairs == NULL)
         run->error = -ENOMEM;
     else

@@ -6,45 +6,69 @@
 
 #include "explain/compare.h"
 #include "explain/facts.h"
+#include "explain/grown.h"
 
-/* What is kept of each record to find its partner: digests of messages that no two connections share. */
+/* What is kept of each record of two files to find its partner. */
 #define MARKS_MAX 6u
+/* Messages of a leg that no other connection has, kept to find the other leg. */
+#define LEG_MARKS_MAX 6u
+#define LEG_SLOTS 8192u
+
+/* In two files what retries of one client have in common, too, is enough for a connection that ended before there was
+ * more to compare. */
+#define LIKENESS_WEAK_MIN 3u
 
 struct mark {
     uint64_t digest;
-    uint32_t record;
-    uint32_t file;
+    uint32_t record, file;
 };
 
 struct choice {
-    uint32_t record;
-    unsigned likeness;
+    uint32_t record; /* its partner */
+    uint32_t likeness;
     bool is_server;
 };
 
-struct pairs {
-    struct mark *marks;
-    size_t count, room;
-    struct choice *best; /* one for each record */
-    size_t records;
+/* What tells one leg from another connection, and from a replay of it. */
+struct leg {
+    struct endpoint client, server;
+    uint64_t first_packet, first_time_ns, last_time_ns;
+    uint64_t digests[LEG_MARKS_MAX], times[LEG_MARKS_MAX];
+    uint8_t from[LEG_MARKS_MAX];
+    uint8_t mac[6], ttl, marks;
+    uint32_t record, interface, isn;
 };
 
-struct pairs *pairs_new(void) {
-    return calloc(1, sizeof(struct pairs));
+struct pairs {
+    bool two_files;
+    struct grown marks;   /* struct mark */
+    struct grown choices; /* struct choice, one for each record */
+    uint64_t legs_seen;
+    struct leg legs[LEGS_RECENT_MAX];
+    uint32_t slots[LEG_SLOTS]; /* number of the leg (legs_seen then) that was last put there; 0 none */
+};
+
+struct pairs *pairs_new(bool two_files) {
+    struct pairs *pairs = calloc(1, sizeof *pairs);
+
+    if (pairs == NULL)
+        return NULL;
+    pairs->two_files = two_files;
+    grown_init(&pairs->marks, sizeof(struct mark));
+    grown_init(&pairs->choices, sizeof(struct choice));
+    return pairs;
 }
 
-static int add_mark(struct pairs *marks, uint64_t digest, uint32_t record, uint32_t file) {
-    if (marks->count == marks->room) {
-        size_t room = marks->room ? 2 * marks->room : 1024;
-        struct mark *grown = realloc(marks->marks, room * sizeof *grown);
+void pairs_free(struct pairs *pairs) {
+    if (pairs == NULL)
+        return;
+    grown_free(&pairs->marks);
+    grown_free(&pairs->choices);
+    free(pairs);
+}
 
-        if (grown == NULL)
-            return -ENOMEM;
-        marks->marks = grown;
-        marks->room = room;
-    }
-    marks->marks[marks->count++] = (struct mark){digest, record, file};
-    return 0;
+static struct choice *choice_of(const struct pairs *pairs, size_t record) {
+    return grown_at(&pairs->choices, record);
 }
 
 static uint64_t mix(uint64_t hash, const void *data, size_t size) {
@@ -52,39 +76,148 @@ static uint64_t mix(uint64_t hash, const void *data, size_t size) {
 
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ octets[i]) * 0x100000001b3u;
-    return hash;
+    return hash ^ hash >> 29;
 }
 
-/* SESSION_SETUP messages carry challenges and random session ids; the ClientGuid serves those that got no further.
- * One salt per kind, so that they do not meet. */
-int pairs_note(struct pairs *marks, const struct evidence *evidence, size_t number) {
-    uint32_t record = (uint32_t)number;
-    unsigned kept = 0;
-    int error = 0;
+static uint64_t endpoints_mark(const struct endpoint *client, const struct endpoint *server) {
+    uint64_t hash = mix(mix(362436069u, client->address, 16), &client->port, 2);
 
-    marks->records = number + 1;
-    for (uint32_t i = 0; i < evidence->log_count && kept < MARKS_MAX; i++) {
+    return mix(mix(hash, server->address, 16), &server->port, 2);
+}
+
+static bool same_endpoint(const struct endpoint *a, const struct endpoint *b) {
+    return a->port == b->port && memcmp(a->address, b->address, sizeof a->address) == 0;
+}
+
+static struct leg leg_of(const struct evidence *evidence, size_t record) {
+    struct leg leg = {
+        .client = evidence->client,
+        .server = evidence->server,
+        .first_packet = evidence->first_packet,
+        .first_time_ns = evidence->first_time_ns,
+        .last_time_ns = evidence->last_time_ns,
+        .ttl = evidence->tcp[FROM_CLIENT].ttl,
+        .record = (uint32_t)record,
+        .interface = evidence->interface,
+        .isn = evidence->tcp[FROM_CLIENT].isn,
+    };
+
+    memcpy(leg.mac, evidence->tcp[FROM_CLIENT].mac, sizeof leg.mac);
+    for (uint32_t i = 0; i < evidence->log_count && leg.marks < LEG_MARKS_MAX; i++) {
+        if (!compare_is_singular(&evidence->log[i]))
+            continue;
+        leg.digests[leg.marks] = evidence->log[i].digest;
+        leg.times[leg.marks] = evidence->log[i].time_ns;
+        leg.from[leg.marks++] = evidence->log[i].from;
+    }
+    return leg;
+}
+
+/* On the way a request passes the client's leg first and an answer the server's. A replay, or a retry, lags in both. */
+static bool passes_both(const struct leg *a, const struct leg *b) {
+    bool a_first[2] = {false, false}, b_first[2] = {false, false}, seen[2] = {false, false};
+
+    for (unsigned i = 0; i < a->marks; i++)
+        for (unsigned j = 0; j < b->marks; j++)
+            if (a->digests[i] == b->digests[j] && a->from[i] == b->from[j]) {
+                seen[a->from[i]] = true;
+                a_first[a->from[i]] |= a->times[i] < b->times[j];
+                b_first[a->from[i]] |= b->times[j] < a->times[i];
+            }
+    if (!seen[FROM_CLIENT] || !seen[FROM_SERVER])
+        return false;
+    return !(a_first[0] && a_first[1]) && !(b_first[0] && b_first[1]);
+}
+
+static bool are_legs(const struct leg *a, const struct leg *b) {
+    bool same_ends = same_endpoint(&a->client, &b->client) && same_endpoint(&a->server, &b->server);
+    bool other_path = a->interface != b->interface || memcmp(a->mac, b->mac, 6) != 0 || a->isn != b->isn ||
+                      a->ttl != b->ttl;
+
+    if (!other_path || a->first_time_ns > b->last_time_ns || b->first_time_ns > a->last_time_ns)
+        return false;
+    return same_ends || passes_both(a, b);
+}
+
+/* The client's leg: the one whose client is nearer (TTL), else the one where the connection was seen first. */
+static bool is_client_leg(const struct leg *a, const struct leg *b) {
+    unsigned a_hops = ttl_hops(a->ttl), b_hops = ttl_hops(b->ttl);
+
+    if (a->ttl != 0 && b->ttl != 0 && a_hops != b_hops)
+        return a_hops < b_hops;
+    if (a->first_time_ns != b->first_time_ns)
+        return a->first_time_ns < b->first_time_ns;
+    return a->first_packet < b->first_packet;
+}
+
+static bool join(struct pairs *pairs, const struct leg *a, const struct leg *b) {
+    struct choice *mine = choice_of(pairs, a->record), *theirs = choice_of(pairs, b->record);
+
+    if (a->record == b->record || mine->likeness > 0 || theirs->likeness > 0 || !are_legs(a, b))
+        return false;
+    *mine = (struct choice){b->record, LIKENESS_SINGULAR, !is_client_leg(a, b)};
+    *theirs = (struct choice){a->record, LIKENESS_SINGULAR, !mine->is_server};
+    return true;
+}
+
+/* Looks among the legs that ended last for the other one, by what they have in common. */
+static void note_leg(struct pairs *pairs, const struct evidence *evidence, size_t record) {
+    struct leg leg = leg_of(evidence, record);
+    uint64_t keys[LEG_MARKS_MAX + 1];
+    unsigned count = 0;
+
+    keys[count++] = endpoints_mark(&leg.client, &leg.server);
+    for (unsigned i = 0; i < leg.marks; i++)
+        keys[count++] = leg.digests[i];
+    pairs->legs[pairs->legs_seen++ % LEGS_RECENT_MAX] = leg;
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t *slot = &pairs->slots[keys[i] % LEG_SLOTS];
+
+        if (*slot != 0 && pairs->legs_seen - *slot < LEGS_RECENT_MAX)
+            join(pairs, &leg, &pairs->legs[(*slot - 1) % LEGS_RECENT_MAX]);
+        *slot = (uint32_t)pairs->legs_seen;
+    }
+}
+
+static int add_mark(struct pairs *pairs, uint64_t digest, size_t record, uint32_t file) {
+    struct mark *mark = grown_add(&pairs->marks);
+
+    if (mark == NULL)
+        return -ENOMEM;
+    *mark = (struct mark){digest, (uint32_t)record, file};
+    return 0;
+}
+
+/* SESSION_SETUP messages carry challenges and session ids; the ClientGuid serves those that got no further. */
+static int note_marks(struct pairs *pairs, const struct evidence *evidence, size_t record) {
+    unsigned kept = 0;
+    int error = add_mark(pairs, endpoints_mark(&evidence->client, &evidence->server), record, evidence->file);
+
+    for (uint32_t i = 0; i < evidence->log_count && kept < MARKS_MAX && error == 0; i++) {
         const struct log_entry *entry = &evidence->log[i];
 
-        if (entry->digest == 0 || entry->size < 80 ||
-            (entry->command != SMB2_SESSION_SETUP && entry->command != SMB2_NEGOTIATE && !entry->validate))
+        if (!compare_is_singular(entry) && entry->command != SMB2_NEGOTIATE)
+            continue;
+        if (entry->digest == 0)
             continue;
         kept++;
-        error = error ? error : add_mark(marks, entry->digest, record, evidence->file);
+        error = add_mark(pairs, entry->digest, record, evidence->file);
     }
-    if (evidence->negotiate.request.decoded)
-        error = error ? error
-                      : add_mark(marks, mix(1469598103934665603u, evidence->negotiate.request.guid, 16), record,
-                                 evidence->file);
-    if (evidence->sessions_count > 0 && evidence->sessions[0].session_id != 0)
-        error = error ? error
-                      : add_mark(marks, mix(88172645463325252u, &evidence->sessions[0].session_id, 8), record,
-                                 evidence->file);
-    if (evidence->tcp[FROM_CLIENT].syn_packet != 0)
-        error = error ? error
-                      : add_mark(marks, mix(mix(362436069u, &evidence->tcp[FROM_CLIENT].isn, 4), &evidence->client, sizeof evidence->client), record,
-                                 evidence->file);
+    if (evidence->negotiate.request.decoded && error == 0)
+        error = add_mark(pairs, mix(1469598103934665603u, evidence->negotiate.request.guid, 16), record, evidence->file);
     return error;
+}
+
+int pairs_note(struct pairs *pairs, const struct evidence *evidence, size_t record) {
+    struct choice *choice = grown_add(&pairs->choices);
+
+    if (choice == NULL)
+        return -ENOMEM;
+    *choice = (struct choice){0};
+    if (pairs->two_files)
+        return note_marks(pairs, evidence, record);
+    note_leg(pairs, evidence, record);
+    return 0;
 }
 
 static int by_digest(const void *a, const void *b) {
@@ -95,114 +228,90 @@ static int by_digest(const void *a, const void *b) {
     return x->record < y->record ? -1 : x->record > y->record;
 }
 
-/* Two connections of one file cannot be two legs of one unless they run at the same time on different paths. */
-static bool can_be_legs(const struct evidence *a, const struct evidence *b) {
-    if (a->file != b->file)
-        return true;
-    return a->first_time_ns <= b->last_time_ns && b->first_time_ns <= a->last_time_ns &&
-           (a->interface != b->interface || memcmp(a->tcp[0].mac, b->tcp[0].mac, 6) != 0 ||
-            a->tcp[0].isn != b->tcp[0].isn);
-}
-
-/* What retries of one client have in common, too, is enough only between two files, for a connection that ended before
- * there was more to compare. */
-#define LIKENESS_WEAK_MIN 3u
-
-static unsigned enough(const struct evidence *a, const struct evidence *b) {
-    bool early = a->sessions_count == 0 || b->sessions_count == 0;
-
-    return a->file != b->file && early ? LIKENESS_WEAK_MIN : LIKENESS_SINGULAR;
-}
-
-static int consider(struct spill *spill, uint32_t record, uint32_t other, struct evidence *a, struct evidence *b,
-                    struct choice *best) {
-    int error = spill_get(spill, record, a);
-    unsigned likeness;
+static int consider(struct pairs *pairs, struct spill *spill, uint32_t near, uint32_t far, struct evidence both[2]) {
+    struct choice *mine = choice_of(pairs, near), *theirs = choice_of(pairs, far);
+    int error = spill_get(spill, near, &both[0]);
+    unsigned likeness, enough;
 
     if (error == 0)
-        error = spill_get(spill, other, b);
-    if (error != 0 || !can_be_legs(a, b))
+        error = spill_get(spill, far, &both[1]);
+    if (error != 0)
         return error;
-    likeness = compare_likeness(a, b);
-    if (likeness >= enough(a, b) && likeness > best[record].likeness && likeness > best[other].likeness) {
-        best[record] = (struct choice){other, likeness, false};
-        best[other] = (struct choice){record, likeness, false};
-    }
+    likeness = compare_likeness(&both[0], &both[1]);
+    enough = both[0].sessions_count == 0 || both[1].sessions_count == 0 ? LIKENESS_WEAK_MIN : LIKENESS_SINGULAR;
+    if (likeness < enough || likeness <= mine->likeness || likeness <= theirs->likeness)
+        return 0;
+    *mine = (struct choice){far, likeness, false};
+    *theirs = (struct choice){near, likeness, false};
     return 0;
 }
 
-/* The client's side: where the connection's first message came first (one file), where its end is near (TTL), where
- * the handshake answers at once; else the file given first. */
+static bool is_mutual(const struct pairs *pairs, size_t record) {
+    const struct choice *choice = choice_of(pairs, record);
+    const struct choice *other;
+
+    if (choice->likeness == 0)
+        return false;
+    other = choice_of(pairs, choice->record);
+    return other->likeness == choice->likeness && other->record == record;
+}
+
+/* Which file is the client's: where a TTL shows its end to be near; else the one given first. */
 static bool second_is_server(const struct evidence *a, const struct evidence *b) {
     unsigned a_hops = ttl_hops(a->tcp[FROM_CLIENT].ttl), b_hops = ttl_hops(b->tcp[FROM_CLIENT].ttl);
 
     if (a->tcp[FROM_CLIENT].ttl != 0 && b->tcp[FROM_CLIENT].ttl != 0 && a_hops != b_hops)
         return a_hops < b_hops;
-    if (a->file == b->file)
-        return a->first_packet < b->first_packet;
     return a->file < b->file;
 }
 
-static bool is_mutual(const struct pairs *pairs, size_t record) {
-    const struct choice *choice = &pairs->best[record];
-
-    return choice->likeness > 0 && pairs->best[choice->record].likeness == choice->likeness &&
-           pairs->best[choice->record].record == record;
-}
-
-static int find_sides(struct pairs *pairs, struct spill *spill, struct evidence evidence[2]) {
+static int find_sides(struct pairs *pairs, struct spill *spill, struct evidence both[2]) {
     int error = 0;
 
-    for (size_t i = 0; i < pairs->records && error == 0; i++) {
-        uint32_t other = pairs->best[i].record;
+    for (size_t i = 0; i < grown_count(&pairs->choices) && error == 0; i++) {
+        struct choice *choice = choice_of(pairs, i);
 
-        if (!is_mutual(pairs, i) || other < i)
+        if (!is_mutual(pairs, i) || choice->record < i)
             continue;
-        error = spill_get(spill, i, &evidence[0]);
+        error = spill_get(spill, i, &both[0]);
         if (error == 0)
-            error = spill_get(spill, other, &evidence[1]);
-        pairs->best[i].is_server = !second_is_server(&evidence[0], &evidence[1]);
-        pairs->best[other].is_server = !pairs->best[i].is_server;
+            error = spill_get(spill, choice->record, &both[1]);
+        choice->is_server = !second_is_server(&both[0], &both[1]);
+        choice_of(pairs, choice->record)->is_server = !choice->is_server;
     }
     return error;
 }
 
 int pairs_find(struct pairs *pairs, struct spill *spill) {
-    struct evidence *evidence = malloc(2 * sizeof *evidence);
+    size_t count = grown_count(&pairs->marks);
+    const struct mark *marks = count > 0 ? grown_at(&pairs->marks, 0) : NULL;
+    struct evidence *both;
     int error = 0;
 
-    pairs->best = calloc(pairs->records + 1, sizeof pairs->best[0]);
-    if (evidence == NULL || pairs->best == NULL)
-        error = -ENOMEM;
-    if (error == 0 && pairs->count > 1)
-        qsort(pairs->marks, pairs->count, sizeof pairs->marks[0], by_digest);
-    for (size_t i = 0; i < pairs->count && error == 0; i++)
-        for (size_t j = i + 1; j < pairs->count && j < i + PAIR_CANDIDATES_MAX && error == 0; j++) {
-            const struct mark *a = &pairs->marks[i], *b = &pairs->marks[j];
-
-            if (a->digest != b->digest)
+    if (!pairs->two_files || count == 0)
+        return 0;
+    both = malloc(2 * sizeof *both);
+    if (both == NULL)
+        return -ENOMEM;
+    qsort(grown_at(&pairs->marks, 0), count, sizeof(struct mark), by_digest);
+    for (size_t i = 0; i < count && error == 0; i++)
+        for (size_t j = i + 1; j < count && j < i + PAIR_CANDIDATES_MAX && error == 0; j++) {
+            if (marks[i].digest != marks[j].digest)
                 break;
-            if (a->record != b->record && (pairs->best[a->record].likeness == 0 ||
-                                           pairs->best[a->record].record != b->record))
-                error = consider(spill, a->record, b->record, &evidence[0], &evidence[1], pairs->best);
+            if (marks[i].file != marks[j].file && choice_of(pairs, marks[i].record)->record != marks[j].record)
+                error = consider(pairs, spill, marks[i].record, marks[j].record, both);
+            else if (marks[i].file != marks[j].file && choice_of(pairs, marks[i].record)->likeness == 0)
+                error = consider(pairs, spill, marks[i].record, marks[j].record, both);
         }
     if (error == 0)
-        error = find_sides(pairs, spill, evidence);
-    free(evidence);
+        error = find_sides(pairs, spill, both);
+    free(both);
     return error;
 }
 
 uint32_t pairs_partner(const struct pairs *pairs, size_t record, bool *is_server) {
     if (!is_mutual(pairs, record))
         return PAIR_NONE;
-    *is_server = pairs->best[record].is_server;
-    return pairs->best[record].record;
-}
-
-void pairs_free(struct pairs *pairs) {
-    if (pairs == NULL)
-        return;
-    free(pairs->marks);
-    free(pairs->best);
-    free(pairs);
+    *is_server = choice_of(pairs, record)->is_server;
+    return choice_of(pairs, record)->record;
 }

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "explain/grown.h"
+
 /* A record on its way: the parts of struct evidence that are in use, one behind the other. */
 struct part {
     size_t offset, size;
@@ -18,15 +20,17 @@ struct place_of_record {
     uint32_t size, file;
 };
 
-struct sorted;
+struct sorted {
+    uint64_t first_packet;
+    uint32_t file, record;
+};
 
 struct spill {
     uint8_t *memory;
     uint64_t memory_used, file_used;
     FILE *file;
-    struct place_of_record *index;
-    size_t count, room;
-    struct sorted *order;
+    struct grown index; /* struct place_of_record, as they were put */
+    struct grown order; /* struct sorted */
 };
 
 #define MEMBER(member) offsetof(struct evidence, member)
@@ -58,6 +62,8 @@ struct spill *spill_new(void) {
 
     if (spill == NULL)
         return NULL;
+    grown_init(&spill->index, sizeof(struct place_of_record));
+    grown_init(&spill->order, sizeof(struct sorted));
     spill->memory = mmap(NULL, SPILL_MEMORY_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (spill->memory == MAP_FAILED) {
         free(spill);
@@ -67,17 +73,11 @@ struct spill *spill_new(void) {
 }
 
 static int note(struct spill *spill, const struct evidence *evidence, uint64_t offset, size_t size) {
-    if (spill->count == spill->room) {
-        size_t room = spill->room ? 2 * spill->room : 1024;
-        struct place_of_record *index = realloc(spill->index, room * sizeof *index);
+    struct place_of_record *place = grown_add(&spill->index);
 
-        if (index == NULL)
-            return -ENOMEM;
-        spill->index = index;
-        spill->room = room;
-    }
-    spill->index[spill->count++] =
-        (struct place_of_record){evidence->first_packet, offset, (uint32_t)size, evidence->file};
+    if (place == NULL)
+        return -ENOMEM;
+    *place = (struct place_of_record){evidence->first_packet, offset, (uint32_t)size, evidence->file};
     return 0;
 }
 
@@ -115,13 +115,8 @@ int spill_put(struct spill *spill, const struct evidence *evidence) {
 }
 
 size_t spill_count(const struct spill *spill) {
-    return spill->count;
+    return grown_count(&spill->index);
 }
-
-struct sorted {
-    uint64_t first_packet;
-    uint32_t file, record;
-};
 
 static int by_first_packet(const void *a, const void *b) {
     const struct sorted *x = a, *y = b;
@@ -132,21 +127,25 @@ static int by_first_packet(const void *a, const void *b) {
 }
 
 int spill_sort(struct spill *spill) {
-    spill->order = calloc(spill->count + 1, sizeof spill->order[0]);
-    if (spill->order == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < spill->count; i++)
-        spill->order[i] =
-            (struct sorted){spill->index[i].first_packet, spill->index[i].file, (uint32_t)i};
-    if (spill->count > 1)
-        qsort(spill->order, spill->count, sizeof spill->order[0], by_first_packet);
+    size_t count = spill_count(spill);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct place_of_record *place = grown_at(&spill->index, i);
+        struct sorted *sorted = grown_add(&spill->order);
+
+        if (sorted == NULL)
+            return -ENOMEM;
+        *sorted = (struct sorted){place->first_packet, place->file, (uint32_t)i};
+    }
+    if (count > 1)
+        qsort(grown_at(&spill->order, 0), count, sizeof(struct sorted), by_first_packet);
     if (spill->file != NULL && fflush(spill->file) != 0)
         return -errno;
     return 0;
 }
 
 size_t spill_at(const struct spill *spill, size_t i) {
-    return spill->order[i].record;
+    return ((const struct sorted *)grown_at(&spill->order, i))->record;
 }
 
 static int read_octets(struct spill *spill, uint64_t offset, uint8_t *to, size_t size) {
@@ -167,7 +166,7 @@ static int read_octets(struct spill *spill, uint64_t offset, uint8_t *to, size_t
 }
 
 int spill_get(struct spill *spill, size_t record_number, struct evidence *evidence) {
-    const struct place_of_record *place = &spill->index[record_number];
+    const struct place_of_record *place = grown_at(&spill->index, record_number);
     uint8_t record[sizeof *evidence];
     struct part parts[PARTS_COUNT];
     const uint8_t *from = record;
@@ -190,7 +189,7 @@ void spill_free(struct spill *spill) {
     munmap(spill->memory, SPILL_MEMORY_MAX);
     if (spill->file != NULL)
         fclose(spill->file);
-    free(spill->index);
-    free(spill->order);
+    grown_free(&spill->index);
+    grown_free(&spill->order);
     free(spill);
 }
