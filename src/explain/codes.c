@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define LINE_COLUMNS     80u
-#define LABEL_COLUMNS    10u
+#define LABEL_COLUMNS    11u
 #define ERRNO_MAX        4095u /* Linux: -1 to -4095 are errors */
 #define PHRASE_SIZE_MIN  10u   /* octets of a query that may stand for a longer message */
 #define WORD_SIZE_MAX    64u
@@ -275,8 +275,8 @@ static void search_numbers(struct search *search, bool doubtful) {
         if (number_parse(word, hexadecimal ? 16 : 10, &number) &&
             (!doubtful || number.negative || number.value > UINT16_MAX))
             search_number(search, number, kinds);
-        else if (!hexadecimal && strlen(word) == 8 && number_parse(word, 16, &number))
-            search_number(search, number, kinds); /* C000A000 */
+        if (!hexadecimal && strlen(word) == 8 && number_parse(word, 16, &number))
+            search_number(search, number, kinds); /* C000A000, 80070035 */
     }
 }
 
@@ -286,8 +286,8 @@ int codes_find(const char *query, const struct code **found, size_t max) {
     query_clean(query, search.query);
     if (search.query[0] == '\0')
         return 0;
-    search_names(&search);
     search_phrases(&search);
+    search_names(&search);
     search_numbers(&search, search.count > 0);
     return (int)search.count;
 }

@@ -214,6 +214,9 @@ struct evidence {
     struct log_entry log[EVIDENCE_LOG_HEAD_MAX];      /* last: written only as far as used */
 };
 
+/* Makes a record empty. Arrays are not cleared: their counts say what is in use, and an item is cleared when taken. */
+void evidence_clear(struct evidence *evidence);
+
 /* Octets of the record that are in use: all of it but the unused end of log[]. */
 size_t evidence_size(const struct evidence *evidence);
 

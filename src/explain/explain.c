@@ -101,6 +101,7 @@ static void read_capture(struct run *run, uint32_t file) {
         flows_finish(flows);
     }
     flows_free(flows);
+    watch_free(&watch);
     link_free(link);
     capture_close(capture);
 }

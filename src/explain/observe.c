@@ -64,19 +64,19 @@ static void log_message(struct evidence *evidence, const struct event *event, ui
     evidence->log_seen++;
 }
 
-static struct negotiate_side negotiate_side(const struct event *event, uint64_t packet,
-                                            uint64_t time_ns) {
-    struct negotiate_side side = {.packet = packet, .time_ns = time_ns};
+static void note_negotiate(struct negotiate_side *side, const struct event *event, uint64_t packet, uint64_t time_ns) {
     size_t kept = event->message.bytes.size;
 
     if (kept > EVIDENCE_RAW_MAX)
         kept = EVIDENCE_RAW_MAX;
-    side.whole = event->whole;
-    side.valid = event->message.body_valid;
-    side.raw_size = (uint16_t)kept;
-    side.message_size = (uint32_t)event->message.size;
-    memcpy(side.raw, event->message.bytes.data, kept);
-    return side;
+    memset(side, 0, offsetof(struct negotiate_side, raw));
+    side->packet = packet;
+    side->time_ns = time_ns;
+    side->whole = event->whole;
+    side->valid = event->message.body_valid;
+    side->raw_size = (uint16_t)kept;
+    side->message_size = (uint32_t)event->message.size;
+    memcpy(side->raw, event->message.bytes.data, kept);
 }
 
 static void observe_negotiate_request(struct evidence *evidence, const struct event *event,
@@ -90,7 +90,7 @@ static void observe_negotiate_request(struct evidence *evidence, const struct ev
             negotiate->second_request_packet = packet;
         return; /* the ones that led to the agreed dialect stay */
     }
-    negotiate->request = negotiate_side(event, packet, time_ns);
+    note_negotiate(&negotiate->request, event, packet, time_ns);
     negotiate->request.security_mode = request->security_mode;
     negotiate->request.capabilities = request->capabilities;
     memcpy(negotiate->request.guid, request->client_guid, 16);
@@ -135,7 +135,7 @@ static void observe_negotiate_response(struct evidence *evidence, const struct e
     if (event->message.header.status == STATUS_SUCCESS &&
         response->dialect_revision == SMB2_DIALECT_WILDCARD && event->message.bytes.size >= 72)
         negotiate->wildcard_response_packet = packet;
-    negotiate->response = negotiate_side(event, packet, time_ns);
+    note_negotiate(&negotiate->response, event, packet, time_ns);
     negotiate->status = event->message.header.status;
     if (event->message.kind != MESSAGE_NEGOTIATE_RESPONSE || event->message.bytes.size < 72)
         return;
@@ -177,6 +177,7 @@ static struct session_evidence *session_new(struct evidence *evidence, uint64_t 
         return NULL;
     }
     session = &evidence->sessions[evidence->sessions_count++];
+    memset(session, 0, sizeof *session);
     session->session_id = session_id;
     session->first_request_packet = packet;
     session->status = STATUS_PENDING;
@@ -255,6 +256,20 @@ static bool path_is_ipc(struct span path) {
     return true;
 }
 
+static struct tree_evidence *tree_new(struct evidence *evidence) {
+    struct tree_evidence *tree = &evidence->trees[evidence->trees_count++];
+
+    memset(tree, 0, sizeof *tree);
+    return tree;
+}
+
+static struct validation_evidence *validation_new(struct evidence *evidence) {
+    struct validation_evidence *validation = &evidence->validations[evidence->validations_count++];
+
+    memset(validation, 0, sizeof *validation);
+    return validation;
+}
+
 static void observe_tree_request(struct evidence *evidence, const struct event *event,
                                  uint64_t packet, uint64_t time_ns) {
     struct span path = event->message.body.tree_connect_request.path;
@@ -264,7 +279,7 @@ static void observe_tree_request(struct evidence *evidence, const struct event *
         evidence->trees_unlisted++;
         return;
     }
-    tree = &evidence->trees[evidence->trees_count++];
+    tree = tree_new(evidence);
     tree->request_packet = packet;
     tree->request_time_ns = time_ns;
     tree->session_id = event->message.header.session_id;
@@ -287,7 +302,7 @@ static void observe_tree_response(struct evidence *evidence, const struct event 
             break;
         }
     if (tree == NULL && evidence->trees_count < EVIDENCE_TREES_MAX)
-        tree = &evidence->trees[evidence->trees_count++];
+        tree = tree_new(evidence);
     if (tree == NULL)
         return;
     tree->has_response = true;
@@ -320,7 +335,7 @@ static void observe_validate_request(struct evidence *evidence, const struct eve
     if (validation == NULL && evidence->validations_count == EVIDENCE_VALIDATIONS_MAX)
         return;
     if (validation == NULL)
-        validation = &evidence->validations[evidence->validations_count++];
+        validation = validation_new(evidence);
     validation->request_packet = packet;
     validation->request_time_ns = time_ns;
     validation->message_id = event->message.header.message_id;
@@ -360,7 +375,7 @@ static struct validation_evidence *validation_for(struct evidence *evidence,
     }
     if (evidence->validations_count == EVIDENCE_VALIDATIONS_MAX)
         return NULL;
-    return &evidence->validations[evidence->validations_count++]; /* its request was not captured */
+    return validation_new(evidence); /* its request was not captured */
 }
 
 static void observe_validate_response(struct evidence *evidence, const struct event *event,
@@ -637,6 +652,19 @@ void observe_end(struct evidence *evidence) {
     if (client->syn_packet == 0 && evidence->negotiate.request.packet == 0 &&
         evidence->negotiate.smb1_request_packet == 0)
         evidence->began_before_capture = true;
+}
+
+void evidence_clear(struct evidence *evidence) {
+    uint8_t *octets = (uint8_t *)evidence;
+    size_t request_raw = offsetof(struct evidence, negotiate.request.raw);
+    size_t response_raw = offsetof(struct evidence, negotiate.response.raw);
+    size_t after = response_raw + EVIDENCE_RAW_MAX;
+
+    memset(octets, 0, request_raw);
+    memset(octets + request_raw + EVIDENCE_RAW_MAX, 0, response_raw - request_raw - EVIDENCE_RAW_MAX);
+    memset(octets + after, 0, offsetof(struct evidence, sessions) - after);
+    memset(octets + offsetof(struct evidence, broken), 0,
+           offsetof(struct evidence, log_tail) - offsetof(struct evidence, broken));
 }
 
 size_t evidence_size(const struct evidence *evidence) {

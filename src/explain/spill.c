@@ -69,6 +69,7 @@ struct spill *spill_new(void) {
         free(spill);
         return NULL;
     }
+    madvise(spill->memory, SPILL_MEMORY_MAX, MADV_HUGEPAGE); /* fewer page faults, where the system has them */
     return spill;
 }
 

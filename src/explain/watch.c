@@ -21,6 +21,7 @@ struct watched {
     uint32_t ack_wanted[2];
     uint64_t ack_wanted_since[2];
     uint32_t ack_wanted_size[2];
+    struct watched *next_spare;
 };
 
 static enum direction direction_of(const struct watched *watched, enum flow_side side) {
@@ -35,10 +36,16 @@ static void *watch_opened(void *context, const struct endpoint *initiator,
                           const struct endpoint *responder, bool initiator_known,
                           uint32_t interface) {
     struct watch *watch = context;
-    struct watched *watched = calloc(1, sizeof *watched);
+    struct watched *watched = watch->spare;
 
+    if (watched != NULL)
+        watch->spare = watched->next_spare;
+    else
+        watched = malloc(sizeof *watched);
     if (watched == NULL)
         return NULL;
+    evidence_clear(&watched->evidence);
+    memset(&watched->reversed, 0, sizeof *watched - offsetof(struct watched, reversed));
     watched->watch = watch;
     watched->evidence.file = watch->file;
     watched->evidence.serial = watch->serial++;
@@ -46,7 +53,6 @@ static void *watch_opened(void *context, const struct endpoint *initiator,
     watched->evidence.client = *initiator;
     watched->evidence.server = *responder;
     watched->evidence.client_known = initiator_known;
-    conversation_init(&watched->conversation);
     return watched;
 }
 
@@ -259,6 +265,11 @@ static void reverse(struct watched *watched) {
     evidence->reversed = watched->reversed;
 }
 
+static void watch_start(struct watched *watched) {
+    conversation_init(&watched->conversation);
+    watched->begun = true;
+}
+
 /* Is this flow SMB? FLOW_IGNORE: no; 0: more is needed; else how many octets to pass over before the answer. */
 static size_t watch_begin(struct watched *watched, enum flow_side side, struct span bytes) {
     struct evidence *evidence = &watched->evidence;
@@ -276,7 +287,7 @@ static size_t watch_begin(struct watched *watched, enum flow_side side, struct s
                 reverse(watched);
             evidence->client_known = true;
         }
-        watched->begun = true;
+        watch_start(watched);
         evidence->smb = true;
         break;
     case CONVERSATION_LOOK_NOT_SMB:
@@ -284,7 +295,7 @@ static size_t watch_begin(struct watched *watched, enum flow_side side, struct s
             return FLOW_IGNORE;
         evidence->began_before_capture = true;
         if (smb_port) {
-            watched->begun = true;
+            watch_start(watched);
             break;
         }
         return ++watched->searched > SEARCH_SEGMENTS_MAX ? FLOW_IGNORE : bytes.size;
@@ -344,7 +355,7 @@ static void watch_gap(void *flow, enum flow_side side, struct span partial, size
             return;
         if (conversation_look(partial) == CONVERSATION_LOOK_SMB)
             watched->evidence.smb = true;
-        watched->begun = true;
+        watch_start(watched);
     }
     conversation_gap(&watched->conversation, from, partial, lost);
     drain(watched, packet->number, packet->time_ns);
@@ -371,7 +382,17 @@ static void watch_closed(void *flow) {
     observe_end(&watched->evidence);
     if (worth_telling(&watched->evidence))
         watched->watch->done(watched->watch->context, &watched->evidence);
-    free(watched);
+    watched->next_spare = watched->watch->spare;
+    watched->watch->spare = watched;
+}
+
+void watch_free(struct watch *watch) {
+    while (watch->spare != NULL) {
+        struct watched *next = watch->spare->next_spare;
+
+        free(watch->spare);
+        watch->spare = next;
+    }
 }
 
 struct flow_sink watch_sink(struct watch *watch) {

@@ -7,6 +7,7 @@
 struct watch {
     uint32_t file;     /* stamped on each record */
     uint64_t serial;
+    struct watched *spare; /* records of flows that are over, for the next ones */
     void *context;
     /* A connection is over; the record is the callee's to read during the call only. */
     void (*done)(void *context, const struct evidence *evidence);
@@ -14,5 +15,7 @@ struct watch {
 
 /* A sink that fills evidence and hands each SMB connection to watch->done. `watch` must outlive the flows. */
 struct flow_sink watch_sink(struct watch *watch);
+/* Gives back what is kept for reuse, when the flows are freed. */
+void watch_free(struct watch *watch);
 
 #endif
