@@ -125,18 +125,18 @@ static struct span source_first(struct source *source) {
     return (struct span){NULL, 0};
 }
 
-/* A live pipe may hold back after a short file header: looks no further than is needed to tell. */
+/* How much of the file tells its format. A live pipe may hold back after a short header: no more than is needed. */
+static size_t look_size(uint32_t magic) {
+    uint32_t half = magic & 0xffff;
+    if (magic == 0x0a0d0d0au)
+        return 12;
+    return half == 0xc3d4 || half == 0x3c4d || half == 0xcd34 || half == 0xb2a1 ? 24 : FORMAT_LOOK_SIZE;
+}
+
 static struct span source_look(struct source *source) {
-    const uint8_t *magic = source_peek(source, 4);
-    if (!magic)
-        return source_first(source);
-    uint32_t value = load_u32_le(magic);
-    if (value == 0x0a0d0d0au)
-        return (struct span){source_peek(source, 12), 12};
-    bool pcap = (value & 0xffff) == 0xc3d4 || (value & 0xffff) == 0x3c4d || (value & 0xffff) == 0xcd34 ||
-                (value & 0xffff) == 0xb2a1;
-    size_t size = pcap ? 24 : 0;
-    const uint8_t *data = size ? source_peek(source, size) : NULL;
+    const uint8_t *data = source_peek(source, 4);
+    size_t size = data ? look_size(load_u32_le(data)) : 0;
+    data = size ? source_peek(source, size) : NULL;
     return data ? (struct span){data, size} : source_first(source);
 }
 

@@ -12,6 +12,8 @@
 /* How often the closed connections are looked through, in capture time, and how many at a time. */
 #define SWEEP_NS (1ull * 1000000000ull)
 #define SWEEP_MAX 64u
+/* And with each new connection. */
+#define SWEEP_FEW 2u
 
 /* A SYN that is stored after data is at most so far behind it, in octets. */
 #define SYN_LATE_MAX 65535
@@ -259,10 +261,27 @@ static bool source_is_initiator(const struct segment *segment, const struct flow
     return source >= destination;
 }
 
+static void list_sweep(struct flows *flows, enum flow_list list, uint64_t now_ns, unsigned most) {
+    for (unsigned i = 0; i < most; i++) {
+        struct flow *flow = list_oldest(flows, list);
+        if (!flow || flow->last_ns > now_ns || now_ns - flow->last_ns < FLOW_LINGER_NS)
+            return;
+        flow_close(flows, flow);
+    }
+}
+
+/* Closed connections whose stragglers had their time, and tombstones that nobody stumbled over for as long. */
+static void flows_sweep(struct flows *flows, uint64_t now_ns, unsigned most) {
+    flows->swept_ns = now_ns;
+    list_sweep(flows, LIST_FINISHED, now_ns, most);
+    list_sweep(flows, LIST_IGNORED, now_ns, most);
+}
+
 /* `first` is the connection's first leg, or NULL. */
 static struct flow *flow_open(struct flows *flows, struct flow *first, const struct packet *packet,
                               const struct segment *segment, uint32_t hash) {
     bool initiator = source_is_initiator(segment, first);
+    flows_sweep(flows, packet->time_ns, SWEEP_FEW); /* as many go as come */
     struct flow *flow = flow_allocate(flows);
     if (!flow)
         return NULL;
@@ -280,16 +299,6 @@ static struct flow *flow_open(struct flows *flows, struct flow *first, const str
     return flow;
 }
 
-/* Closed connections whose stragglers had their time. */
-static void flows_sweep(struct flows *flows, uint64_t now_ns) {
-    flows->swept_ns = now_ns;
-    for (unsigned i = 0; i < SWEEP_MAX; i++) {
-        struct flow *flow = list_oldest(flows, LIST_FINISHED);
-        if (!flow || flow->last_ns > now_ns || now_ns - flow->last_ns < FLOW_LINGER_NS)
-            return;
-        flow_close(flows, flow);
-    }
-}
 
 /* A handshake where there was one: is it the next connection's? */
 
@@ -450,7 +459,7 @@ static bool is_far(const struct flow *flow, enum flow_side from, const struct se
 
 void flows_segment(struct flows *flows, const struct packet *packet, const struct segment *segment) {
     if (packet->time_ns - flows->swept_ns >= SWEEP_NS)
-        flows_sweep(flows, packet->time_ns);
+        flows_sweep(flows, packet->time_ns, SWEEP_MAX);
     struct flow *first = flows->last;
     uint32_t hash = first ? first->hash : 0;
     if (!first || !flow_matches(first, segment)) {

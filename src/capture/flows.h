@@ -28,7 +28,7 @@
 /* A connection that said nothing for so long is over when a new handshake begins. */
 #define FLOW_IDLE_NS (5ull * 1000000000ull)
 /* A closed connection is kept so long for stragglers, in capture time; then `closed` is called. */
-#define FLOW_LINGER_NS (120ull * 1000000000ull)
+#define FLOW_LINGER_NS (10ull * 1000000000ull)
 
 enum flow_side { FLOW_INITIATOR = 0, FLOW_RESPONDER = 1 }; /* who sent the SYN; else guessed: the higher port */
 

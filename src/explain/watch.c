@@ -133,7 +133,7 @@ static void note_waits(struct watched *watched, enum direction from, const struc
         uint64_t wait = packet->time_ns - watched->ack_wanted_since[other];
 
         /* Only a bare acknowledgment: one that comes with the next message waited for the program, too. */
-        if (segment->payload_size == 0 && packet->time_ns >= watched->ack_wanted_since[other] &&
+        if (segment->payload_size == 0 && !(segment->flags & (TCP_FIN | TCP_RST)) && packet->time_ns >= watched->ack_wanted_since[other] &&
             (*least == 0 || wait < *least))
             *least = wait + (wait == 0);
         watched->ack_wanted_since[other] = 0;
