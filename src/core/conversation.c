@@ -1,6 +1,7 @@
 #include "core/conversation.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "core/watch_rules.h"
@@ -38,18 +39,28 @@ void conversation_tag(struct conversation *conversation, uint64_t tag) {
         conversation->tagged->tag = tag;
 }
 
-bool conversation_next(struct conversation *conversation, struct event *event) {
+const struct event *conversation_event(struct conversation *conversation) {
+    const struct event *event;
+
     if (conversation->events_next == conversation->events_count) {
         conversation->events_next = conversation->events_count = 0;
-        return false;
+        return NULL;
     }
-    *event = conversation->events[conversation->events_next++];
+    event = &conversation->events[conversation->events_next++];
     if (event->kind == EVENT_MESSAGE)
         conversation->tagged =
             message_is_smb2(&event->message) || event->message.kind == MESSAGE_SMB1_NEGOTIATE_REQUEST
                 ? watch_request_note(conversation, event)
                 : NULL;
-    return true;
+    return event;
+}
+
+bool conversation_next(struct conversation *conversation, struct event *event) {
+    const struct event *next = conversation_event(conversation);
+
+    if (next != NULL)
+        *event = *next;
+    return next != NULL;
 }
 
 static struct event *event_new(struct conversation *conversation, enum event_kind kind, enum direction from) {
@@ -58,7 +69,12 @@ static struct event *event_new(struct conversation *conversation, enum event_kin
     if (conversation->events_count == CONVERSATION_EVENTS_MAX)
         return NULL;
     event = &conversation->events[conversation->events_count++];
-    memset(event, 0, sizeof *event);
+    memset(event, 0, offsetof(struct event, message)); /* the rest of it belongs to one kind or another */
+    event->message.kind = MESSAGE_UNKNOWN;
+    event->request.known = false;
+    event->netbios_type = 0;
+    event->lost = 0;
+    event->verdict = (struct verdict){0};
     event->kind = kind;
     event->from = from;
     event->offset = conversation->streams[from].offset;

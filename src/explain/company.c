@@ -37,11 +37,15 @@ struct company_book *company_new(void) {
 }
 
 static uint32_t hash_of(uint8_t kind, const uint8_t key[34]) {
-    uint32_t hash = 2166136261u ^ kind;
+    uint64_t hash = kind, word;
 
-    for (unsigned i = 0; i < 34; i++)
-        hash = (hash ^ key[i]) * 16777619u;
-    return hash ^ hash >> 15;
+    for (unsigned i = 0; i < 34; i += 8) {
+        word = 0;
+        memcpy(&word, key + i, i + 8 <= 34 ? 8 : 34 - i);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 29;
+    }
+    return (uint32_t)hash;
 }
 
 static struct line *line_of(struct company_book *book, enum book_kind kind, const uint8_t key[34], bool add) {

@@ -306,12 +306,12 @@ static size_t watch_begin(struct watched *watched, enum flow_side side, struct s
 }
 
 static void drain(struct watched *watched, uint64_t packet, uint64_t time_ns) {
-    struct event event;
+    const struct event *event;
 
-    while (conversation_next(&watched->conversation, &event)) {
-        if (event.kind == EVENT_MESSAGE && !message_is_response(&event.message))
+    while ((event = conversation_event(&watched->conversation)) != NULL) {
+        if (event->kind == EVENT_MESSAGE && !message_is_response(&event->message))
             conversation_tag(&watched->conversation, packet);
-        observe_event(&watched->evidence, &event, packet, time_ns);
+        observe_event(&watched->evidence, event, packet, time_ns);
     }
 }
 

@@ -67,6 +67,38 @@ bool fields_get(const struct field *field, struct span wire, uint64_t *value) {
     return true;
 }
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* The wire's byte order is the host's: every field is a copy, of a width that the compiler knows. */
+static inline void copy_field(uint8_t *to, const uint8_t *from, uint16_t width) {
+    switch (width) {
+    case 1:
+        *to = *from;
+        break;
+    case 2:
+        memcpy(to, from, 2);
+        break;
+    case 4:
+        memcpy(to, from, 4);
+        break;
+    case 8:
+        memcpy(to, from, 8);
+        break;
+    case 16:
+        memcpy(to, from, 16);
+        break;
+    default:
+        memcpy(to, from, width);
+        break;
+    }
+}
+#define HOST_IS_WIRE_ORDER 1
+#else
+static inline void copy_field(uint8_t *to, const uint8_t *from, uint16_t width) {
+    memcpy(to, from, width);
+}
+#define HOST_IS_WIRE_ORDER 0
+#endif
+
 bool fields_decode(const struct field *fields, unsigned count, size_t size, struct reader *reader,
                    void *record) {
     struct span part = span_slice(reader->bytes, reader->at, size);
@@ -74,7 +106,9 @@ bool fields_decode(const struct field *fields, unsigned count, size_t size, stru
     for (unsigned i = 0; i < count; i++) {
         struct span octets = fields_octets(&fields[i], part);
 
-        if (octets.size == 0)
+        if (octets.size != 0 && HOST_IS_WIRE_ORDER)
+            copy_field((uint8_t *)record + fields[i].offset, octets.data, fields[i].width);
+        else if (octets.size == 0)
             memset((uint8_t *)record + fields[i].offset, 0, fields[i].width);
         else if (fields[i].kind == FIELD_KIND_OCTETS)
             memcpy((uint8_t *)record + fields[i].offset, octets.data, octets.size);

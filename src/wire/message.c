@@ -1,5 +1,6 @@
 #include "wire/message.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define PROTOCOL_ID_SMB1       0x424d53ffu
@@ -204,7 +205,7 @@ static void decode_smb1(struct message *message) {
 void message_decode(struct span bytes, size_t size, struct message *message) {
     struct reader reader = reader_over(span_slice(bytes, 0, size));
 
-    memset(message, 0, sizeof *message);
+    memset(message, 0, offsetof(struct message, body)); /* each kind's decoder fills its body */
     message->bytes = reader.bytes;
     message->size = size;
     switch (reader_u32(&reader)) {

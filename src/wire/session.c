@@ -91,6 +91,16 @@ uint64_t smb2_header_async_id(const struct smb2_header *header) {
 bool smb2_header_decode(struct span message, struct smb2_header *header) {
     struct reader reader = reader_over(message);
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    /* Every message has one, and its fields lie in the struct as on the wire. */
+    _Static_assert(sizeof *header == SMB2_HEADER_SIZE && offsetof(struct smb2_header, message_id) == 24 &&
+                       offsetof(struct smb2_header, session_id) == 40 && offsetof(struct smb2_header, signature) == 48,
+                   "struct smb2_header is laid out as on the wire");
+    if (message.size >= SMB2_HEADER_SIZE) {
+        memcpy(header, message.data, SMB2_HEADER_SIZE);
+        return true;
+    }
+#endif
     return fields_decode(smb2_header_fields, smb2_header_fields_count, SMB2_HEADER_SIZE, &reader,
                          header);
 }
