@@ -1,6 +1,7 @@
 #include "explain/explain.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,20 @@ struct run {
     bool unreadable;  /* a capture could not be read to its end */
     uint64_t packets;
 };
+
+static void complain(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void complain(const struct run *run, const char *format, ...) {
+    va_list arguments;
+
+    if (run->options->quiet)
+        return;
+    fputs("smbproof: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
 
 static void keep(void *context, const struct evidence *evidence) {
     struct run *run = context;
@@ -71,8 +86,8 @@ static void read_packets(struct run *run, struct capture *capture, const char *p
     if (status == CAPTURE_BROKEN) {
         const struct capture_error *error = capture_error(capture);
 
-        fprintf(stderr, "smbproof: %s: at octet %llu: %s; what was read before it is reported\n", path,
-                (unsigned long long)error->offset, error->reason);
+        complain(run, "%s: at octet %llu: %s; what was read before it is reported", path,
+                 (unsigned long long)error->offset, error->reason);
         run->unreadable = true;
     }
 }
@@ -85,10 +100,12 @@ static void read_capture(struct run *run, uint32_t file) {
     struct capture *capture;
     struct flows *flows;
     struct link *link;
-    int status = capture_open(&capture, path, &error);
+    int status = run->options->contents[file].data != NULL
+                     ? capture_open_memory(&capture, run->options->contents[file], &error)
+                     : capture_open(&capture, path, &error);
 
     if (status != 0) {
-        fprintf(stderr, "smbproof: %s: %s\n", path, error.reason[0] != '\0' ? error.reason : strerror(-status));
+        complain(run, "%s: %s", path, error.reason[0] != '\0' ? error.reason : strerror(-status));
         run->unreadable = true;
         return;
     }
@@ -277,7 +294,7 @@ enum exit_status explain(const struct explain_options *options, FILE *out) {
     if (run->error == 0)
         status = status_of(run);
     else
-        fprintf(stderr, "smbproof: %s\n", strerror(-run->error));
+        complain(run, "%s", strerror(-run->error));
     pairs_free(run->pairs);
     company_free(run->book);
     spill_free(run->spill);

@@ -17,6 +17,8 @@ enum exit_status {
 
 struct explain_options {
     const char *captures[2]; /* the second NULL where there is one; "-": standard input */
+    struct span contents[2]; /* of a capture that is in memory already; its name above is only told */
+    bool quiet;              /* nothing on standard error */
     bool json;
     bool fail_on_exposure;
     bool progress;            /* on standard error, for large files */

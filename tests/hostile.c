@@ -1,0 +1,128 @@
+/* Captures cut at random places and with random octets changed, many seeded cases: no crash, no leak, no hang, memory
+ * within the limit. usage: hostile CASES SEED FILE... ; prints TAP. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "explain/explain.h"
+
+#define FILES_MAX 512
+#define FILE_SIZE_MAX (64u * 1024u) /* octets; larger captures say nothing more here */
+#define CASE_SECONDS_MAX 5.0
+#define RESIDENT_MAX_KIB (768u * 1024u) /* with the sanitizers' own */
+
+struct sample {
+    uint8_t *data;
+    size_t size;
+};
+
+/* xorshift64*: the same cases for the same seed, everywhere. */
+static uint64_t next_random(uint64_t *state) {
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * 0x2545f4914f6cdd1du;
+}
+
+static bool load(const char *path, struct sample *sample) {
+    FILE *file = fopen(path, "rb");
+
+    if (file == NULL)
+        return false;
+    sample->data = malloc(FILE_SIZE_MAX + 1);
+    sample->size = sample->data != NULL ? fread(sample->data, 1, FILE_SIZE_MAX + 1, file) : 0;
+    fclose(file);
+    if (sample->size > 0 && sample->size <= FILE_SIZE_MAX)
+        return true;
+    free(sample->data);
+    return false;
+}
+
+static size_t mutate(const struct sample *sample, uint8_t *to, uint64_t *state) {
+    size_t size = sample->size;
+    unsigned flips = (unsigned)(next_random(state) % 24);
+
+    memcpy(to, sample->data, size);
+    if (next_random(state) % 3 == 0)
+        size = 1 + next_random(state) % size;
+    for (unsigned i = 0; i < flips; i++) {
+        size_t at = next_random(state) % size;
+
+        switch (next_random(state) % 4) {
+        case 0:
+            to[at] ^= (uint8_t)(1u << next_random(state) % 8);
+            break;
+        case 1:
+            to[at] = (uint8_t)next_random(state);
+            break;
+        case 2:
+            to[at] = 0xff;
+            break;
+        default:
+            memset(to + at, 0, size - at < 4 ? size - at : 4);
+            break;
+        }
+    }
+    return size;
+}
+
+static bool run_case(const uint8_t *data, size_t size, bool json, FILE *nowhere) {
+    struct explain_options options = {
+        .captures = {"hostile", NULL},
+        .contents = {{data, size}},
+        .quiet = true,
+        .json = json,
+        .style = {.verbose = true, .width = 80},
+    };
+    struct timespec before, after;
+    enum exit_status status;
+
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    status = explain(&options, nowhere);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    if ((double)(after.tv_sec - before.tv_sec) > CASE_SECONDS_MAX)
+        return false;
+    return status == EXIT_NO_PROBLEM || status == EXIT_PROBLEM || status == EXIT_CANNOT_TELL || status == EXIT_INPUT;
+}
+
+int main(int argc, char **argv) {
+    static struct sample samples[FILES_MAX];
+    uint64_t cases, state, failed = 0;
+    unsigned count = 0;
+    struct rusage usage;
+    FILE *nowhere = fopen("/dev/null", "w");
+
+    if (argc < 4 || nowhere == NULL)
+        return 2;
+    cases = strtoull(argv[1], NULL, 10);
+    state = strtoull(argv[2], NULL, 10) | 1;
+    for (int i = 3; i < argc && count < FILES_MAX; i++)
+        count += load(argv[i], &samples[count]);
+    if (count == 0) {
+        puts("1..0 # SKIP no capture to begin with");
+        return 0;
+    }
+    for (uint64_t i = 0; i < cases; i++) {
+        const struct sample *sample = &samples[next_random(&state) % count];
+        uint64_t case_state = state;
+        uint8_t *mutated = malloc(sample->size); /* of its exact size, so that a sanitizer sees reads past it */
+        size_t size = mutate(sample, mutated, &state);
+        uint8_t *exact = realloc(mutated, size);
+
+        if (!run_case(exact, size, i % 2 == 0, nowhere)) {
+            printf("# case %llu (state %llu) failed\n", (unsigned long long)i, (unsigned long long)case_state);
+            failed++;
+        }
+        free(exact);
+    }
+    for (unsigned i = 0; i < count; i++)
+        free(samples[i].data);
+    fclose(nowhere);
+    getrusage(RUSAGE_SELF, &usage);
+    printf("1..2\n%sok 1 - %llu mutated captures end with a verdict or an error\n", failed ? "not " : "",
+           (unsigned long long)cases);
+    printf("%sok 2 - %ld KiB resident at most\n", usage.ru_maxrss > (long)RESIDENT_MAX_KIB ? "not " : "", usage.ru_maxrss);
+    return failed != 0 || usage.ru_maxrss > (long)RESIDENT_MAX_KIB;
+}
