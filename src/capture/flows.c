@@ -349,6 +349,12 @@ static bool is_second_leg(const struct flow *flow, const struct path *path, cons
     return path->without_mac && !flow_is_over(flow, packet);
 }
 
+/* A proxy asks its server before it passes any octet on. */
+static bool syn_is_of_second_leg(const struct side *side, const struct segment *segment) {
+    return !(segment->flags & TCP_ACK) && side->syn_seen && side->highest == side->initial + 1 &&
+           segment->sequence != side->initial;
+}
+
 static unsigned leg_count(const struct flows *flows, const struct flow *first) {
     unsigned count = 0;
     for (; first; first = flow_at(flows, first->leg_next))
@@ -357,16 +363,14 @@ static unsigned leg_count(const struct flows *flows, const struct flow *first) {
 }
 
 /* Of too many legs the one that said nothing for the longest time. */
-static struct flow *leg_make_room(struct flows *flows, struct flow *first, const struct segment *segment,
-                                  uint32_t hash) {
+static void leg_make_room(struct flows *flows, struct flow *first) {
     if (leg_count(flows, first) < FLOW_LEGS_MAX)
-        return first;
+        return;
     struct flow *oldest = first;
     for (struct flow *leg = first; leg; leg = flow_at(flows, leg->leg_next))
         if (leg->last_number < oldest->last_number)
             oldest = leg;
     flow_close(flows, oldest);
-    return flows_find(flows, segment, hash);
 }
 
 /* The flow of a SYN, or of a segment on a path that its connection has not used yet. */
@@ -374,20 +378,20 @@ static struct flow *flow_choose(struct flows *flows, struct flow *first, const s
                                 const struct packet *packet, const struct segment *segment, uint32_t hash) {
     struct flow *flow = leg_choose(flows, first, path, packet, segment);
     if (!flow) {
-        first = leg_make_room(flows, first, segment, hash);
-        return flow_open(flows, first, packet, segment, hash);
+        leg_make_room(flows, first);
+        return flow_open(flows, packet, segment, hash);
     }
     enum flow_side from = flow_side_of(flow, segment);
-    if (!(segment->flags & TCP_SYN) || !syn_begins_anew(flow, from, packet, segment))
+    bool second = is_second_leg(flow, path, packet);
+    if (!(segment->flags & TCP_SYN) || (!(second && syn_is_of_second_leg(&flow->sides[from], segment)) &&
+                                        !syn_begins_anew(flow, from, packet, segment)))
         return flow;
-    if (is_second_leg(flow, path, packet)) {
-        first = leg_make_room(flows, first, segment, hash);
-        return flow_open(flows, first, packet, segment, hash);
-    }
     struct side asked = flow->sides[!from];
-    asked.early = NULL;
-    flow_close(flows, flow);
-    flow = flow_open(flows, flows_find(flows, segment, hash), packet, segment, hash);
+    if (second)
+        leg_make_room(flows, first);
+    else
+        flow_close(flows, flow);
+    flow = flow_open(flows, packet, segment, hash);
     if (flow)
         flow_inherit(flow, &asked, segment);
     return flow;
@@ -477,7 +481,7 @@ void flows_segment(struct flows *flows, const struct packet *packet, const struc
     struct flow *flow = first;
     enum flow_side from = first ? flow_side_of(first, segment) : FLOW_INITIATOR;
     if (!first)
-        flow = flow_open(flows, NULL, packet, segment, hash);
+        flow = flow_open(flows, packet, segment, hash);
     else if (!single || !path_is(&first->sides[from], &path) || (path.without_mac && is_far(first, from, segment)))
         flow = flow_choose(flows, first, &path, packet, segment, hash);
     if (!flow)

@@ -128,6 +128,7 @@ struct bench_of_judgement {
     struct evidence near, far;
     struct facts near_facts, far_facts;
     struct comparison comparison;
+    struct company company;
     struct finding findings[FINDINGS_MAX];
 };
 
@@ -141,6 +142,12 @@ static struct vantage vantage_of(const struct explain_options *options, const st
     return vantage;
 }
 
+/* Connections that did their work need no others to be understood. */
+static bool is_worth_comparing(const struct facts *facts) {
+    return facts->stage != STAGE_WORK || facts->ending == ENDING_RST || facts->asked != NULL || facts->told != NULL ||
+           facts->evidence->traffic.session_deleted_packet != 0;
+}
+
 static int judge(struct run *run, struct bench_of_judgement *bench, size_t record, uint32_t partner,
                  struct inquiry *inquiry, struct result *result) {
     const struct explain_options *options = run->options;
@@ -151,10 +158,12 @@ static int judge(struct run *run, struct bench_of_judgement *bench, size_t recor
     if (error != 0)
         return error;
     facts_from(&bench->near, &bench->near_facts);
+    bench->company = is_worth_comparing(&bench->near_facts) ? company_of(run->book, &bench->near)
+                                                            : (struct company){0};
     *inquiry = (struct inquiry){
         .evidence = &bench->near,
         .facts = &bench->near_facts,
-        .company = company_of(run->book, &bench->near),
+        .company = &bench->company,
         .client_system = options->client_system ? options->client_system : client_system(&bench->near),
         .server_system = options->server_system ? options->server_system : server_system(&bench->near),
     };

@@ -33,7 +33,7 @@ struct inquiry {
     const struct facts *far_facts;
     const struct comparison *comparison; /* of the two sides, else NULL */
     struct vantage vantage;
-    struct company company;
+    const struct company *company; /* never NULL; all zero where nobody asked */
     enum system client_system, server_system;
 };
 

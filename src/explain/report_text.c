@@ -323,13 +323,13 @@ void report_text(struct output *output, const struct text_style *style, const st
     facts_lines(output, style, result);
     for (unsigned i = 0; i < result->findings_count; i++)
         finding_lines(output, style, &result->findings[i], inquiry->client_system);
-    if (inquiry->company.path_total > 1 && inquiry->company.path_failed > 0)
+    if (inquiry->company->path_total > 1 && inquiry->company->path_failed > 0)
         wrap_format(output, style, 2, 4, "%u of %u connections between these two addresses have a problem; of this server "
                                          "with anybody, %u of %u.",
-                    inquiry->company.path_failed, inquiry->company.path_total, inquiry->company.server_failed,
-                    inquiry->company.server_total);
-    if (inquiry->company.client_retries > 1)
-        wrap_format(output, style, 2, 4, "The same client (ClientGuid) tried %u times.", inquiry->company.client_retries);
+                    inquiry->company->path_failed, inquiry->company->path_total, inquiry->company->server_failed,
+                    inquiry->company->server_total);
+    if (inquiry->company->client_retries > 1)
+        wrap_format(output, style, 2, 4, "The same client (ClientGuid) tried %u times.", inquiry->company->client_retries);
     ladder(output, style, inquiry->facts);
     if (inquiry->far_facts != NULL) {
         output_format(output, "  the same at the server%s%s:\n", result->far_capture != result->capture ? ", " : "",

@@ -570,14 +570,14 @@ bool find_M08(const struct inquiry *inquiry, struct finding *finding) {
     const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
     bool lost = traffic->session_deleted_packet != 0 || (facts->session != NULL && facts->session->binding);
 
-    if (inquiry->company.server_guids < 2 || !lost)
+    if (inquiry->company->server_guids < 2 || !lost)
         return false;
     finding->explains_end = facts->closer != CLOSER_NONE;
     finding->confidence = CONFIDENCE_POSSIBLE;
     finding_say(finding,
                 "%u different servers (ServerGuid) answer under this one address, and this connection lost its "
                 "session: a load balancer mixes nodes.",
-                inquiry->company.server_guids);
+                inquiry->company->server_guids);
     finding_packet(finding, negotiate_of(inquiry)->response.packet);
     finding_packet(finding, traffic->session_deleted_packet);
     finding_remedy(finding, REMEDY_LB_STICKY);

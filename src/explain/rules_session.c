@@ -403,7 +403,7 @@ bool find_S09(const struct inquiry *inquiry, struct finding *finding) {
 
 bool find_P01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
-    const struct company *company = &inquiry->company;
+    const struct company *company = inquiry->company;
 
     if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 || inquiry->comparison != NULL ||
         (!left_after_session(facts) && !first_signed_refused(facts)))

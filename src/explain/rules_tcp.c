@@ -148,7 +148,7 @@ bool find_T05(const struct inquiry *inquiry, struct finding *finding) {
 bool find_T06(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
 
-    if (inquiry->company.other_session_packet == 0 || facts->ending != ENDING_RST ||
+    if (inquiry->company->other_session_packet == 0 || facts->ending != ENDING_RST ||
         facts->closer != CLOSER_SERVER)
         return false;
     finding->explains_end = true;
@@ -158,8 +158,8 @@ bool find_T06(const struct inquiry *inquiry, struct finding *finding) {
                 "logged on (packet %llu): servers do that to older connections of what they take for one client, "
                 "behind NAT wrongly.",
                 (unsigned long long)facts->closing->packet,
-                (unsigned long long)inquiry->company.other_session_packet);
-    finding_packet(finding, inquiry->company.other_session_packet);
+                (unsigned long long)inquiry->company->other_session_packet);
+    finding_packet(finding, inquiry->company->other_session_packet);
     finding_packet(finding, facts->closing->packet);
     finding_remedy(finding, REMEDY_NO_NAT);
     return true;

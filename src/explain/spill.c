@@ -150,12 +150,8 @@ size_t spill_at(const struct spill *spill, size_t i) {
 }
 
 static int read_octets(struct spill *spill, uint64_t offset, uint8_t *to, size_t size) {
-    if (offset < SPILL_MEMORY_MAX) {
-        memcpy(to, spill->memory + offset, size);
-        return 0;
-    }
     while (size > 0) {
-        ssize_t got = pread(fileno(spill->file), to, size, (off_t)(offset - SPILL_MEMORY_MAX));
+        ssize_t got = pread(fileno(spill->file), to, size, (off_t)offset);
 
         if (got <= 0)
             return got < 0 ? -errno : -EIO;
@@ -166,16 +162,20 @@ static int read_octets(struct spill *spill, uint64_t offset, uint8_t *to, size_t
     return 0;
 }
 
-int spill_get(struct spill *spill, size_t record_number, struct evidence *evidence) {
-    const struct place_of_record *place = grown_at(&spill->index, record_number);
-    uint8_t record[sizeof *evidence];
+int spill_get(struct spill *spill, size_t record, struct evidence *evidence) {
+    const struct place_of_record *place = grown_at(&spill->index, record);
+    uint8_t octets[sizeof *evidence];
+    const uint8_t *from = octets;
     struct part parts[PARTS_COUNT];
-    const uint8_t *from = record;
-    int error = read_octets(spill, place->offset, record, place->size);
 
-    if (error != 0)
-        return error;
-    memset(evidence, 0, MEMBER(log));
+    if (place->offset < SPILL_MEMORY_MAX) {
+        from = spill->memory + place->offset;
+    } else {
+        int error = read_octets(spill, place->offset - SPILL_MEMORY_MAX, octets, place->size);
+
+        if (error != 0)
+            return error;
+    }
     for (unsigned at = 0; at < PARTS_COUNT; at++) {
         parts_of(evidence, parts); /* with what the parts before have brought */
         memcpy((uint8_t *)evidence + parts[at].offset, from, parts[at].size);
