@@ -220,6 +220,10 @@ uint64_t capture_size(const struct capture *capture) {
     return capture->source.raw_size;
 }
 
+bool capture_is_lasting(const struct capture *capture) {
+    return capture->source.map != NULL;
+}
+
 void capture_close(struct capture *capture) {
     if (!capture)
         return;

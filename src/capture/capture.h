@@ -46,6 +46,8 @@ const char *capture_format(const struct capture *capture);
 /* For a progress display: octets of the file read so far and its size (0 where it is a stream). */
 uint64_t capture_position(const struct capture *capture);
 uint64_t capture_size(const struct capture *capture);
+/* Do the octets of a packet stay valid until capture_close (a mapped file), not just until the next one? */
+bool capture_is_lasting(const struct capture *capture);
 void capture_close(struct capture *capture);
 
 #endif

@@ -277,15 +277,15 @@ static void flows_sweep(struct flows *flows, uint64_t now_ns, unsigned most) {
     list_sweep(flows, LIST_IGNORED, now_ns, most);
 }
 
-/* `first` is the connection's first leg, or NULL. */
-static struct flow *flow_open(struct flows *flows, struct flow *first, const struct packet *packet,
-                              const struct segment *segment, uint32_t hash) {
-    bool initiator = source_is_initiator(segment, first);
+/* A new connection, or another leg of one that is in the table. */
+static struct flow *flow_open(struct flows *flows, const struct packet *packet, const struct segment *segment,
+                              uint32_t hash) {
     flows_sweep(flows, packet->time_ns, SWEEP_FEW); /* as many go as come */
     struct flow *flow = flow_allocate(flows);
     if (!flow)
         return NULL;
-    first = flows_find(flows, segment, hash); /* it may have been evicted just now */
+    struct flow *first = flows_find(flows, segment, hash);
+    bool initiator = source_is_initiator(segment, first);
     flow->endpoints[FLOW_INITIATOR] = initiator ? segment->source : segment->destination;
     flow->endpoints[FLOW_RESPONDER] = initiator ? segment->destination : segment->source;
     flow->hash = hash;

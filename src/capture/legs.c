@@ -195,7 +195,8 @@ static struct flow *leg_known(struct flows *flows, struct flow *first, const str
     uint64_t best_distance = UINT64_MAX;
     for (struct flow *leg = first; leg; leg = flow_at(flows, leg->leg_next)) {
         enum flow_side from = flow_side_of(leg, segment);
-        if (!side_knows(&leg->sides[from], path))
+        bool silent = path->without_mac && leg->sides[from].path_count == 0;
+        if (!silent && !side_knows(&leg->sides[from], path))
             continue;
         uint64_t far = leg_distance(leg, from, segment);
         if (far <= best_distance) {

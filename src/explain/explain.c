@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/ahead.h"
 #include "explain/company.h"
 #include "explain/pairs.h"
 #include "explain/spill.h"
@@ -13,7 +14,7 @@
 
 /* Progress is told for captures of this size and more, in octets. */
 #define PROGRESS_SIZE_MIN (64u * 1024u * 1024u)
-#define PROGRESS_PACKETS 262144u
+#define PROGRESS_STEP (16u * 1024u * 1024u)
 
 struct run {
     const struct explain_options *options;
@@ -24,7 +25,6 @@ struct run {
     struct tally tally;
     int error;        /* negative errno of something that went wrong inside */
     bool unreadable;  /* a capture could not be read to its end */
-    uint64_t packets;
 };
 
 static void complain(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -56,8 +56,8 @@ static void keep(void *context, const struct evidence *evidence) {
     run->error = error;
 }
 
-static void tell_progress(const struct run *run, const struct capture *capture, const char *path) {
-    uint64_t size = capture_size(capture), at = capture_position(capture);
+static void tell_progress(const struct run *run, const struct capture *capture, const char *path, uint64_t at) {
+    uint64_t size = capture_size(capture);
 
     if (!run->options->progress || size < PROGRESS_SIZE_MIN)
         return;
@@ -71,16 +71,18 @@ static void end_progress(const struct run *run, const struct capture *capture) {
 }
 
 static void read_packets(struct run *run, struct capture *capture, const char *path, struct flows *flows,
-                         struct link *link) {
+                         struct ahead *ahead) {
+    const struct segment *segment;
+    const struct packet *packet;
     enum capture_status status;
-    struct segment segment;
-    struct packet packet;
+    uint64_t position, told = 0;
 
-    while ((status = capture_next(capture, &packet)) == CAPTURE_PACKET) {
-        if (link_decode(link, &packet, &segment) == LINK_SEGMENT)
-            flows_segment(flows, &packet, &segment);
-        if (++run->packets % PROGRESS_PACKETS == 0)
-            tell_progress(run, capture, path);
+    while ((status = ahead_next(ahead, &packet, &segment, &position)) == CAPTURE_PACKET) {
+        flows_segment(flows, packet, segment);
+        if (position - told >= PROGRESS_STEP) {
+            told = position;
+            tell_progress(run, capture, path, position);
+        }
     }
     end_progress(run, capture);
     if (status == CAPTURE_BROKEN) {
@@ -98,6 +100,7 @@ static void read_capture(struct run *run, uint32_t file) {
     struct flow_sink sink = watch_sink(&watch);
     struct capture_error error = {0};
     struct capture *capture;
+    struct ahead *ahead = NULL;
     struct flows *flows;
     struct link *link;
     int status = run->options->contents[file].data != NULL
@@ -111,12 +114,15 @@ static void read_capture(struct run *run, uint32_t file) {
     }
     flows = flows_new(&sink);
     link = link_new();
-    if (flows == NULL || link == NULL) {
+    if (flows != NULL && link != NULL)
+        ahead = ahead_new(capture, link);
+    if (ahead == NULL) {
         run->error = -ENOMEM;
     } else {
-        read_packets(run, capture, path, flows, link);
+        read_packets(run, capture, path, flows, ahead);
         flows_finish(flows);
     }
+    ahead_free(ahead);
     flows_free(flows);
     watch_free(&watch);
     link_free(link);
