@@ -6,7 +6,7 @@
 #include "capture/link.h"
 
 /* Segments handed over at a time, and how many such batches may be under way. */
-#define AHEAD_BATCH 256u
+#define AHEAD_BATCH 512u
 #define AHEAD_BATCHES 8u
 /* Octets of reassembled datagrams that a batch can hold; the longest has 65,535. */
 #define AHEAD_SPARE 65536u

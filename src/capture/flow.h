@@ -55,10 +55,9 @@ struct side {
     bool acked_known, acks_advanced;
     bool cut; /* the snap length cut octets up to cut_until */
     bool rival_seen, stray_seen;
-    bool hole_marked; /* the hole is acknowledged, since: */
+    bool hole_marked; /* the hole is acknowledged, since hole_packets */
     uint8_t path_count, path_at, recent_at;
     uint32_t hole_packets;
-    uint64_t hole_ns;
     struct early *early, *early_last;
     uint8_t *pending; /* what the reader left unused: the octets before `next` */
     uint32_t pending_size, pending_room;

@@ -11,6 +11,10 @@
 #define STREAM_OLD_MAX (64 * 1024 * 1024)
 /* And one further ahead is believed only when the stream gets there. */
 #define STREAM_AHEAD_MAX (256 * 1024 * 1024)
+/* Ahead by more than this, a hole must not stay open: sequence numbers further than 2 GiB apart have no order. */
+#define STREAM_FAR (1024 * 1024 * 1024)
+/* An acknowledgment this near shows where a direction is. */
+#define STREAM_NEAR (1024 * 1024)
 /* A buffer of unused octets larger than this is given back when it is empty. */
 #define PENDING_KEEP 16384u
 
@@ -419,13 +423,43 @@ static void stream_take_ack(struct side *side, struct side *other, const struct 
         side_sync(other, ack);
 }
 
-/* Far behind: after a pause of the capture everything would look like a retransmission. Two segments in a row, one
- * behind the other, show that the direction really is there. */
-static bool stream_jumped(struct side *side, const struct segment *segment) {
+static bool near(uint32_t a, uint32_t b) {
+    int32_t off = distance(a, b);
+    return off >= -STREAM_NEAR && off <= STREAM_NEAR;
+}
+
+/* Far behind: after a pause of the capture everything would look like a retransmission. That the direction really is
+ * there is shown by the other side's acknowledgments, or by two segments in a row, one behind the other. */
+static bool stream_jumped(struct side *side, const struct side *other, const struct segment *segment) {
     bool again = side->stray_seen && side->stray == segment->sequence;
     side->stray_seen = true;
     side->stray = segment_end(segment);
-    return again;
+    return again || (other->acked_known && near(other->acked, segment->sequence));
+}
+
+static bool early_is_acked(const struct side *side, const struct side *other) {
+    return other->acked_known && distance(side->early->sequence, other->acked) >= 0;
+}
+
+/* Moves to where a segment is that lies so far off that its distance says nothing. False: not believed. */
+static bool stream_follow_jump(struct flows *flows, struct flow *flow, enum flow_side from,
+                               const struct packet *packet, const struct segment *segment) {
+    struct side *side = &flow->sides[from];
+    const struct side *other = &flow->sides[!from];
+    uint32_t start = segment_start(segment);
+    /* What is held would soon be more than half of all sequence numbers away. */
+    if (side->early && distance(side->next, start) > STREAM_FAR && early_is_acked(side, other))
+        stream_release(flows, flow);
+    if (distance(side->next, start) >= -STREAM_OLD_MAX)
+        return !flow->ignored;
+    if (!stream_jumped(side, other, segment))
+        return false;
+    stream_release(flows, flow);
+    if (flow->ignored)
+        return false;
+    stream_gap(flows, flow, from, 0, packet);
+    side_sync(side, start);
+    return true;
 }
 
 /* The segment reaches beyond `next`, and nothing early is in its way. */
@@ -446,15 +480,10 @@ static void stream_take_payload(struct flows *flows, struct flow *flow, enum flo
                                 const struct packet *packet, const struct segment *segment) {
     struct side *side = &flow->sides[from];
     uint32_t start = segment_start(segment), end = segment_end(segment);
-    if (distance(side->next, start) < -STREAM_OLD_MAX) {
-        if (!stream_jumped(side, segment))
-            return;
-        stream_release(flows, flow);
-        if (flow->ignored)
-            return;
-        stream_gap(flows, flow, from, 0, packet);
-        side_sync(side, start);
-    }
+    int32_t ahead = distance(side->next, start);
+    if ((ahead < -STREAM_OLD_MAX || ahead > STREAM_FAR) &&
+        !stream_follow_jump(flows, flow, from, packet, segment))
+        return;
     advance_highest(side, end);
     if (distance(side->next, end) <= 0)
         return;
@@ -502,29 +531,28 @@ void stream_take(struct flows *flows, struct flow *flow, enum flow_side from, co
 
 /* Holes */
 
+/* The receiver has the octets, or is not in the capture at all; and they had their time to turn up. */
 static bool hole_is_over(const struct flow *flow, const struct side *side, const struct side *other,
                          const struct packet *packet) {
-    bool waited = packet->time_ns > side->hole_ns && packet->time_ns - side->hole_ns >= FLOW_HOLE_NS;
-    if (!other->seen)
-        return waited;
-    return waited || flow->packets - side->hole_packets >= FLOW_HOLE_PACKETS ||
-           (side->fin_seen && other->fin_seen);
+    const struct early *early = side->early;
+    if (packet->time_ns > early->time_ns && packet->time_ns - early->time_ns >= FLOW_HOLE_NS)
+        return true;
+    return other->seen && (flow->packets - side->hole_packets >= FLOW_HOLE_PACKETS ||
+                           (side->fin_seen && other->fin_seen));
 }
 
 static void stream_check_hole(struct flows *flows, struct flow *flow, enum flow_side from,
                               const struct packet *packet) {
     struct side *side = &flow->sides[from];
     const struct side *other = &flow->sides[!from];
-    if (!side->early)
-        return;
-    bool acked = other->acked_known && distance(side->early->sequence, other->acked) >= 0;
-    if (!acked && other->seen) {
-        side->hole_marked = false;
-    } else if (!side->hole_marked) {
+    while (side->early) {
+        if (other->seen && !early_is_acked(side, other))
+            return;
+        if (!side->hole_marked)
+            side->hole_packets = flow->packets;
         side->hole_marked = true;
-        side->hole_packets = flow->packets;
-        side->hole_ns = packet->time_ns;
-    } else if (hole_is_over(flow, side, other, packet)) {
+        if (!hole_is_over(flow, side, other, packet))
+            return;
         stream_skip_hole(flows, flow, from);
     }
 }

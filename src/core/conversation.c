@@ -15,7 +15,7 @@
 static_assert(sizeof(struct conversation) <= 16u * 1024u, "a conversation is held for each open connection");
 
 void conversation_init(struct conversation *conversation) {
-    memset(conversation, 0, sizeof *conversation);
+    memset(conversation, 0, offsetof(struct conversation, events));
     for (unsigned i = 0; i < 2; i++) {
         conversation->streams[i].synced = true;
         conversation->streams[i].wants = 1;

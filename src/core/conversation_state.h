@@ -36,10 +36,12 @@ struct conversation {
     bool logon_anonymous;     /* the last NTLMSSP AUTHENTICATE names no user */
     bool compression_negotiated;
     bool incomplete;          /* octets were lost: the absence of a message proves nothing */
-    struct request_note outstanding[CONVERSATION_OUTSTANDING_MAX]; /* at MessageId modulo the size */
-    uint32_t events_count, events_next;
-    struct event events[CONVERSATION_EVENTS_MAX];
     struct request_note *tagged; /* the note of the request fetched last, in outstanding[]; NULL none */
+    uint32_t events_count, events_next;
+    uint8_t noted[CONVERSATION_OUTSTANDING_MAX]; /* outstanding[] of this index is in use */
+    /* What follows is not cleared: the counts and marks above say what is in use. */
+    struct event events[CONVERSATION_EVENTS_MAX];
+    struct request_note outstanding[CONVERSATION_OUTSTANDING_MAX]; /* at MessageId modulo the size */
 };
 
 /* What the first octets of a flow look like. */

@@ -10,21 +10,36 @@ static unsigned slot_of(uint64_t message_id) {
     return (unsigned)(message_id % CONVERSATION_OUTSTANDING_MAX);
 }
 
+/* The request with this MessageId, NULL where it is not remembered. */
+static const struct request_note *note_at(const struct conversation *conversation, uint64_t message_id) {
+    unsigned slot = slot_of(message_id);
+
+    if (!conversation->noted[slot] || conversation->outstanding[slot].message_id != message_id)
+        return NULL;
+    return &conversation->outstanding[slot];
+}
+
+static void note_put(struct conversation *conversation, const struct request_note *note) {
+    unsigned slot = slot_of(note->message_id);
+
+    conversation->outstanding[slot] = *note;
+    conversation->noted[slot] = true;
+}
+
 const struct request_note *watch_note(const struct conversation *conversation, uint64_t message_id,
                                       uint16_t command) {
-    const struct request_note *note = &conversation->outstanding[slot_of(message_id)];
+    const struct request_note *note = note_at(conversation, message_id);
 
-    return note->known && note->message_id == message_id && note->command == command ? note : NULL;
+    return note != NULL && note->command == command ? note : NULL;
 }
 
 struct request_note *watch_request_note(struct conversation *conversation, const struct event *event) {
     const struct message *message = &event->message;
     uint64_t message_id = message->kind == MESSAGE_SMB1_NEGOTIATE_REQUEST ? 0 : message->header.message_id;
-    struct request_note *note = &conversation->outstanding[slot_of(message_id)];
 
-    if (message_is_response(message) || !note->known || note->message_id != message_id)
+    if (message_is_response(message) || note_at(conversation, message_id) == NULL)
         return NULL;
-    return note;
+    return &conversation->outstanding[slot_of(message_id)];
 }
 
 static bool is_agreed(uint16_t dialect) {
@@ -52,7 +67,7 @@ static void remember(struct conversation *conversation, const struct event *even
     if (header->command == SMB2_CANCEL || message->bytes.size < SMB2_HEADER_SIZE)
         return; /* repeats its target's MessageId; is cut before its own */
     memcpy(note.signature, header->signature, sizeof note.signature);
-    conversation->outstanding[slot_of(header->message_id)] = note;
+    note_put(conversation, &note);
 }
 
 /* [MS-NLMP] 2.2.1.3: an AUTHENTICATE message without a user name. */
@@ -167,15 +182,16 @@ static bool cannot_be_signed(uint32_t status) {
 static void watch_smb2_response(struct conversation *conversation, struct event *event) {
     const struct message *message = &event->message;
     const struct smb2_header *header = &message->header;
-    const struct request_note *note = &conversation->outstanding[slot_of(header->message_id)];
-    bool matches = note->known && note->message_id == header->message_id && message->bytes.size >= SMB2_HEADER_SIZE;
+    const struct request_note *note =
+        message->bytes.size >= SMB2_HEADER_SIZE ? note_at(conversation, header->message_id) : NULL;
+    bool matches = note != NULL;
     bool multi_protocol = matches && header->command == SMB2_NEGOTIATE;
 
     if (matches && (note->command == header->command || multi_protocol))
         event->request = *note;
     else if (matches)
         watch_broken(conversation, event->from, RULE_RESPONSE_COMMAND, 12);
-    else if (conversation->start_seen && !conversation->incomplete && !note->known &&
+    else if (conversation->start_seen && !conversation->incomplete && !conversation->noted[slot_of(header->message_id)] &&
              header->message_id != UNSOLICITED_MESSAGE_ID && header->command != SMB2_OPLOCK_BREAK)
         watch_broken(conversation, event->from, RULE_RESPONSE_WITHOUT_REQUEST, 24);
     if (event->request.known && event->request.is_signed && !is_signed(message) &&
@@ -191,7 +207,6 @@ static void watch_smb2(struct conversation *conversation, struct event *event) {
     const struct message *message = &event->message;
     const struct smb2_header *header = &message->header;
     bool response = message_is_response(message);
-    const struct request_note *note = &conversation->outstanding[slot_of(header->message_id)];
 
     if (header->structure_size != SMB2_HEADER_SIZE)
         watch_broken(conversation, event->from, RULE_HEADER_STRUCTURE_SIZE, 4);
@@ -211,7 +226,7 @@ static void watch_smb2(struct conversation *conversation, struct event *event) {
         watch_smb2_response(conversation, event);
         return;
     }
-    if (note->known && note->message_id == header->message_id && header->command != SMB2_CANCEL && !event->after_gap)
+    if (note_at(conversation, header->message_id) != NULL && header->command != SMB2_CANCEL && !event->after_gap)
         watch_broken(conversation, event->from, RULE_MESSAGE_ID_USED, 24);
     watch_smb2_request(conversation, event);
     remember(conversation, event, &conversation->streams[event->from]);
@@ -236,7 +251,7 @@ static void watch_smb1(struct conversation *conversation, const struct event *ev
     if (message->kind == MESSAGE_SMB1_NEGOTIATE_REQUEST) {
         if (conversation->start_seen && event->from == FROM_CLIENT)
             watch_broken(conversation, event->from, RULE_SMB1_AFTER_NEGOTIATE, 0);
-        conversation->outstanding[0] = (struct request_note){.known = true, .command = SMB2_NEGOTIATE};
+        note_put(conversation, &(struct request_note){.known = true, .command = SMB2_NEGOTIATE});
     } else if (is_agreed(conversation->dialect)) {
         watch_broken(conversation, event->from, RULE_SMB1_MESSAGE, 0);
     }
