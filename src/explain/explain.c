@@ -1,6 +1,7 @@
 #include "explain/explain.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 /* Progress is told for captures of this size and more, in octets. */
 #define PROGRESS_SIZE_MIN (64u * 1024u * 1024u)
+/* Results from which on a second thread judges half of them. */
+#define STRETCH_MIN 1024u
 #define PROGRESS_STEP (16u * 1024u * 1024u)
 
 struct run {
@@ -195,13 +198,32 @@ static int judge(struct run *run, struct bench_of_judgement *bench, size_t recor
     return 0;
 }
 
-typedef void result_function(struct run *run, const struct result *result);
+/* A stretch of the results, judged and written by one thread. */
+struct stretch {
+    struct run *run;
+    size_t from, to;
+    FILE *file; /* where its text goes */
+    struct output output;
+    struct tally tally;
+    int error;
+};
 
-static int for_each_result(struct run *run, result_function *use) {
+static void write_result(struct stretch *stretch, const struct result *result) {
+    tally_add(&stretch->tally, result);
+    if (stretch->run->options->json)
+        report_json(&stretch->output, result);
+    else
+        report_text(&stretch->output, &stretch->run->options->style, result);
+}
+
+static void *write_stretch(void *argument) {
+    struct stretch *stretch = argument;
+    struct run *run = stretch->run;
     struct bench_of_judgement *bench = malloc(sizeof *bench);
-    int error = bench == NULL ? -ENOMEM : 0;
 
-    for (size_t i = 0; i < spill_count(run->spill) && error == 0; i++) {
+    output_init(&stretch->output, stretch->file);
+    stretch->error = bench == NULL ? -ENOMEM : 0;
+    for (size_t i = stretch->from; i < stretch->to && stretch->error == 0; i++) {
         size_t record = spill_at(run->spill, i);
         bool is_server = false;
         uint32_t partner = pairs_partner(run->pairs, record, &is_server);
@@ -210,63 +232,94 @@ static int for_each_result(struct run *run, result_function *use) {
 
         if (partner != PAIR_NONE && is_server)
             continue; /* told with its other side */
-        error = judge(run, bench, record, partner, &inquiry, &result);
-        if (error == 0)
-            use(run, &result);
+        stretch->error = judge(run, bench, record, partner, &inquiry, &result);
+        if (stretch->error == 0)
+            write_result(stretch, &result);
     }
+    if (!output_finish(&stretch->output) && stretch->error == 0)
+        stretch->error = -EIO;
     free(bench);
-    return error;
+    return NULL;
 }
 
-static void count_result(struct run *run, const struct result *result) {
-    tally_add(&run->tally, result);
-}
-
-static void print_result(struct run *run, const struct result *result) {
-    report_text(&run->output, &run->options->style, result);
-}
-
-static void print_json(struct run *run, const struct result *result) {
-    tally_add(&run->tally, result);
-    report_json(&run->output, result);
-}
-
-/* A result as text is written before it is known what the first line says: it is kept in a file meanwhile. */
-static void print_text_aside(struct run *run, const struct result *result) {
-    count_result(run, result);
-    print_result(run, result);
-}
-
-static int copy_aside(struct run *run, FILE *aside, FILE *out) {
+static int append(FILE *from, FILE *to) {
     char buffer[OUTPUT_BUFFER_SIZE];
     size_t got;
 
-    if (!output_finish(&run->output))
-        return -EIO;
-    rewind(aside);
-    output_init(&run->output, out);
-    report_summary(&run->output, &run->options->style, &run->tally, run->options->captures[0]);
-    while ((got = fread(buffer, 1, sizeof buffer, aside)) > 0)
-        output_octets(&run->output, buffer, got);
-    return 0;
+    rewind(from);
+    while ((got = fread(buffer, 1, sizeof buffer, from)) > 0)
+        if (fwrite(buffer, 1, got, to) != got)
+            return -EIO;
+    return ferror(from) ? -EIO : 0;
+}
+
+static void tally_merge(struct tally *tally, const struct tally *other) {
+    tally->connections += other->connections;
+    tally->problems += other->problems;
+    tally->exposures += other->exposures;
+    tally->unclear += other->unclear;
+    tally->fine += other->fine;
+    for (unsigned i = 0; i < CAUSE_COUNT; i++)
+        tally->causes[i] += other->causes[i];
+}
+
+/* Writes all results to `file`; of many, the second half by a second thread, into a file of its own meanwhile. */
+static int write_results(struct run *run, FILE *file, struct stretch stretches[2]) {
+    size_t count = spill_count(run->spill);
+    size_t half = count >= STRETCH_MIN ? count / 2 : count;
+    pthread_t thread;
+    bool threaded;
+
+    stretches[0] = (struct stretch){.run = run, .from = 0, .to = half, .file = file};
+    stretches[1] = (struct stretch){.run = run, .from = half, .to = count, .file = half < count ? tmpfile() : NULL};
+    if (half < count && stretches[1].file == NULL)
+        return -errno;
+    threaded = half < count && pthread_create(&thread, NULL, write_stretch, &stretches[1]) == 0;
+    write_stretch(&stretches[0]);
+    if (threaded)
+        pthread_join(thread, NULL);
+    else if (half < count)
+        write_stretch(&stretches[1]);
+    for (unsigned i = 0; i < 2; i++)
+        tally_merge(&run->tally, &stretches[i].tally);
+    if (stretches[0].error != 0 || half == count)
+        return stretches[0].error;
+    if (stretches[1].error == 0)
+        stretches[1].error = append(stretches[1].file, file);
+    fclose(stretches[1].file);
+    return stretches[1].error;
+}
+
+static int write_all(struct run *run, FILE *file) {
+    struct stretch *stretches = malloc(2 * sizeof *stretches); /* each has a large buffer */
+    int error = stretches == NULL ? -ENOMEM : write_results(run, file, stretches);
+
+    free(stretches);
+    return error;
+}
+
+/* As text the first line sums up the whole: the results are kept in a file meanwhile. */
+static int write_text(struct run *run, FILE *out) {
+    FILE *aside = tmpfile();
+    int error;
+
+    if (aside == NULL)
+        return -errno;
+    error = write_all(run, aside);
+    if (error == 0) {
+        output_init(&run->output, out);
+        report_summary(&run->output, &run->options->style, &run->tally, run->options->captures[0]);
+        error = output_finish(&run->output) ? append(aside, out) : -EIO;
+    }
+    fclose(aside);
+    return error;
 }
 
 static int write_report(struct run *run, FILE *out) {
-    FILE *aside;
-    int error;
+    int error = run->options->json ? write_all(run, out) : write_text(run, out);
 
-    if (run->options->json) {
-        output_init(&run->output, out);
-        return for_each_result(run, print_json);
-    }
-    aside = tmpfile();
-    if (aside == NULL)
-        return -errno;
-    output_init(&run->output, aside);
-    error = for_each_result(run, print_text_aside);
-    if (error == 0)
-        error = copy_aside(run, aside, out);
-    fclose(aside);
+    if (error == 0 && fflush(out) != 0)
+        error = -EIO;
     return error;
 }
 
@@ -288,8 +341,6 @@ static void run_all(struct run *run, FILE *out) {
         run->error = pairs_find(run->pairs, run->spill);
     if (run->error == 0)
         run->error = write_report(run, out);
-    if (run->error == 0 && !output_finish(&run->output))
-        run->error = -EIO;
 }
 
 enum exit_status explain(const struct explain_options *options, FILE *out) {
