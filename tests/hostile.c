@@ -1,5 +1,6 @@
 /* Captures cut at random places and with random octets changed, many seeded cases: no crash, no leak, no hang, memory
- * within the limit. usage: hostile CASES SEED FILE... ; prints TAP. */
+ * within the limit. usage: hostile CASES SEED FOLDER... (folders that are not there are passed over); prints TAP. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,25 @@ static bool load(const char *path, struct sample *sample) {
         return true;
     free(sample->data);
     return false;
+}
+
+/* In order of their names, so that the cases are the same everywhere. */
+static unsigned load_folder(const char *folder, struct sample *samples, unsigned room) {
+    struct dirent **entries;
+    int found = scandir(folder, &entries, NULL, alphasort);
+    unsigned count = 0;
+
+    for (int i = 0; i < found; i++) {
+        char path[4096];
+
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        if (count < room && strstr(path, "cap") != NULL)
+            count += load(path, &samples[count]);
+        free(entries[i]);
+    }
+    if (found >= 0)
+        free(entries);
+    return count;
 }
 
 static size_t mutate(const struct sample *sample, uint8_t *to, uint64_t *state) {
@@ -98,8 +118,8 @@ int main(int argc, char **argv) {
         return 2;
     cases = strtoull(argv[1], NULL, 10);
     state = strtoull(argv[2], NULL, 10) | 1;
-    for (int i = 3; i < argc && count < FILES_MAX; i++)
-        count += load(argv[i], &samples[count]);
+    for (int i = 3; i < argc; i++)
+        count += load_folder(argv[i], &samples[count], FILES_MAX - count);
     if (count == 0) {
         puts("1..0 # SKIP no capture to begin with");
         return 0;

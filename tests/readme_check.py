@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Is what README.md shows between its demo markers what the command prints?
 
-usage: readme_check.py --smbproof COMMAND [--write]
+usage: readme_check.py --smbproof COMMAND [--update]
 
-The block holds `$ smbproof ...`, the output, `$ echo $?`, and the exit status. --write puts the true output there.
+The block holds `$ build/smbproof ...`, the output, `$ echo $?`, and the exit status. --update puts the true output
+there.
 """
 import argparse
 import os
@@ -15,7 +16,9 @@ from pathlib import Path
 
 from tap import Tap
 
-BLOCK = re.compile(r"(<!-- demo:start -->\n```console\n\$ (smbproof [^\n]+)\n)(.*?)(```\n<!-- demo:end -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- demo:start -->\n```console\n\$ ((?:build/)?smbproof [^\n]+)\n)(.*?)(```\n<!-- demo:end -->)", re.DOTALL
+)
 
 
 def truth_of(command, line, source):
@@ -38,7 +41,7 @@ def first_difference(shown, truth):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--smbproof", required=True)
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--update", action="store_true")
     options = parser.parse_args()
     source = Path(os.environ.get("SMBPROOF_SOURCE_ROOT", "."))
     readme = source / "README.md"
@@ -49,7 +52,7 @@ def main():
         tap.result("README.md has a demo", ["there is no block between the demo markers"])
         return tap.done()
     truth = truth_of(os.path.abspath(options.smbproof), block.group(2), source)
-    if options.write:
+    if options.update:
         readme.write_text(text[: block.start(3)] + truth + text[block.end(3) :])
         return 0
     shown = block.group(3)

@@ -14,18 +14,22 @@ struct foreign {
 };
 
 static const struct foreign foreign_formats[] = {
-    {"snoop\0\0\0", 8, "a Solaris snoop capture: convert it with `editcap -F pcapng IN OUT.pcapng`"},
+    {"snoop\0\0\0", 8,
+     "a Solaris snoop capture: convert it with `editcap -F pcapng IN OUT.pcapng`"},
     {"\xfd\x37zXZ", 5, "an xz file: unpack it first (`xz -d`)"},
     {"BZh", 3, "a bzip2 file: unpack it first (`bzip2 -d`)"},
     {"\x04\x22\x4d\x18", 4, "an lz4 file: unpack it first (`lz4 -d`)"},
-    {"PK\x03\x04", 4, "a zip archive (Message Analyzer's .matp is one too): unpack it, or export it as .cap"},
+    {"PK\x03\x04", 4,
+     "a zip archive (Message Analyzer's .matp is one too): unpack it, or export it as .cap"},
     {"7z\xbc\xaf", 4, "a 7-Zip archive: unpack it first"},
     {"XCP\0", 4, "a NetXRay or Sniffer capture: convert it with `editcap -F pcapng IN OUT.pcapng`"},
-    {"TRSNIFF data    \x1a", 17, "a Sniffer capture: convert it with `editcap -F pcapng IN OUT.pcapng`"},
+    {"TRSNIFF data    \x1a", 17,
+     "a Sniffer capture: convert it with `editcap -F pcapng IN OUT.pcapng`"},
 };
 
-/* An ETW log begins with a WMI_BUFFER_HEADER (72 octets, BufferSize first) and then the TRACE_LOGFILE_HEADER event:
- * a SYSTEM_TRACE_HEADER (header type 1 or 2, marker flags 0xc0; 32 octets), then BufferSize once more. */
+/* An ETW log begins with a WMI_BUFFER_HEADER (72 octets, BufferSize first) and then the
+ * TRACE_LOGFILE_HEADER event: a SYSTEM_TRACE_HEADER (header type 1 or 2, marker flags 0xc0; 32
+ * octets), then BufferSize once more. */
 static bool looks_like_etl(struct span first) {
     if (first.size < 0x6c)
         return false;
@@ -52,7 +56,8 @@ static void error_set(struct capture_error *error, uint64_t offset, const char *
     va_end(arguments);
 }
 
-enum capture_status capture_break(struct capture *capture, uint64_t offset, const char *reason, ...) {
+enum capture_status capture_break(struct capture *capture, uint64_t offset, const char *reason,
+                                  ...) {
     va_list arguments;
     va_start(arguments, reason);
     capture->error.offset = offset;
@@ -84,7 +89,8 @@ enum capture_status capture_stop(struct capture *capture) {
     size_t left = source->size - source->at;
     if (left > 0 && !is_padding(source, left))
         return capture_break(capture, offset,
-                             "the file ends in the middle of a record: %zu octets are left of it", left);
+                             "the file ends in the middle of a record: %zu octets are left of it",
+                             left);
     capture->stopped = CAPTURE_END;
     return CAPTURE_END;
 }
@@ -97,7 +103,8 @@ static void describe_unknown(struct capture_error *error, struct span first) {
         snprintf(hex + 3 * i, 4, "%02x ", first.data[i]);
         text[i] = (char)(first.data[i] >= 0x20 && first.data[i] < 0x7f ? first.data[i] : '.');
     }
-    error_set(error, 0, "not a capture (pcap, pcapng or Network Monitor): it begins with %s\"%s\"", hex, text);
+    error_set(error, 0, "not a capture (pcap, pcapng or Network Monitor): it begins with %s\"%s\"",
+              hex, text);
 }
 
 static void describe_foreign(struct capture_error *error, struct span first, const char *path) {
@@ -109,9 +116,10 @@ static void describe_foreign(struct capture_error *error, struct span first, con
         }
     }
     if (looks_like_etl(first) || name_ends_with(path, ".etl"))
-        error_set(error, 0,
-                  "a Windows event trace (.etl): convert it with `etl2pcapng in.etl out.pcapng` or, on "
-                  "Windows, `pktmon etl2pcap in.etl`");
+        error_set(
+            error, 0,
+            "a Windows event trace (.etl): convert it with `etl2pcapng in.etl out.pcapng` or, on "
+            "Windows, `pktmon etl2pcap in.etl`");
     else
         describe_unknown(error, first);
 }
@@ -125,12 +133,14 @@ static struct span source_first(struct source *source) {
     return (struct span){NULL, 0};
 }
 
-/* How much of the file tells its format. A live pipe may hold back after a short header: no more than is needed. */
+/* How much of the file tells its format. A live pipe may hold back after a short header: no more
+ * than is needed. */
 static size_t look_size(uint32_t magic) {
     uint32_t half = magic & 0xffff;
     if (magic == 0x0a0d0d0au)
         return 12;
-    return half == 0xc3d4 || half == 0x3c4d || half == 0xcd34 || half == 0xb2a1 ? 24 : FORMAT_LOOK_SIZE;
+    return half == 0xc3d4 || half == 0x3c4d || half == 0xcd34 || half == 0xb2a1 ? 24
+                                                                                : FORMAT_LOOK_SIZE;
 }
 
 static struct span source_look(struct source *source) {
@@ -157,8 +167,8 @@ static int capture_recognise(struct capture *capture, const char *path) {
     return -EPROTO;
 }
 
-static int capture_begin(struct capture **out, struct capture *capture, const char *path, int result,
-                         struct capture_error *error) {
+static int capture_begin(struct capture **out, struct capture *capture, const char *path,
+                         int result, struct capture_error *error) {
     if (result == 0)
         result = capture_recognise(capture, path);
     else

@@ -8,10 +8,11 @@
 
 #define FLOW_NONE UINT32_MAX
 /* Paths remembered per side (failover and load sharing change them), and segments. */
-#define FLOW_PATHS 3u
+#define FLOW_PATHS  3u
 #define FLOW_RECENT 8u
 
-/* Where a packet was seen: interface and MAC addresses, or the TTL where the link layer has no addresses. */
+/* Where a packet was seen: interface and MAC addresses, or the TTL where the link layer has no
+ * addresses. */
 struct path {
     uint8_t source_mac[6], destination_mac[6];
     uint32_t interface, link_index;
@@ -47,10 +48,10 @@ struct side {
     uint32_t initial; /* of the SYN */
     uint32_t final;   /* of the FIN */
     uint32_t cut_until;
-    uint32_t rival;  /* initial number of a SYN that may begin the next connection */
-    uint32_t stray;  /* where the next segment begins, if the one far off was no accident */
-    bool synced;     /* `next` is valid */
-    bool seen;       /* it sent a segment at all */
+    uint32_t rival; /* initial number of a SYN that may begin the next connection */
+    uint32_t stray; /* where the next segment begins, if the one far off was no accident */
+    bool synced;    /* `next` is valid */
+    bool seen;      /* it sent a segment at all */
     bool syn_seen, fin_seen, fin_passed;
     bool acked_known, acks_advanced;
     bool cut; /* the snap length cut octets up to cut_until */
@@ -141,8 +142,10 @@ bool side_knows(const struct side *side, const struct path *path);
 void side_learn(struct side *side, const struct path *path);
 void side_remember(struct side *side, const struct packet *packet, const struct segment *segment);
 /* A copy of a recent segment of this side: on the same path, or on another. */
-bool side_is_duplicate(const struct side *side, const struct packet *packet, const struct segment *segment);
-bool side_is_repeated(const struct side *side, const struct packet *packet, const struct segment *segment);
+bool side_is_duplicate(const struct side *side, const struct packet *packet,
+                       const struct segment *segment);
+bool side_is_repeated(const struct side *side, const struct packet *packet,
+                      const struct segment *segment);
 /* The leg that a segment belongs to; NULL where it begins another one. */
 struct flow *leg_choose(struct flows *flows, struct flow *first, const struct path *path,
                         const struct packet *packet, const struct segment *segment);
@@ -150,9 +153,11 @@ struct flow *leg_choose(struct flows *flows, struct flow *first, const struct pa
 /* stream.c */
 void stream_note(const struct flow *flow, enum flow_side side, const struct segment *segment,
                  struct segment_note *note);
-/* Everything that a segment says about its own direction's and the other's sequence numbers, and its bytes. */
-void stream_take(struct flows *flows, struct flow *flow, enum flow_side side, const struct packet *packet,
-                 const struct segment *segment, const struct segment_note *note);
+/* Everything that a segment says about its own direction's and the other's sequence numbers, and
+ * its bytes. */
+void stream_take(struct flows *flows, struct flow *flow, enum flow_side side,
+                 const struct packet *packet, const struct segment *segment,
+                 const struct segment_note *note);
 /* Gives up holes that had their time. */
 void stream_check_holes(struct flows *flows, struct flow *flow, const struct packet *packet);
 /* Gives up all holes, in the order that the packets behind them came in. */

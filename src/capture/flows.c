@@ -6,11 +6,11 @@
 #include <sys/random.h>
 
 /* Twice FLOWS_MAX, a power of two: probing stays short. */
-#define SLOTS 65536u
+#define SLOTS       65536u
 #define BLOCK_FLOWS 256u
-#define BLOCKS (FLOWS_MAX / BLOCK_FLOWS)
+#define BLOCKS      (FLOWS_MAX / BLOCK_FLOWS)
 /* How often the closed connections are looked through, in capture time, and how many at a time. */
-#define SWEEP_NS (1ull * 1000000000ull)
+#define SWEEP_NS  (1ull * 1000000000ull)
 #define SWEEP_MAX 64u
 /* And with each new connection. */
 #define SWEEP_FEW 2u
@@ -20,7 +20,7 @@
 
 /* Open addressing with linear probing, by 4-tuple; the value is the connection's first leg. */
 struct flow_slot {
-    uint32_t hash;  /* never 0 in a slot that is used */
+    uint32_t hash; /* never 0 in a slot that is used */
     uint32_t index;
 };
 
@@ -40,14 +40,16 @@ static inline uint64_t load_u64(const uint8_t *at) {
 
 static inline uint64_t endpoint_mix(const struct endpoint *endpoint, uint64_t seed) {
     uint64_t a = load_u64(endpoint->address) ^ seed, b = load_u64(endpoint->address + 8);
-    uint64_t mixed = (a * 0x9e3779b97f4a7c15ull ^ b ^ (uint64_t)endpoint->port << 17) * 0xd6e8feb86659fd93ull;
+    uint64_t mixed =
+        (a * 0x9e3779b97f4a7c15ull ^ b ^ (uint64_t)endpoint->port << 17) * 0xd6e8feb86659fd93ull;
     return mixed ^ mixed >> 32;
 }
 
-/* The same for both directions. The seed is another in each run, so that nobody can make a file whose connections
- * all fall into one place. */
+/* The same for both directions. The seed is another in each run, so that nobody can make a file
+ * whose connections all fall into one place. */
 static inline uint32_t segment_hash(const struct flows *flows, const struct segment *segment) {
-    uint64_t sum = endpoint_mix(&segment->source, flows->seed) + endpoint_mix(&segment->destination, flows->seed);
+    uint64_t sum = endpoint_mix(&segment->source, flows->seed) +
+                   endpoint_mix(&segment->destination, flows->seed);
     return (uint32_t)((sum * 0x9e3779b97f4a7c15ull) >> 32) | 1u;
 }
 
@@ -89,7 +91,8 @@ static void slot_remove(struct flows *flows, uint32_t hole) {
 }
 
 static struct flow *flows_find(struct flows *flows, const struct segment *segment, uint32_t hash) {
-    for (uint32_t at = hash >> 1 & (SLOTS - 1); flows->slots[at].hash != 0; at = (at + 1) & (SLOTS - 1)) {
+    for (uint32_t at = hash >> 1 & (SLOTS - 1); flows->slots[at].hash != 0;
+         at = (at + 1) & (SLOTS - 1)) {
         if (flows->slots[at].hash != hash)
             continue;
         struct flow *flow = flow_at(flows, flows->slots[at].index);
@@ -104,7 +107,8 @@ static void table_add(struct flows *flows, struct flow *first, struct flow *flow
     flow->leg_next = FLOW_NONE;
     flows->last = first ? first : flow;
     if (!first) {
-        flows->slots[slot_find_free(flows, flow->hash)] = (struct flow_slot){flow->hash, flow->index};
+        flows->slots[slot_find_free(flows, flow->hash)] =
+            (struct flow_slot){flow->hash, flow->index};
         return;
     }
     while (first->leg_next != FLOW_NONE)
@@ -115,7 +119,8 @@ static void table_add(struct flows *flows, struct flow *first, struct flow *flow
 static struct flow *table_first(const struct flows *flows, const struct flow *flow) {
     uint32_t at = flow->hash >> 1 & (SLOTS - 1);
     for (; flows->slots[at].hash != 0; at = (at + 1) & (SLOTS - 1)) {
-        struct flow *leg = flows->slots[at].hash == flow->hash ? flow_at(flows, flows->slots[at].index) : NULL;
+        struct flow *leg =
+            flows->slots[at].hash == flow->hash ? flow_at(flows, flows->slots[at].index) : NULL;
         for (struct flow *first = leg; leg; leg = flow_at(flows, leg->leg_next))
             if (leg == flow)
                 return first;
@@ -140,8 +145,8 @@ static void table_remove(struct flows *flows, struct flow *flow) {
         slot_remove(flows, slot);
 }
 
-/* The lists. A flow is not moved with each of its packets: an old one that had some since it was listed is moved
- * when it is looked at, which costs less and comes to the same. */
+/* The lists. A flow is not moved with each of its packets: an old one that had some since it was
+ * listed is moved when it is looked at, which costs less and comes to the same. */
 
 static void list_remove(struct flows *flows, struct flow *flow) {
     struct flow *newer = flow_at(flows, flow->newer), *older = flow_at(flows, flow->older);
@@ -218,7 +223,8 @@ void flow_close(struct flows *flows, struct flow *flow) {
     flows->open_count--;
 }
 
-/* Tombstones go first, then closed connections, then the one that said nothing for the longest time. */
+/* Tombstones go first, then closed connections, then the one that said nothing for the longest
+ * time. */
 static bool flows_evict(struct flows *flows) {
     static const enum flow_list order[] = {LIST_IGNORED, LIST_FINISHED, LIST_LIVE};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
@@ -270,7 +276,8 @@ static void list_sweep(struct flows *flows, enum flow_list list, uint64_t now_ns
     }
 }
 
-/* Closed connections whose stragglers had their time, and tombstones that nobody stumbled over for as long. */
+/* Closed connections whose stragglers had their time, and tombstones that nobody stumbled over for
+ * as long. */
 static void flows_sweep(struct flows *flows, uint64_t now_ns, unsigned most) {
     flows->swept_ns = now_ns;
     list_sweep(flows, LIST_FINISHED, now_ns, most);
@@ -278,8 +285,8 @@ static void flows_sweep(struct flows *flows, uint64_t now_ns, unsigned most) {
 }
 
 /* A new connection, or another leg of one that is in the table. */
-static struct flow *flow_open(struct flows *flows, const struct packet *packet, const struct segment *segment,
-                              uint32_t hash) {
+static struct flow *flow_open(struct flows *flows, const struct packet *packet,
+                              const struct segment *segment, uint32_t hash) {
     flows_sweep(flows, packet->time_ns, SWEEP_FEW); /* as many go as come */
     struct flow *flow = flow_allocate(flows);
     if (!flow)
@@ -295,19 +302,21 @@ static struct flow *flow_open(struct flows *flows, const struct packet *packet, 
     list_add(flows, flow, LIST_LIVE);
     flows->counts.flows++;
     flow->user = flows->sink.opened(flows->sink.context, &flow->endpoints[FLOW_INITIATOR],
-                                    &flow->endpoints[FLOW_RESPONDER], segment->flags & TCP_SYN, packet->interface);
+                                    &flow->endpoints[FLOW_RESPONDER], segment->flags & TCP_SYN,
+                                    packet->interface);
     return flow;
 }
-
 
 /* A handshake where there was one: is it the next connection's? */
 
 static bool flow_is_over(const struct flow *flow, const struct packet *packet) {
     bool idle = packet->time_ns > flow->last_ns && packet->time_ns - flow->last_ns >= FLOW_IDLE_NS;
-    return flow->ignored || flow->reset || flow->sides[0].fin_seen || flow->sides[1].fin_seen || idle;
+    return flow->ignored || flow->reset || flow->sides[0].fin_seen || flow->sides[1].fin_seen ||
+           idle;
 }
 
-/* A SYN that fits what is known of its direction: sent again, stored late, or the one that the capture began after. */
+/* A SYN that fits what is known of its direction: sent again, stored late, or the one that the
+ * capture began after. */
 static bool syn_fits(const struct side *side, const struct segment *segment) {
     if (side->syn_seen)
         return side->initial == segment->sequence;
@@ -315,8 +324,8 @@ static bool syn_fits(const struct side *side, const struct segment *segment) {
     return !side->synced || (behind >= 0 && behind <= SYN_LATE_MAX);
 }
 
-/* While the old connection lives, a SYN may be a stranger's. That it was meant is seen when the other side agrees, or
- * when it comes a second time. */
+/* While the old connection lives, a SYN may be a stranger's. That it was meant is seen when the
+ * other side agrees, or when it comes a second time. */
 static bool syn_begins_anew(struct flow *flow, enum flow_side from, const struct packet *packet,
                             const struct segment *segment) {
     struct side *side = &flow->sides[from];
@@ -334,8 +343,10 @@ static bool syn_begins_anew(struct flow *flow, enum flow_side from, const struct
 }
 
 /* A SYN|ACK that answers the SYN which the old connection got: the new one knows of that SYN. */
-static void flow_inherit(struct flow *flow, const struct side *asked, const struct segment *segment) {
-    if (!(segment->flags & TCP_ACK) || !asked->rival_seen || segment->acknowledgment != asked->rival + 1)
+static void flow_inherit(struct flow *flow, const struct side *asked,
+                         const struct segment *segment) {
+    if (!(segment->flags & TCP_ACK) || !asked->rival_seen ||
+        segment->acknowledgment != asked->rival + 1)
         return;
     struct side *side = &flow->sides[FLOW_INITIATOR];
     side->syn_seen = true;
@@ -345,7 +356,8 @@ static void flow_inherit(struct flow *flow, const struct side *asked, const stru
 }
 
 /* Without MAC addresses a second handshake while the first connection lives is a second leg's. */
-static bool is_second_leg(const struct flow *flow, const struct path *path, const struct packet *packet) {
+static bool is_second_leg(const struct flow *flow, const struct path *path,
+                          const struct packet *packet) {
     return path->without_mac && !flow_is_over(flow, packet);
 }
 
@@ -375,7 +387,8 @@ static void leg_make_room(struct flows *flows, struct flow *first) {
 
 /* The flow of a SYN, or of a segment on a path that its connection has not used yet. */
 static struct flow *flow_choose(struct flows *flows, struct flow *first, const struct path *path,
-                                const struct packet *packet, const struct segment *segment, uint32_t hash) {
+                                const struct packet *packet, const struct segment *segment,
+                                uint32_t hash) {
     struct flow *flow = leg_choose(flows, first, path, packet, segment);
     if (!flow) {
         leg_make_room(flows, first);
@@ -383,8 +396,9 @@ static struct flow *flow_choose(struct flows *flows, struct flow *first, const s
     }
     enum flow_side from = flow_side_of(flow, segment);
     bool second = is_second_leg(flow, path, packet);
-    if (!(segment->flags & TCP_SYN) || (!(second && syn_is_of_second_leg(&flow->sides[from], segment)) &&
-                                        !syn_begins_anew(flow, from, packet, segment)))
+    if (!(segment->flags & TCP_SYN) ||
+        (!(second && syn_is_of_second_leg(&flow->sides[from], segment)) &&
+         !syn_begins_anew(flow, from, packet, segment)))
         return flow;
     struct side asked = flow->sides[!from];
     if (second)
@@ -408,7 +422,8 @@ static inline bool is_surely_new(const struct side *side, const struct segment *
     return side->acked_known && distance(side->acked, segment->acknowledgment) > 0;
 }
 
-/* A reset that the other side would believe ends the connection; what it sent before comes first. */
+/* A reset that the other side would believe ends the connection; what it sent before comes first.
+ */
 static void flow_reset(struct flows *flows, struct flow *flow, const struct segment_note *note) {
     int64_t far = note->sequence_distance;
     if (far > FLOW_HELD_MAX || far < -(int64_t)FLOW_HELD_MAX)
@@ -423,8 +438,8 @@ static void flow_finish(struct flows *flows, struct flow *flow) {
         list_move(flows, flow, LIST_FINISHED);
 }
 
-static void flow_segment(struct flows *flows, struct flow *flow, enum flow_side from, const struct packet *packet,
-                         const struct segment *segment) {
+static void flow_segment(struct flows *flows, struct flow *flow, enum flow_side from,
+                         const struct packet *packet, const struct segment *segment) {
     struct side *side = &flow->sides[from];
     struct segment_note note = {.side = from};
     flow->packets++;
@@ -461,7 +476,8 @@ static bool is_far(const struct flow *flow, enum flow_side from, const struct se
     return side->synced && (off > 1024 * 1024 || off < -1024 * 1024);
 }
 
-void flows_segment(struct flows *flows, const struct packet *packet, const struct segment *segment) {
+void flows_segment(struct flows *flows, const struct packet *packet,
+                   const struct segment *segment) {
     if (packet->time_ns - flows->swept_ns >= SWEEP_NS)
         flows_sweep(flows, packet->time_ns, SWEEP_MAX);
     struct flow *first = flows->last;
@@ -482,7 +498,8 @@ void flows_segment(struct flows *flows, const struct packet *packet, const struc
     enum flow_side from = first ? flow_side_of(first, segment) : FLOW_INITIATOR;
     if (!first)
         flow = flow_open(flows, packet, segment, hash);
-    else if (!single || !path_is(&first->sides[from], &path) || (path.without_mac && is_far(first, from, segment)))
+    else if (!single || !path_is(&first->sides[from], &path) ||
+             (path.without_mac && is_far(first, from, segment)))
         flow = flow_choose(flows, first, &path, packet, segment, hash);
     if (!flow)
         return; /* no memory: as if the packet had not been captured */
@@ -515,13 +532,16 @@ struct flows *flows_new(const struct flow_sink *sink) {
 
 static int by_first_packet(const void *a, const void *b) {
     const struct flow *const *one = a, *const *two = b;
-    return (*one)->first_number < (*two)->first_number ? -1 : (*one)->first_number > (*two)->first_number;
+    return (*one)->first_number < (*two)->first_number
+               ? -1
+               : (*one)->first_number > (*two)->first_number;
 }
 
 static size_t flows_collect(const struct flows *flows, struct flow **open) {
     size_t count = 0;
     for (unsigned list = 0; list < LISTS; list++)
-        for (struct flow *flow = flow_at(flows, flows->oldest[list]); flow; flow = flow_at(flows, flow->newer))
+        for (struct flow *flow = flow_at(flows, flows->oldest[list]); flow;
+             flow = flow_at(flows, flow->newer))
             open[count++] = flow;
     qsort(open, count, sizeof(struct flow *), by_first_packet);
     return count;

@@ -52,7 +52,7 @@ struct capture {
     const char *format;
     char format_text[32];
     enum capture_status (*next)(struct capture *capture, struct packet *packet);
-    uint64_t number; /* of packets given so far */
+    uint64_t number;             /* of packets given so far */
     enum capture_status stopped; /* CAPTURE_PACKET: not yet */
     struct capture_error error;
     union {
@@ -62,8 +62,8 @@ struct capture {
     };
 };
 
-/* Each looks at the first octets: 0 and `next` set, 1 where it is another format, or a negative errno with
- * capture->error filled in. */
+/* Each looks at the first octets: 0 and `next` set, 1 where it is another format, or a negative
+ * errno with capture->error filled in. */
 int pcap_begin(struct capture *capture, struct span first);
 int pcapng_begin(struct capture *capture, struct span first);
 int netmon_begin(struct capture *capture, struct span first);
@@ -72,8 +72,8 @@ void pcapng_end(struct capture *capture);
 /* The file ends or breaks at the record that begins at `offset`. */
 enum capture_status capture_break(struct capture *capture, uint64_t offset, const char *reason, ...)
     __attribute__((format(printf, 3, 4)));
-/* Nothing more could be peeked for the record that begins where the source stands: the end of the file where it has
- * no octet left, else broken. */
+/* Nothing more could be peeked for the record that begins where the source stands: the end of the
+ * file where it has no octet left, else broken. */
 enum capture_status capture_stop(struct capture *capture);
 
 #endif

@@ -86,7 +86,8 @@ static void datagram_put(struct datagram *datagram, uint32_t offset, struct span
         size_t left = bytes.size - at;
         if (datagram->received[unit / 8] >> unit % 8 & 1)
             continue;
-        memcpy(datagram->data + offset + at, bytes.data + at, left < FRAGMENT_UNIT ? left : FRAGMENT_UNIT);
+        memcpy(datagram->data + offset + at, bytes.data + at,
+               left < FRAGMENT_UNIT ? left : FRAGMENT_UNIT);
         datagram->received[unit / 8] |= (uint8_t)(1u << unit % 8);
         datagram->units_received++;
     }
@@ -104,7 +105,8 @@ static bool datagram_is_whole(const struct datagram *datagram) {
     return true;
 }
 
-bool fragments_add(struct fragments *fragments, const struct fragment *fragment, struct span *whole) {
+bool fragments_add(struct fragments *fragments, const struct fragment *fragment,
+                   struct span *whole) {
     size_t size = fragment->bytes.size, end = fragment->offset + size;
     /* Only the last may end within a unit; an empty one and one beyond 64 KiB are nonsense. */
     if (size == 0 || end > DATAGRAM_MAX || (fragment->more && size % FRAGMENT_UNIT != 0))

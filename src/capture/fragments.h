@@ -5,14 +5,14 @@
 #include "capture/link.h"
 
 /* The largest datagram, in octets, and the unit that fragments begin at. */
-#define DATAGRAM_MAX 65536u
+#define DATAGRAM_MAX  65536u
 #define FRAGMENT_UNIT 8u
 
 struct datagram;
 
 struct fragments {
     struct datagram *datagrams[LINK_FRAGMENTS_MAX];
-    uint64_t started; /* datagrams so far: the smallest number is the oldest */
+    uint64_t started;       /* datagrams so far: the smallest number is the oldest */
     struct datagram *whole; /* the one that was completed last */
 };
 
@@ -29,7 +29,8 @@ struct fragment {
 };
 
 /* True where this fragment was the last that was missing; `whole` is valid until the next call. */
-bool fragments_add(struct fragments *fragments, const struct fragment *fragment, struct span *whole);
+bool fragments_add(struct fragments *fragments, const struct fragment *fragment,
+                   struct span *whole);
 void fragments_free(struct fragments *fragments);
 
 #endif

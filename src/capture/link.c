@@ -78,9 +78,15 @@ enum {
 
 enum { UDP_VXLAN = 4789, UDP_VXLAN_OLD = 8472, UDP_GENEVE = 6081 };
 
-enum { TCP_OPTION_MSS = 2, TCP_OPTION_TIMESTAMP = 8, TCP_OPTION_PROBE_A = 76, TCP_OPTION_PROBE_B = 78 };
+enum {
+    TCP_OPTION_MSS = 2,
+    TCP_OPTION_TIMESTAMP = 8,
+    TCP_OPTION_PROBE_A = 76,
+    TCP_OPTION_PROBE_B = 78
+};
 
-/* A step that found another header inside its own; every other value of enum link_result ends the walk. */
+/* A step that found another header inside its own; every other value of enum link_result ends the
+ * walk. */
 #define LINK_STEP ((enum link_result)(LINK_MALFORMED + 1))
 
 struct link {
@@ -118,7 +124,8 @@ bool endpoint_is_ipv4(const struct endpoint *endpoint) {
 void endpoint_text(const struct endpoint *endpoint, char text[ENDPOINT_TEXT_MAX]) {
     char address[INET6_ADDRSTRLEN] = "";
     bool ipv4 = endpoint_is_ipv4(endpoint);
-    inet_ntop(ipv4 ? AF_INET : AF_INET6, endpoint->address + (ipv4 ? 12 : 0), address, sizeof address);
+    inet_ntop(ipv4 ? AF_INET : AF_INET6, endpoint->address + (ipv4 ? 12 : 0), address,
+              sizeof address);
     snprintf(text, ENDPOINT_TEXT_MAX, ipv4 ? "%s:%u" : "[%s]:%u", address, endpoint->port);
 }
 
@@ -129,7 +136,8 @@ static inline void walk_over(struct walk *walk, size_t size) {
     walk->wire -= size;
 }
 
-static inline enum link_result walk_on(struct walk *walk, size_t size, enum link_result (*step)(struct walk *)) {
+static inline enum link_result walk_on(struct walk *walk, size_t size,
+                                       enum link_result (*step)(struct walk *)) {
     walk_over(walk, size);
     walk->step = step;
     return LINK_STEP;
@@ -164,7 +172,8 @@ static enum link_result step_llc(struct walk *walk) {
         return walk_short(walk, 8);
     walk->type = load_u16_be(walk->at + 6);
     /* An organisation's own protocol (CDP and others) is never IP, but OUI 00-00-f8 and 0 are. */
-    bool ethernet = walk->at[3] == 0 && walk->at[4] == 0 && (walk->at[5] == 0 || walk->at[5] == 0xf8);
+    bool ethernet =
+        walk->at[3] == 0 && walk->at[4] == 0 && (walk->at[5] == 0 || walk->at[5] == 0xf8);
     return ethernet ? walk_on(walk, 8, step_ethertype) : LINK_NOT_TCP;
 }
 
@@ -190,8 +199,9 @@ static enum link_result step_pppoe(struct walk *walk) {
     return walk->at[1] == 0 ? walk_on(walk, 6, step_ppp) : LINK_NOT_TCP;
 }
 
-/* A label's lowest bit of the third octet says that it is the last. What is inside is not told: IP by its version, else
- * a pseudo wire, with or without its control word (whose first four bits are 0). */
+/* A label's lowest bit of the third octet says that it is the last. What is inside is not told: IP
+ * by its version, else a pseudo wire, with or without its control word (whose first four bits are
+ * 0). */
 static enum link_result step_mpls(struct walk *walk) {
     bool last = false;
     while (!last) {
@@ -245,7 +255,8 @@ static inline enum link_result step_ethertype(struct walk *walk) {
     return step_other_ethertype(walk);
 }
 
-/* The protocol has two octets, or one where it is odd (compressed); ff 03 before it may be missing. */
+/* The protocol has two octets, or one where it is odd (compressed); ff 03 before it may be missing.
+ */
 static enum link_result step_ppp(struct walk *walk) {
     if (walk->captured >= 2 && walk->at[0] == 0xff && walk->at[1] == 0x03)
         walk_over(walk, 2);
@@ -262,7 +273,8 @@ static enum link_result step_ppp(struct walk *walk) {
     case 0x0283:
         return walk_on(walk, size, step_mpls);
     default:
-        /* Control protocols, from 0x8000 on, carry no IP; compressed, encrypted or bundled ones might. */
+        /* Control protocols, from 0x8000 on, carry no IP; compressed, encrypted or bundled ones
+         * might. */
         return protocol >= 0x8000 ? LINK_NOT_TCP : LINK_UNKNOWN_TYPE;
     }
 }
@@ -276,7 +288,8 @@ static enum link_result step_cisco_hdlc(struct walk *walk) {
 }
 
 static enum link_result step_ppp_or_hdlc(struct walk *walk) {
-    bool cisco = walk->captured >= 2 && (walk->at[0] == 0x0f || walk->at[0] == 0x8f) && walk->at[1] == 0;
+    bool cisco =
+        walk->captured >= 2 && (walk->at[0] == 0x0f || walk->at[0] == 0x8f) && walk->at[1] == 0;
     return walk_on(walk, 0, cisco ? step_cisco_hdlc : step_ppp);
 }
 
@@ -290,7 +303,8 @@ static enum link_result step_direction(struct walk *walk) {
     return walk_on(walk, 1, cisco ? step_cisco_hdlc : step_ppp);
 }
 
-/* The address family, in the byte order of the host that captured (BSD) or of the network (OpenBSD). */
+/* The address family, in the byte order of the host that captured (BSD) or of the network
+ * (OpenBSD). */
 static enum link_result step_family(struct walk *walk) {
     if (walk->captured < 4)
         return walk_short(walk, 4);
@@ -345,7 +359,8 @@ static enum link_result step_cooked2(struct walk *walk) {
 static enum link_result step_token_ring(struct walk *walk) {
     if (walk->captured < 14)
         return walk_short(walk, 14);
-    /* The first bit of the sender's address says that routing information follows, with its length in 5 bits. */
+    /* The first bit of the sender's address says that routing information follows, with its length
+     * in 5 bits. */
     size_t size = 14;
     if (walk->at[8] & 0x80)
         size += walk->captured > 14 ? walk->at[14] & 0x1f : 0;
@@ -360,8 +375,8 @@ static enum link_result step_fddi(struct walk *walk) {
     return (walk->at[0] & 0xf0) == 0x50 ? walk_on(walk, 13, step_llc) : LINK_NOT_TCP;
 }
 
-/* The header's length depends on the frame control's bits: to and from the distribution system (a fourth
- * address), quality of service, order (HT control). */
+/* The header's length depends on the frame control's bits: to and from the distribution system (a
+ * fourth address), quality of service, order (HT control). */
 static enum link_result step_wifi(struct walk *walk) {
     if (walk->captured < 24)
         return walk_short(walk, 24);
@@ -498,7 +513,8 @@ static void endpoint_set_ipv4(struct endpoint *endpoint, const uint8_t *address)
     memcpy(endpoint->address + 12, address, 4);
 }
 
-/* What lies behind the IP header: `size` octets by that header, which leaves the frame's padding out. */
+/* What lies behind the IP header: `size` octets by that header, which leaves the frame's padding
+ * out. */
 static inline void walk_limit(struct walk *walk, size_t size) {
     walk->wire = size;
     if (walk->captured > size)
@@ -583,7 +599,8 @@ static enum link_result step_ip_version(struct walk *walk) {
     return walk_on(walk, 0, walk->at[0] >> 4 == 6 ? step_ipv6 : step_ipv4);
 }
 
-/* IPv6's extension headers: the next protocol, then the length in units of 8 (authentication: 4) octets. */
+/* IPv6's extension headers: the next protocol, then the length in units of 8 (authentication: 4)
+ * octets. */
 static enum link_result step_extension(struct walk *walk) {
     if (walk->captured < 8)
         return walk_short(walk, 8);
@@ -736,13 +753,14 @@ void link_free(struct link *link) {
     free(link);
 }
 
-enum link_result link_decode(struct link *link, const struct packet *packet, struct segment *segment) {
+enum link_result link_decode(struct link *link, const struct packet *packet,
+                             struct segment *segment) {
     memset(segment, 0, sizeof *segment);
     struct walk walk = {
         .link = link,
         .packet = packet,
         .segment = segment,
-        .at = packet->bytes.data,
+        .at = packet->bytes.data ? packet->bytes.data : (const uint8_t *)"",
         .captured = packet->bytes.size,
         .wire = packet->wire_size > packet->bytes.size ? packet->wire_size : packet->bytes.size,
         .step = packet->link_type == LINKTYPE_ETHERNET ? step_ethernet : step_link_type,

@@ -1,6 +1,7 @@
-/* Microsoft Network Monitor 1.x ("RTSS") and 2.x ("GMBU"): a header, frames, and a table of the frames' offsets, whose
- * order is the capture's. From 2.1 on each frame has a trailer with its own media type, from 2.3 on with a
- * UTC time too. The comment, process and network tables hold nothing that a packet needs. */
+/* Microsoft Network Monitor 1.x ("RTSS") and 2.x ("GMBU"): a header, frames, and a table of the
+ * frames' offsets, whose order is the capture's. From 2.1 on each frame has a trailer with its own
+ * media type, from 2.3 on with a UTC time too. The comment, process and network tables hold nothing
+ * that a packet needs. */
 #include "capture/format.h"
 
 #include <errno.h>
@@ -8,7 +9,7 @@
 #include <time.h>
 
 #define NETMON_HEADER_SIZE 128u
-#define NETMON_FRAME_MAX 262144u
+#define NETMON_FRAME_MAX   262144u
 /* 1601-01-01 to 1970-01-01, in 100 ns. */
 #define FILETIME_EPOCH 116444736000000000ull
 
@@ -33,7 +34,7 @@ enum {
 };
 
 static const uint16_t media_link_types[] = {
-    LINKTYPE_ETHERNET, LINKTYPE_ETHERNET,    LINKTYPE_TOKEN_RING, LINKTYPE_FDDI, LINKTYPE_NONE,
+    LINKTYPE_ETHERNET, LINKTYPE_ETHERNET,   LINKTYPE_TOKEN_RING, LINKTYPE_FDDI, LINKTYPE_NONE,
     LINKTYPE_NONE,     LINKTYPE_IEEE802_11, LINKTYPE_RAW,        LINKTYPE_RAW,  LINKTYPE_RAW,
 };
 
@@ -58,7 +59,8 @@ static uint32_t trailer_size(const struct netmon_state *netmon) {
     return netmon->minor == 1 ? 2 : netmon->minor == 2 ? 6 : 15;
 }
 
-/* The media type 6 has a header of its own before the 802.11 frame: version, length (16 bits), and more. */
+/* The media type 6 has a header of its own before the 802.11 frame: version, length (16 bits), and
+ * more. */
 static void strip_wifi_header(struct packet *packet) {
     if (packet->bytes.size < 3)
         return;
@@ -69,13 +71,14 @@ static void strip_wifi_header(struct packet *packet) {
     packet->wire_size -= size;
 }
 
-static void apply_trailer(const struct netmon_state *netmon, struct packet *packet, const uint8_t *trailer) {
+static void apply_trailer(const struct netmon_state *netmon, struct packet *packet,
+                          const uint8_t *trailer) {
     if (trailer_size(netmon) >= 15)
         packet->time_ns = (load_u64_le(trailer + 6) - FILETIME_EPOCH) * 100;
 }
 
-/* The offset has microseconds in 64 bits, or milliseconds in 32; it may be negative, and Microsoft says how: times
- * ten, and only then signed. */
+/* The offset has microseconds in 64 bits, or milliseconds in 32; it may be negative, and Microsoft
+ * says how: times ten, and only then signed. */
 static uint64_t frame_time(const struct netmon_state *netmon, const uint8_t *frame) {
     if (netmon->major == 1)
         return netmon->start_ns + load_u32_le(frame) * 1000000ull;
@@ -94,14 +97,16 @@ static enum capture_status read_frame(struct capture *capture, struct frame *fra
     struct span rest = span_slice(netmon->whole, frame->offset, netmon->whole.size);
     frame->header_size = netmon->major == 1 ? 8 : 16;
     if (rest.size < frame->header_size)
-        return capture_break(capture, frame->offset, "the frame table points beyond the end of the file");
+        return capture_break(capture, frame->offset,
+                             "the frame table points beyond the end of the file");
     frame->data = rest.data;
     frame->wire = netmon->major == 1 ? load_u16_le(rest.data + 4) : load_u32_le(rest.data + 8);
     frame->captured = netmon->major == 1 ? load_u16_le(rest.data + 6) : load_u32_le(rest.data + 12);
     if (frame->captured > NETMON_FRAME_MAX)
-        return capture_break(capture, frame->offset,
-                             "a frame claims %u octets, more than any packet has: the file is damaged here",
-                             frame->captured);
+        return capture_break(
+            capture, frame->offset,
+            "a frame claims %u octets, more than any packet has: the file is damaged here",
+            frame->captured);
     if (rest.size - frame->header_size < frame->captured + trailer_size(netmon))
         return capture_break(capture, frame->offset, "the file ends in the middle of a frame");
     const uint8_t *trailer = rest.data + frame->header_size + frame->captured;
@@ -122,7 +127,8 @@ static void fill_packet(struct capture *capture, const struct frame *frame, stru
         strip_wifi_header(packet);
 }
 
-/* Where the next frame is: by the table or, where the file lost its table, behind the one before. */
+/* Where the next frame is: by the table or, where the file lost its table, behind the one before.
+ */
 static bool frame_find(struct netmon_state *netmon, struct frame *frame) {
     if (netmon->table_lost) {
         frame->offset = netmon->frame_behind;
@@ -137,8 +143,9 @@ static bool frame_find(struct netmon_state *netmon, struct frame *frame) {
 
 static enum capture_status netmon_end(struct capture *capture) {
     if (capture->netmon.table_lost)
-        return capture_break(capture, capture->netmon.frame_behind,
-                             "the file was cut short or not closed: the frame table at its end is missing");
+        return capture_break(
+            capture, capture->netmon.frame_behind,
+            "the file was cut short or not closed: the frame table at its end is missing");
     capture->stopped = CAPTURE_END;
     return CAPTURE_END;
 }
@@ -150,8 +157,10 @@ static enum capture_status netmon_next(struct capture *capture, struct packet *p
         enum capture_status status = read_frame(capture, &frame);
         if (status != CAPTURE_PACKET)
             return status;
-        netmon->frame_behind = frame.offset + frame.header_size + frame.captured + trailer_size(netmon);
-        if (frame.offset > capture->source.at) /* for the progress, and so that pages are given back */
+        netmon->frame_behind =
+            frame.offset + frame.header_size + frame.captured + trailer_size(netmon);
+        if (frame.offset >
+            capture->source.at) /* for the progress, and so that pages are given back */
             source_advance(&capture->source, frame.offset - capture->source.at);
         if (media_is_hidden(frame.media))
             continue;
@@ -161,7 +170,8 @@ static enum capture_status netmon_next(struct capture *capture, struct packet *p
     return netmon_end(capture);
 }
 
-/* A SYSTEMTIME without a zone, local to the machine that captured; read as local to this one, as Wireshark does. */
+/* A SYSTEMTIME without a zone, local to the machine that captured; read as local to this one, as
+ * Wireshark does. */
 static uint64_t start_time(const uint8_t *at) {
     struct tm local = {
         .tm_year = load_u16_le(at) - 1900,
@@ -202,7 +212,8 @@ static int netmon_find_table(struct capture *capture, const uint8_t *header) {
 
 int netmon_begin(struct capture *capture, struct span first) {
     struct netmon_state *netmon = &capture->netmon;
-    if (first.size < 4 || (memcmp(first.data, "RTSS", 4) != 0 && memcmp(first.data, "GMBU", 4) != 0))
+    if (first.size < 4 ||
+        (memcmp(first.data, "RTSS", 4) != 0 && memcmp(first.data, "GMBU", 4) != 0))
         return 1;
     if (first.size < NETMON_HEADER_SIZE)
         return netmon_refuse(capture, "the file ends in the middle of its Network Monitor header");
@@ -211,7 +222,8 @@ int netmon_begin(struct capture *capture, struct span first) {
     netmon->minor = header[4];
     netmon->major = header[5];
     if (netmon->major != 1 && netmon->major != 2)
-        return netmon_refuse(capture, "a version of Network Monitor's format that is not known here");
+        return netmon_refuse(capture,
+                             "a version of Network Monitor's format that is not known here");
     netmon->network = load_u16_le(header + 6);
     netmon->start_ns = start_time(header + 8);
     capture->format = netmon->major == 1 ? "NetMon 1" : "NetMon 2";

@@ -1,10 +1,12 @@
-/* The classic format of libpcap and its children: a 24-octet header, then records of one link type. */
+/* The classic format of libpcap and its children: a 24-octet header, then records of one link type.
+ */
 #include "capture/format.h"
 
 #include <errno.h>
 
-/* Records larger than this are damage, unless the header announces a larger snap length: libpcap's own bound. */
-#define PCAP_RECORD_MAX 262144u
+/* Records larger than this are damage, unless the header announces a larger snap length: libpcap's
+ * own bound. */
+#define PCAP_RECORD_MAX  262144u
 #define PCAP_HEADER_SIZE 24u
 
 static enum capture_status pcap_next(struct capture *capture, struct packet *packet) {
@@ -23,9 +25,10 @@ static enum capture_status pcap_next(struct capture *capture, struct packet *pac
         wire = other;
     }
     if (captured > pcap->record_max)
-        return capture_break(capture, source_offset(source),
-                             "a record claims %u octets, more than any packet has: the file is damaged here",
-                             captured);
+        return capture_break(
+            capture, source_offset(source),
+            "a record claims %u octets, more than any packet has: the file is damaged here",
+            captured);
     size_t size = (size_t)pcap->header_size + captured;
     record = source_peek(source, size);
     if (!record)
@@ -70,7 +73,8 @@ int pcap_begin(struct capture *capture, struct span first) {
     pcap->record_max = snap_length > PCAP_RECORD_MAX ? snap_length : PCAP_RECORD_MAX;
     if (pcap->record_max > SOURCE_PEEK_MAX - PCAP_HEADER_SIZE)
         pcap->record_max = SOURCE_PEEK_MAX - PCAP_HEADER_SIZE;
-    /* The upper half holds the length of a frame check sequence, which IP's own length makes unnecessary. */
+    /* The upper half holds the length of a frame check sequence, which IP's own length makes
+     * unnecessary. */
     pcap->link_type = (uint16_t)load_u32(first.data + 20, pcap->big_endian);
     capture->format = pcap->nanoseconds ? "pcap (nanoseconds)" : "pcap";
     capture->next = pcap_next;

@@ -1,4 +1,5 @@
-/* pcapng (draft-ietf-opsawg-pcapng): sections of blocks, each section with its own byte order and interfaces. */
+/* pcapng (draft-ietf-opsawg-pcapng): sections of blocks, each section with its own byte order and
+ * interfaces. */
 #include "capture/format.h"
 
 #include <errno.h>
@@ -13,14 +14,16 @@ enum block_type {
     BLOCK_ENHANCED_PACKET = 6,
 };
 
-/* Blocks that are no packets and that Wireshark numbers like packets: custom blocks, entries of systemd's journal,
- * events of sysdig. People look a packet up by Wireshark's number, so these take one here too. */
-static const uint32_t numbered_blocks[] = {0x00000bad, 0x40000bad, 9, 0x204, 0x208, 0x216, 0x217, 0x221, 0x222};
+/* Blocks that are no packets and that Wireshark numbers like packets: custom blocks, entries of
+ * systemd's journal, events of sysdig. People look a packet up by Wireshark's number, so these take
+ * one here too. */
+static const uint32_t numbered_blocks[] = {0x00000bad, 0x40000bad, 9,     0x204, 0x208,
+                                           0x216,      0x217,      0x221, 0x222};
 
 enum option_code { OPTION_END = 0, OPTION_TIME_RESOLUTION = 9, OPTION_TIME_OFFSET = 14 };
 
-#define BLOCK_MINIMUM 12u
-#define BYTE_ORDER_MAGIC 0x1a2b3c4du
+#define BLOCK_MINIMUM       12u
+#define BYTE_ORDER_MAGIC    0x1a2b3c4du
 #define SECTION_HEADER_SIZE 28u
 
 struct block {
@@ -61,7 +64,8 @@ static void interface_set_resolution(struct pcapng_interface *interface, uint8_t
     interface->multiply = resolution <= 9 ? power_of_ten(9u - resolution) : 0;
 }
 
-static void interface_option(struct pcapng_interface *interface, uint16_t code, struct span value, bool big) {
+static void interface_option(struct pcapng_interface *interface, uint16_t code, struct span value,
+                             bool big) {
     if (code == OPTION_TIME_RESOLUTION && value.size >= 1)
         interface_set_resolution(interface, value.data[0]);
     if (code == OPTION_TIME_OFFSET && value.size >= 8) {
@@ -124,12 +128,12 @@ static enum capture_status read_section(struct capture *capture, const struct bl
     return CAPTURE_PACKET;
 }
 
-static enum capture_status fill_packet(struct capture *capture, const struct block *block, uint32_t number,
-                                       struct packet *packet) {
+static enum capture_status fill_packet(struct capture *capture, const struct block *block,
+                                       uint32_t number, struct packet *packet) {
     const struct pcapng_state *pcapng = &capture->pcapng;
     if (number >= pcapng->interface_count)
-        return capture_break(capture, block->offset, "a packet is of interface %u, which no block described",
-                             number);
+        return capture_break(capture, block->offset,
+                             "a packet is of interface %u, which no block described", number);
     packet->interface = pcapng->interfaces_before + number;
     packet->link_type = pcapng->interfaces[number].link_type;
     packet->number = ++capture->number;
@@ -137,7 +141,8 @@ static enum capture_status fill_packet(struct capture *capture, const struct blo
 }
 
 /* Enhanced Packet Block and the obsolete Packet Block differ in their first four octets. */
-static enum capture_status read_packet(struct capture *capture, const struct block *block, struct packet *packet) {
+static enum capture_status read_packet(struct capture *capture, const struct block *block,
+                                       struct packet *packet) {
     bool big = capture->pcapng.big_endian;
     const uint8_t *body = block->body.data;
     if (block->body.size < 20)
@@ -146,8 +151,9 @@ static enum capture_status read_packet(struct capture *capture, const struct blo
     uint64_t ticks = (uint64_t)load_u32(body + 4, big) << 32 | load_u32(body + 8, big);
     uint32_t captured = load_u32(body + 12, big), wire = load_u32(body + 16, big);
     if (captured > block->body.size - 20)
-        return capture_break(capture, block->offset, "a packet block claims %u octets of packet and has %zu",
-                             captured, block->body.size - 20);
+        return capture_break(capture, block->offset,
+                             "a packet block claims %u octets of packet and has %zu", captured,
+                             block->body.size - 20);
     enum capture_status status = fill_packet(capture, block, number, packet);
     if (status != CAPTURE_PACKET)
         return status;
@@ -213,24 +219,25 @@ static enum capture_status read_block_header(struct capture *capture, struct blo
     block->size = load_u32(data + 4, big);
     uint32_t minimum = block->type == BLOCK_SECTION_HEADER ? SECTION_HEADER_SIZE : BLOCK_MINIMUM;
     if (block->size < minimum || block->size > UINT32_MAX - 3)
-        return capture_break(capture, block->offset, "a block of %u octets: the file is damaged here",
-                             block->size);
+        return capture_break(capture, block->offset,
+                             "a block of %u octets: the file is damaged here", block->size);
     block->size = (block->size + 3) & ~3u; /* some writers forget the padding in the length */
     return CAPTURE_PACKET;
 }
 
 static enum capture_status read_block_body(struct capture *capture, struct block *block) {
     if (block->size > SOURCE_PEEK_MAX)
-        return capture_break(capture, block->offset, "a block of %u octets: the file is damaged here",
-                             block->size);
+        return capture_break(capture, block->offset,
+                             "a block of %u octets: the file is damaged here", block->size);
     const uint8_t *data = source_peek(&capture->source, block->size);
     if (!data)
         return capture_stop(capture);
     uint32_t again = load_u32(data + block->size - 4, capture->pcapng.big_endian);
     if (((again + 3) & ~3u) != block->size)
-        return capture_break(capture, block->offset,
-                             "a block has %u octets by its beginning and %u by its end: the file is damaged here",
-                             block->size, again);
+        return capture_break(
+            capture, block->offset,
+            "a block has %u octets by its beginning and %u by its end: the file is damaged here",
+            block->size, again);
     block->body = (struct span){data + 8, block->size - BLOCK_MINIMUM};
     source_advance(&capture->source, block->size);
     return CAPTURE_PACKET;
@@ -258,7 +265,8 @@ static enum capture_status pcapng_next(struct capture *capture, struct packet *p
         struct block block = {0};
         enum capture_status status = read_block_header(capture, &block);
         if (status == CAPTURE_PACKET)
-            status = is_needed(block.type) ? read_block_body(capture, &block) : skip_block(capture, &block);
+            status = is_needed(block.type) ? read_block_body(capture, &block)
+                                           : skip_block(capture, &block);
         if (status != CAPTURE_PACKET)
             return status;
         if (block.type == BLOCK_ENHANCED_PACKET || block.type == BLOCK_PACKET)

@@ -101,9 +101,11 @@ static bool zstd_step(struct source *source, uint8_t *to, size_t room, size_t *m
     if (inflater->packed.pos == inflater->packed.size && !inflater_refill(source))
         return false;
     size_t result = ZSTD_decompressStream(inflater->zstd, &out, &inflater->packed);
-    if (ZSTD_isError(result) && ZSTD_getErrorCode(result) == ZSTD_error_frameParameter_windowTooLarge)
-        return source_fail(source, "the zstd data needs a window above 128 MiB: unpack it first with "
-                                   "`zstd -d --long=31`");
+    if (ZSTD_isError(result) &&
+        ZSTD_getErrorCode(result) == ZSTD_error_frameParameter_windowTooLarge)
+        return source_fail(source,
+                           "the zstd data needs a window above 128 MiB: unpack it first with "
+                           "`zstd -d --long=31`");
     if (ZSTD_isError(result))
         return source_fail(source, "the zstd data is damaged");
     inflater->inside = result != 0;
@@ -173,7 +175,8 @@ void source_release(struct source *source) {
         source->released = SIZE_MAX; /* and never again: the difference wraps to a small number */
         return;
     }
-    /* The packet that was handed out last may still be read; the pages would come back if they were. */
+    /* The packet that was handed out last may still be read; the pages would come back if they
+     * were. */
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t until = (source->at - SOURCE_RESIDENT / 2) / page * page;
     madvise((uint8_t *)source->map + source->released, until - source->released, MADV_DONTNEED);
@@ -208,8 +211,8 @@ static const char *packing_of(const uint8_t *first, size_t size) {
     return NULL;
 }
 
-/* The octets that are in the window already go through the inflater first: what was read to look at, or all of
- * the memory that was given. */
+/* The octets that are in the window already go through the inflater first: what was read to look
+ * at, or all of the memory that was given. */
 static int source_unpack(struct source *source, const char *name) {
     struct inflater *inflater = calloc(1, sizeof *inflater);
     if (!inflater)
@@ -254,7 +257,8 @@ static int source_open_regular(struct source *source, off_t size) {
     source->raw_size = (uint64_t)size;
     ssize_t got = pread(source->fd, first, sizeof first, 0);
     bool plain = got > 0 && !packing_of(first, (size_t)got);
-    if (plain && lseek(source->fd, 0, SEEK_CUR) == 0 && source_map(source, source->fd, (size_t)size))
+    if (plain && lseek(source->fd, 0, SEEK_CUR) == 0 &&
+        source_map(source, source->fd, (size_t)size))
         return 0;
     return source_begin(source);
 }

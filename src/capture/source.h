@@ -1,5 +1,6 @@
-/* Where a capture's octets come from: a mapped file, memory, or a stream (a pipe, gzip, zstd) that is seen
- * through a sliding window. Formats look ahead with source_peek and move on with source_advance. */
+/* Where a capture's octets come from: a mapped file, memory, or a stream (a pipe, gzip, zstd) that
+ * is seen through a sliding window. Formats look ahead with source_peek and move on with
+ * source_advance. */
 #ifndef SMBPROOF_CAPTURE_SOURCE_H
 #define SMBPROOF_CAPTURE_SOURCE_H
 
@@ -7,14 +8,16 @@
 
 /* The longest look ahead, in octets: the largest record that any format may have. */
 #define SOURCE_PEEK_MAX (16u * 1024u * 1024u)
-/* What a stream's window holds at first, and what is read from a compressed file at a time, in octets. */
+/* What a stream's window holds at first, and what is read from a compressed file at a time, in
+ * octets. */
 #define SOURCE_WINDOW (1024u * 1024u)
-#define SOURCE_CHUNK (256u * 1024u)
-/* Mapped files: how far ahead of the reader lines are fetched into the cache, and how much that was read stays
- * resident, in octets. */
+#define SOURCE_CHUNK  (256u * 1024u)
+/* Mapped files: how far ahead of the reader lines are fetched into the cache, and how much that was
+ * read stays resident, in octets. */
 #define SOURCE_PREFETCH 8192u
 #define SOURCE_RESIDENT (32u * 1024u * 1024u)
-/* The largest stream that is put aside to be read at random (Network Monitor's offsets have 32 bits). */
+/* The largest stream that is put aside to be read at random (Network Monitor's offsets have 32
+ * bits). */
 #define SOURCE_SPOOL_MAX (4ull * 1024 * 1024 * 1024)
 
 struct inflater; /* gzip or zstd */
@@ -54,15 +57,16 @@ void source_release(struct source *source);
 /* Makes all of the input one span (a stream goes to a temporary file). 0, or a negative errno. */
 int source_whole(struct source *source, struct span *whole);
 
-/* The next `size` octets without moving, or NULL where fewer are left. A former pointer may become invalid. */
+/* The next `size` octets without moving, or NULL where fewer are left. A former pointer may become
+ * invalid. */
 static inline const uint8_t *source_peek(struct source *source, size_t size) {
     if (source->size - source->at < size && !source_fill(source, size))
         return NULL;
     return source->data + source->at;
 }
 
-/* The next record is somewhere in the octets that follow, and its address is known only when this one's
- * length is: without asking for the lines in advance every packet costs a trip to memory. */
+/* The next record is somewhere in the octets that follow, and its address is known only when this
+ * one's length is: without asking for the lines in advance every packet costs a trip to memory. */
 static inline void source_prefetch(struct source *source) {
     if (source->fetched < source->at)
         source->fetched = source->at;

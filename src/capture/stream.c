@@ -7,11 +7,13 @@
 
 /* What holding one early segment back costs beside its octets. */
 #define EARLY_COST ((uint32_t)sizeof(struct early))
-/* A segment further back than this is no retransmission: the direction jumped while nothing was captured. */
+/* A segment further back than this is no retransmission: the direction jumped while nothing was
+ * captured. */
 #define STREAM_OLD_MAX (64 * 1024 * 1024)
 /* And one further ahead is believed only when the stream gets there. */
 #define STREAM_AHEAD_MAX (256 * 1024 * 1024)
-/* Ahead by more than this, a hole must not stay open: sequence numbers further than 2 GiB apart have no order. */
+/* Ahead by more than this, a hole must not stay open: sequence numbers further than 2 GiB apart
+ * have no order. */
 #define STREAM_FAR (1024 * 1024 * 1024)
 /* An acknowledgment this near shows where a direction is. */
 #define STREAM_NEAR (1024 * 1024)
@@ -76,13 +78,14 @@ static void stream_gap(struct flows *flows, struct flow *flow, enum flow_side fr
     struct side *side = &flow->sides[from];
     flows->counts.gaps++;
     flows->counts.lost_octets += lost;
-    flows->sink.gap(flow->user, from, (struct span){side->pending, side->pending_size}, lost, packet);
+    flows->sink.gap(flow->user, from, (struct span){side->pending, side->pending_size}, lost,
+                    packet);
     pending_set_size(flows, side, 0);
 }
 
 /* One call of the reader; false where the flow is ignored from now on. */
-static bool stream_call(struct flows *flows, struct flow *flow, enum flow_side from, struct span bytes,
-                        const struct packet *packet, size_t *used) {
+static bool stream_call(struct flows *flows, struct flow *flow, enum flow_side from,
+                        struct span bytes, const struct packet *packet, size_t *used) {
     *used = flows->sink.bytes(flow->user, from, bytes, packet);
     if (*used == FLOW_IGNORE) {
         flow_ignore(flows, flow);
@@ -93,8 +96,8 @@ static bool stream_call(struct flows *flows, struct flow *flow, enum flow_side f
 }
 
 /* Puts bytes behind those that were left unused, as many as the limit allows at a time. */
-static void stream_feed_pending(struct flows *flows, struct flow *flow, enum flow_side from, struct span bytes,
-                                const struct packet *packet) {
+static void stream_feed_pending(struct flows *flows, struct flow *flow, enum flow_side from,
+                                struct span bytes, const struct packet *packet) {
     struct side *side = &flow->sides[from];
     while (bytes.size > 0) {
         struct span part = span_slice(bytes, 0, FLOW_HELD_MAX - side->pending_size);
@@ -113,8 +116,8 @@ static void stream_feed_pending(struct flows *flows, struct flow *flow, enum flo
     }
 }
 
-static void stream_feed(struct flows *flows, struct flow *flow, enum flow_side from, struct span bytes,
-                        const struct packet *packet) {
+static void stream_feed(struct flows *flows, struct flow *flow, enum flow_side from,
+                        struct span bytes, const struct packet *packet) {
     struct side *side = &flow->sides[from];
     if (bytes.size == 0)
         return;
@@ -158,8 +161,8 @@ static struct packet early_packet(const struct early *early) {
     };
 }
 
-/* Octets that the snap length cut off are a gap as soon as the stream reaches them, but a later copy of the
- * segment may have brought them after all. */
+/* Octets that the snap length cut off are a gap as soon as the stream reaches them, but a later
+ * copy of the segment may have brought them after all. */
 static bool stream_pass_cut(struct flows *flows, struct flow *flow, enum flow_side from,
                             const struct packet *packet) {
     struct side *side = &flow->sides[from];
@@ -184,14 +187,16 @@ static void stream_mark_cut(struct side *side, uint32_t end) {
     side->cut = true;
 }
 
-/* The first early segment's new octets; `packet` is the one that made them available, NULL: its own. */
+/* The first early segment's new octets; `packet` is the one that made them available, NULL: its
+ * own. */
 static void stream_feed_early(struct flows *flows, struct flow *flow, enum flow_side from,
                               const struct packet *packet) {
     struct side *side = &flow->sides[from];
     struct early *early = early_pop(side);
     struct packet own = early_packet(early);
     int32_t skip = distance(early->sequence, side->next);
-    struct span bytes = span_slice((struct span){early->data, early->size}, (size_t)skip, early->size);
+    struct span bytes =
+        span_slice((struct span){early->data, early->size}, (size_t)skip, early->size);
     if (early->missing > 0)
         stream_mark_cut(side, early->sequence + early->size + early->missing);
     side->next += (uint32_t)bytes.size;
@@ -242,8 +247,8 @@ struct piece {
 };
 
 /* Between two early segments, either of which may be NULL. */
-static void early_insert(struct flows *flows, struct side *side, struct early *before, const struct piece *piece,
-                         const struct packet *packet) {
+static void early_insert(struct flows *flows, struct side *side, struct early *before,
+                         const struct piece *piece, const struct packet *packet) {
     struct early *early = malloc(sizeof *early + piece->bytes.size);
     if (!early)
         return; /* as if it had not been captured */
@@ -277,9 +282,11 @@ static void piece_trim(struct piece *piece, uint32_t size) {
 }
 
 /* Keeps what is new of a segment: where octets came twice, those that came first stay. */
-static void early_add(struct flows *flows, struct side *side, struct piece piece, const struct packet *packet) {
+static void early_add(struct flows *flows, struct side *side, struct piece piece,
+                      const struct packet *packet) {
     struct early *before = NULL, *at = side->early;
-    if (side->early_last && distance(side->early_last->sequence + side->early_last->size, piece.sequence) >= 0) {
+    if (side->early_last &&
+        distance(side->early_last->sequence + side->early_last->size, piece.sequence) >= 0) {
         before = side->early_last;
         at = NULL;
     }
@@ -299,12 +306,13 @@ static void early_add(struct flows *flows, struct side *side, struct piece piece
         early_insert(flows, side, before, &piece, packet);
 }
 
-static void stream_hold(struct flows *flows, struct flow *flow, enum flow_side from, const struct piece *piece,
-                        const struct packet *packet) {
+static void stream_hold(struct flows *flows, struct flow *flow, enum flow_side from,
+                        const struct piece *piece, const struct packet *packet) {
     struct side *side = &flow->sides[from];
     early_add(flows, side, *piece, packet);
     while (!flow->ignored && side->early &&
-           (side->held + side->pending_size > FLOW_HELD_MAX || flows->held_total > FLOWS_HELD_TOTAL_MAX))
+           (side->held + side->pending_size > FLOW_HELD_MAX ||
+            flows->held_total > FLOWS_HELD_TOTAL_MAX))
         stream_skip_hole(flows, flow, from);
 }
 
@@ -317,16 +325,18 @@ static bool held_differs(const struct segment *segment, uint32_t sequence, struc
     if (shift >= 0)
         ours = span_slice(ours, (size_t)shift, ours.size);
     else
-        held = span_slice(held, (size_t)-(int64_t)shift, held.size);
+        held = span_slice(held, (size_t) - (int64_t)shift, held.size);
     size_t size = ours.size < held.size ? ours.size : held.size;
     return size > 0 && memcmp(ours.data, held.data, size) != 0;
 }
 
-static void note_held(const struct side *side, const struct segment *segment, struct segment_note *note) {
+static void note_held(const struct side *side, const struct segment *segment,
+                      struct segment_note *note) {
     uint32_t start = segment_start(segment), end = segment_end(segment);
     if (side->pending_size > 0) {
         uint32_t first = side->next - side->pending_size - (side->fin_passed ? 1 : 0);
-        note->conflict = held_differs(segment, first, (struct span){side->pending, side->pending_size});
+        note->conflict =
+            held_differs(segment, first, (struct span){side->pending, side->pending_size});
     }
     for (const struct early *early = side->early; early; early = early->next) {
         if (distance(end, early->sequence) >= 0)
@@ -334,7 +344,8 @@ static void note_held(const struct side *side, const struct segment *segment, st
         if (distance(early->sequence + early->size, start) >= 0)
             continue;
         note->retransmission = true;
-        note->conflict |= held_differs(segment, early->sequence, (struct span){early->data, early->size});
+        note->conflict |=
+            held_differs(segment, early->sequence, (struct span){early->data, early->size});
     }
 }
 
@@ -344,7 +355,8 @@ static bool is_keep_alive(const struct side *side, const struct segment *segment
         return false;
     if (!side->synced) /* a capture that begins in the middle: nobody sends single octets else */
         return segment->payload_size == 1 && !side->acks_advanced;
-    return distance(segment->sequence, side->next) == 1 && side->next == side->highest && !side->fin_seen;
+    return distance(segment->sequence, side->next) == 1 && side->next == side->highest &&
+           !side->fin_seen;
 }
 
 static bool repeats_control(const struct side *side, const struct segment *segment) {
@@ -353,7 +365,8 @@ static bool repeats_control(const struct side *side, const struct segment *segme
     return segment->flags & TCP_FIN && side->fin_seen && segment_end(segment) == side->final;
 }
 
-static bool acks_unseen(const struct side *side, const struct side *other, const struct segment *segment) {
+static bool acks_unseen(const struct side *side, const struct side *other,
+                        const struct segment *segment) {
     if (!(segment->flags & TCP_ACK) || (segment->flags & TCP_RST))
         return false;
     if (other->synced)
@@ -386,8 +399,8 @@ static void side_sync(struct side *side, uint32_t sequence) {
     side->synced = true;
 }
 
-/* The first segment of a direction is its base; but where the other side acknowledged octets that were never seen, the
- * direction began before. */
+/* The first segment of a direction is its base; but where the other side acknowledged octets that
+ * were never seen, the direction began before. */
 static void stream_begin(struct side *side, const struct side *other, const struct segment *segment,
                          const struct segment_note *note) {
     uint32_t start = segment_start(segment);
@@ -418,30 +431,33 @@ static void stream_take_ack(struct side *side, struct side *other, const struct 
         if (!other->synced)
             side->acks_advanced = true;
     }
-    /* The first acknowledgment after one's own SYN is for the other's SYN, and so tells where it begins. */
+    /* The first acknowledgment after one's own SYN is for the other's SYN, and so tells where it
+     * begins. */
     if (!other->synced && side->syn_seen)
         side_sync(other, ack);
 }
 
-static bool near(uint32_t a, uint32_t b) {
-    int32_t off = distance(a, b);
-    return off >= -STREAM_NEAR && off <= STREAM_NEAR;
+static bool is_acked_near(const struct side *other, uint32_t sequence) {
+    int32_t off = distance(other->acked, sequence);
+    return other->acked_known && off >= -STREAM_NEAR && off <= STREAM_NEAR;
 }
 
-/* Far behind: after a pause of the capture everything would look like a retransmission. That the direction really is
- * there is shown by the other side's acknowledgments, or by two segments in a row, one behind the other. */
-static bool stream_jumped(struct side *side, const struct side *other, const struct segment *segment) {
+/* Far behind: after a pause of the capture everything would look like a retransmission. That the
+ * direction really is there is shown by two segments in a row, one behind the other, or by the
+ * other side's acknowledgments, which also tell how far it went. */
+static bool stream_jumped(struct side *side, const struct segment *segment) {
     bool again = side->stray_seen && side->stray == segment->sequence;
     side->stray_seen = true;
     side->stray = segment_end(segment);
-    return again || (other->acked_known && near(other->acked, segment->sequence));
+    return again;
 }
 
 static bool early_is_acked(const struct side *side, const struct side *other) {
     return other->acked_known && distance(side->early->sequence, other->acked) >= 0;
 }
 
-/* Moves to where a segment is that lies so far off that its distance says nothing. False: not believed. */
+/* Moves to where a segment is that lies so far off that its distance says nothing. False: not
+ * believed. */
 static bool stream_follow_jump(struct flows *flows, struct flow *flow, enum flow_side from,
                                const struct packet *packet, const struct segment *segment) {
     struct side *side = &flow->sides[from];
@@ -452,12 +468,12 @@ static bool stream_follow_jump(struct flows *flows, struct flow *flow, enum flow
         stream_release(flows, flow);
     if (distance(side->next, start) >= -STREAM_OLD_MAX)
         return !flow->ignored;
-    if (!stream_jumped(side, other, segment))
+    if (!stream_jumped(side, segment) && !is_acked_near(other, start))
         return false;
     stream_release(flows, flow);
     if (flow->ignored)
         return false;
-    stream_gap(flows, flow, from, 0, packet);
+    stream_gap(flows, flow, from, is_acked_near(other, start) ? start - side->next : 0, packet);
     side_sync(side, start);
     return true;
 }
@@ -513,8 +529,9 @@ static void stream_take_fin(struct flows *flows, struct flow *flow, enum flow_si
     stream_drain(flows, flow, from, packet);
 }
 
-void stream_take(struct flows *flows, struct flow *flow, enum flow_side from, const struct packet *packet,
-                 const struct segment *segment, const struct segment_note *note) {
+void stream_take(struct flows *flows, struct flow *flow, enum flow_side from,
+                 const struct packet *packet, const struct segment *segment,
+                 const struct segment_note *note) {
     struct side *side = &flow->sides[from], *other = &flow->sides[!from];
     if (segment->flags & TCP_SYN)
         stream_take_syn(side, segment);
@@ -531,7 +548,8 @@ void stream_take(struct flows *flows, struct flow *flow, enum flow_side from, co
 
 /* Holes */
 
-/* The receiver has the octets, or is not in the capture at all; and they had their time to turn up. */
+/* The receiver has the octets, or is not in the capture at all; and they had their time to turn up.
+ */
 static bool hole_is_over(const struct flow *flow, const struct side *side, const struct side *other,
                          const struct packet *packet) {
     const struct early *early = side->early;
@@ -565,7 +583,8 @@ void stream_check_holes(struct flows *flows, struct flow *flow, const struct pac
 
 void stream_release(struct flows *flows, struct flow *flow) {
     while (!flow->ignored) {
-        const struct early *a = flow->sides[FLOW_INITIATOR].early, *b = flow->sides[FLOW_RESPONDER].early;
+        const struct early *a = flow->sides[FLOW_INITIATOR].early,
+                           *b = flow->sides[FLOW_RESPONDER].early;
         if (!a && !b)
             return;
         bool second = !a || (b && b->number < a->number);

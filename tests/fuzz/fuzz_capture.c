@@ -1,6 +1,7 @@
-/* src/capture against any file: records, headers and segments are read without going beyond the end, and the flows keep
- * their promises to the sink: `opened` and `closed` pair, nothing is said to a flow that is over or ignored, what a
- * reader left unused comes again at the front, and what is held back stays below its limit. */
+/* src/capture against any file: records, headers and segments are read without going beyond the
+ * end, and the flows keep their promises to the sink: `opened` and `closed` pair, nothing is said
+ * to a flow that is over or ignored, what a reader left unused comes again at the front, and what
+ * is held back stays below its limit. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +32,8 @@ struct watcher {
     uint64_t sum; /* so that every octet is read */
 };
 
-static void *on_opened(void *context, const struct endpoint *initiator, const struct endpoint *responder,
-                       bool initiator_known, uint32_t interface) {
+static void *on_opened(void *context, const struct endpoint *initiator,
+                       const struct endpoint *responder, bool initiator_known, uint32_t interface) {
     struct watcher *watcher = context;
     char text[ENDPOINT_TEXT_MAX];
     struct reader_state *state = calloc(1, sizeof *state);
@@ -55,7 +56,8 @@ static void on_segment(void *flow, const struct packet *packet, const struct seg
     CHECK(note->side == FLOW_INITIATOR || note->side == FLOW_RESPONDER);
 }
 
-static size_t on_bytes(void *flow, enum flow_side side, struct span bytes, const struct packet *packet) {
+static size_t on_bytes(void *flow, enum flow_side side, struct span bytes,
+                       const struct packet *packet) {
     struct reader_state *state = flow;
     CHECK(bytes.size > state->left[side] && packet->number > 0);
     CHECK(state->left[side] == 0 || bytes.data[0] == state->first[side]);
@@ -74,7 +76,8 @@ static size_t on_bytes(void *flow, enum flow_side side, struct span bytes, const
     return used;
 }
 
-static void on_gap(void *flow, enum flow_side side, struct span partial, size_t lost, const struct packet *packet) {
+static void on_gap(void *flow, enum flow_side side, struct span partial, size_t lost,
+                   const struct packet *packet) {
     struct reader_state *state = flow;
     CHECK(partial.size == state->left[side] && partial.size <= FLOW_HELD_MAX && packet->number > 0);
     CHECK(lost <= UINT32_MAX);
@@ -122,7 +125,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > INPUT_SIZE_MAX)
         return 0;
     int result = capture_open_memory(&capture, (struct span){data, size}, &error);
-    CHECK(result == 0 || (result < 0 && capture == NULL && memchr(error.reason, 0, sizeof error.reason)));
+    CHECK(result == 0 ||
+          (result < 0 && capture == NULL && memchr(error.reason, 0, sizeof error.reason)));
     if (result < 0)
         return 0;
     watch_capture(capture);

@@ -57,7 +57,8 @@ struct span blob_span(const struct blob *blob) {
     return (struct span){blob->data, blob->size};
 }
 
-void make_tcp(struct blob *blob, uint16_t source, uint16_t destination, uint32_t sequence, const char *payload) {
+void make_tcp(struct blob *blob, uint16_t source, uint16_t destination, uint32_t sequence,
+              const char *payload) {
     blob_clear(blob);
     blob_be(blob, source, 2);
     blob_be(blob, destination, 2);
@@ -82,7 +83,8 @@ void make_ipv6(struct blob *blob, uint8_t protocol, const struct blob *inside) {
     blob_hex(blob, "60 00 00 00");
     blob_be(blob, inside->size, 2);
     blob_be(blob, protocol, 1);
-    blob_hex(blob, "3f 2001 0db8 0000 0000 0000 0000 0000 000a 2001 0db8 0000 0000 0000 0000 0000 0014");
+    blob_hex(blob,
+             "3f 2001 0db8 0000 0000 0000 0000 0000 000a 2001 0db8 0000 0000 0000 0000 0000 0014");
     blob_blob(blob, inside);
 }
 
@@ -103,8 +105,8 @@ void pcap_header(struct blob *file, struct pcap_options options) {
     blob_int(file, options.link_type, 4, big);
 }
 
-void pcap_record(struct blob *file, struct pcap_options options, uint32_t seconds, uint32_t fraction,
-                 struct span bytes, uint32_t wire_size) {
+void pcap_record(struct blob *file, struct pcap_options options, uint32_t seconds,
+                 uint32_t fraction, struct span bytes, uint32_t wire_size) {
     blob_int(file, seconds, 4, options.big_endian);
     blob_int(file, fraction, 4, options.big_endian);
     blob_int(file, bytes.size, 4, options.big_endian);
@@ -131,7 +133,8 @@ void pcapng_section(struct blob *file, bool big_endian) {
     free(body);
 }
 
-void pcapng_interface(struct blob *file, bool big_endian, uint16_t link_type, int resolution, int64_t offset_s) {
+void pcapng_interface(struct blob *file, bool big_endian, uint16_t link_type, int resolution,
+                      int64_t offset_s) {
     struct blob *body = calloc(1, sizeof *body);
     blob_int(body, link_type, 2, big_endian);
     blob_int(body, 0, 2, big_endian);
@@ -153,7 +156,8 @@ void pcapng_interface(struct blob *file, bool big_endian, uint16_t link_type, in
     free(body);
 }
 
-void pcapng_packet(struct blob *file, bool big_endian, uint32_t interface, uint64_t ticks, struct span bytes) {
+void pcapng_packet(struct blob *file, bool big_endian, uint32_t interface, uint64_t ticks,
+                   struct span bytes) {
     struct blob *body = calloc(1, sizeof *body);
     blob_int(body, interface, 4, big_endian);
     blob_int(body, ticks >> 32, 4, big_endian);

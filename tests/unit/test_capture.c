@@ -1,5 +1,6 @@
-/* src/capture: files of every format, plain and compressed, from memory, a file and a pipe, give the packets that were
- * put in; what is damaged or cut short is told with its place, after all that came before it. */
+/* src/capture: files of every format, plain and compressed, from memory, a file and a pipe, give
+ * the packets that were put in; what is damaged or cut short is told with its place, after all that
+ * came before it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +56,8 @@ static void refuse_file(struct fixture *f, const char *reason) {
         fail_msg("\"%s\" does not say \"%s\"", f->error.reason, reason);
 }
 
-static struct packet expect_packet(struct fixture *f, uint64_t number, uint64_t time_ns, const char *content) {
+static struct packet expect_packet(struct fixture *f, uint64_t number, uint64_t time_ns,
+                                   const char *content) {
     struct packet packet = {0};
     assert_int_equal(capture_next(f->capture, &packet), CAPTURE_PACKET);
     assert_int_equal(packet.number, number);
@@ -252,8 +254,8 @@ static void pcapng_other_packet_blocks(void **state) {
     expect_end(f);
 }
 
-/* Name resolution, statistics, secrets and unknown blocks are no packets. Wireshark gives numbers to custom
- * blocks and to the journal's, so their numbers are left out. */
+/* Name resolution, statistics, secrets and unknown blocks are no packets. Wireshark gives numbers
+ * to custom blocks and to the journal's, so their numbers are left out. */
 static void pcapng_other_blocks(void **state) {
     struct fixture *f = *state;
     pcapng_section(&f->file, false);
@@ -317,7 +319,8 @@ static void pcapng_damaged(void **state) {
         expect_broken_behind(f, behind, "in the middle of a record");
     }
     blob_clear(&f->file);
-    blob_hex(&f->file, "0a 0d 0d 0a 1c 00 00 00 01 02 03 04 00 00 00 00 00 00 00 00 00 00 00 00 1c 00 00 00");
+    blob_hex(&f->file,
+             "0a 0d 0d 0a 1c 00 00 00 01 02 03 04 00 00 00 00 00 00 00 00 00 00 00 00 1c 00 00 00");
     refuse_file(f, "byte-order magic");
     f->file.size = 9;
     refuse_file(f, "pcapng section header");
@@ -328,7 +331,8 @@ struct netmon_options {
     uint16_t media;
 };
 
-static void netmon_frame(struct fixture *f, struct netmon_options options, uint64_t delta, const char *content) {
+static void netmon_frame(struct fixture *f, struct netmon_options options, uint64_t delta,
+                         const char *content) {
     bool old = options.major == 1;
     blob_le(&f->file, delta, old ? 4 : 8);
     blob_le(&f->file, 1500, old ? 2 : 4);
@@ -374,7 +378,7 @@ static void netmon_versions(void **state) {
         struct netmon_options options;
         uint16_t link_type;
     } cases[] = {
-        {{1, 1, 1}, 1},   {{2, 0, 1}, 1},      {{2, 1, 0}, 1},        {{2, 2, 9}, 101},
+        {{1, 1, 1}, 1},   {{2, 0, 1}, 1},        {{2, 1, 0}, 1},           {{2, 2, 9}, 101},
         {{2, 3, 8}, 101}, {{2, 3, 0xe071}, 113}, {{2, 3, 0xffe0}, 0xffff},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -383,8 +387,10 @@ static void netmon_versions(void **state) {
         bool utc = options.major == 2 && options.minor >= 3;
         make_netmon(f, options);
         open_file(f);
-        assert_string_equal(capture_format(f->capture), options.major == 1 ? "NetMon 1" : "NetMon 2");
-        struct packet packet = expect_packet(f, 1, (utc ? 1700000000 * SECOND : start) + unit, "sooner");
+        assert_string_equal(capture_format(f->capture),
+                            options.major == 1 ? "NetMon 1" : "NetMon 2");
+        struct packet packet =
+            expect_packet(f, 1, (utc ? 1700000000 * SECOND : start) + unit, "sooner");
         assert_int_equal(packet.link_type, cases[i].link_type);
         assert_int_equal(packet.wire_size, 1500);
         expect_packet(f, 2, (utc ? 1700000000 * SECOND : start) + 2 * unit, "later");
@@ -392,7 +398,8 @@ static void netmon_versions(void **state) {
     }
 }
 
-/* Network information, DNS cache and payload headers are NetMon's own, and have no number in Wireshark. */
+/* Network information, DNS cache and payload headers are NetMon's own, and have no number in
+ * Wireshark. */
 static void netmon_hides_its_own(void **state) {
     struct fixture *f = *state;
     for (uint16_t media = 0xfffc; media != 0xffff; media++) {
@@ -408,7 +415,8 @@ static void netmon_wifi_metadata_is_taken_off(void **state) {
     memcpy(f->file.data + 128 + 16, "\x02\x03\x00zz", 5); /* "later": 3 octets of metadata */
     open_file(f);
     struct packet packet;
-    assert_int_equal(capture_next(f->capture, &packet), CAPTURE_PACKET); /* its length is nonsense: left as it is */
+    assert_int_equal(capture_next(f->capture, &packet),
+                     CAPTURE_PACKET); /* its length is nonsense: left as it is */
     assert_int_equal(packet.bytes.size, 6);
     packet = expect_packet(f, 2, packet.time_ns + 1000, "zz");
     assert_int_equal(packet.link_type, 105);
@@ -456,7 +464,8 @@ static void pack_gzip(struct blob *blob, struct span bytes) {
 }
 
 static void pack_zstd(struct blob *blob, struct span bytes) {
-    size_t size = ZSTD_compress(blob->data + blob->size, sizeof blob->data - blob->size, bytes.data, bytes.size, 3);
+    size_t size = ZSTD_compress(blob->data + blob->size, sizeof blob->data - blob->size, bytes.data,
+                                bytes.size, 3);
     assert_false(ZSTD_isError(size));
     blob->size += size;
 }
@@ -496,7 +505,8 @@ static void compressed_netmon(void **state) {
     expect_end(f);
 }
 
-/* The packets whose octets are there are given, and then it is said that the file was cut or damaged. */
+/* The packets whose octets are there are given, and then it is said that the file was cut or
+ * damaged. */
 static void compressed_and_cut(void **state) {
     struct fixture *f = *state;
     struct packet packet;
@@ -512,7 +522,8 @@ static void compressed_and_cut(void **state) {
         while ((status = capture_next(f->capture, &packet)) == CAPTURE_PACKET)
             ;
         assert_int_equal(status, CAPTURE_BROKEN);
-        assert_non_null(strstr(capture_error(f->capture)->reason, "compressed file ends in the middle"));
+        assert_non_null(
+            strstr(capture_error(f->capture)->reason, "compressed file ends in the middle"));
     }
     make_pcap(f, (struct pcap_options){.link_type = 1});
     blob_clear(&f->body);
@@ -604,7 +615,8 @@ static void stdin_restore(int saved) {
     close(saved);
 }
 
-/* tcpdump -U | smbproof explain -: a packet is given as soon as it is there, not when the pipe is full or closed. */
+/* tcpdump -U | smbproof explain -: a packet is given as soon as it is there, not when the pipe is
+ * full or closed. */
 static void from_a_live_pipe(void **state) {
     struct fixture *f = *state;
     struct pcap_options options = {.link_type = 1};

@@ -1,5 +1,5 @@
-/* src/capture/link: a TCP segment is found behind every link layer, tunnel and extension header, with the size that IP
- * gives it; what is none is told apart. */
+/* src/capture/link: a TCP segment is found behind every link layer, tunnel and extension header,
+ * with the size that IP gives it; what is none is told apart. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,12 +36,15 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static enum link_result decode_span(struct fixture *f, uint16_t link_type, struct span bytes, size_t wire_size) {
+static enum link_result decode_span(struct fixture *f, uint16_t link_type, struct span bytes,
+                                    size_t wire_size) {
     /* Of the exact size, so that a read beyond the end is noticed. */
     uint8_t *exact = malloc(bytes.size ? bytes.size : 1);
     memcpy(exact, bytes.data, bytes.size);
-    struct packet packet = {
-        .number = 1, .link_type = link_type, .wire_size = (uint32_t)wire_size, .bytes = {exact, bytes.size}};
+    struct packet packet = {.number = 1,
+                            .link_type = link_type,
+                            .wire_size = (uint32_t)wire_size,
+                            .bytes = {exact, bytes.size}};
     memset(&f->segment, 0xff, sizeof f->segment);
     enum link_result result = link_decode(f->link, &packet, &f->segment);
     if (result == LINK_SEGMENT) {
@@ -107,7 +110,8 @@ static void make_tcp6(struct fixture *f, struct blob *blob) {
     make_ipv6(blob, 6, inside);
 }
 
-/* Every header that may stand before IPv4, as octets; a reader with its MAC addresses or without. */
+/* Every header that may stand before IPv4, as octets; a reader with its MAC addresses or without.
+ */
 struct wrapping {
     const char *name;
     uint16_t link_type;
@@ -115,10 +119,9 @@ struct wrapping {
     bool mac;
 };
 
-#define MACS       "02005e000001 02005e00000a "
-#define OUTER_IPV4 "4500 0100 0001 0000 40 %s 0000 0a000001 0a000002 "
-#define GRE_IPV4   MACS "0800 4500 0000 0001 0000 40 2f 0000 0a000001 0a000002 "
-#define UDP_IPV4   MACS "0800 4500 0000 0001 0000 40 11 0000 0a000001 0a000002 "
+#define MACS     "02005e000001 02005e00000a "
+#define GRE_IPV4 MACS "0800 4500 0000 0001 0000 40 2f 0000 0a000001 0a000002 "
+#define UDP_IPV4 MACS "0800 4500 0000 0001 0000 40 11 0000 0a000001 0a000002 "
 
 static const struct wrapping wrappings[] = {
     {"Ethernet", ETHERNET, MACS "0800", true},
@@ -129,29 +132,39 @@ static const struct wrapping wrappings[] = {
     {"VLAN, LLC with SNAP", ETHERNET, MACS "8100 0005 0050 aaaa03 000000 0800", true},
     {"MPLS, two labels", ETHERNET, MACS "8847 00010040 00020140", true},
     {"MPLS, pseudo wire", ETHERNET, MACS "8847 00010140 00000000 " MACS "0800", true},
-    {"MPLS, pseudo wire without control word", ETHERNET, MACS "8847 00010140 12345e000001 02005e00000a 0800",
-     false},
+    {"MPLS, pseudo wire without control word", ETHERNET,
+     MACS "8847 00010140 12345e000001 02005e00000a 0800", false},
     {"PPPoE", ETHERNET, MACS "8864 11 00 0001 0050 0021", true},
     {"PPPoE, compressed protocol", ETHERNET, MACS "8864 11 00 0001 0050 21", true},
     {"802.1ah", ETHERNET, MACS "88e7 00000001 " MACS "0800", true},
     {"GRE", ETHERNET, GRE_IPV4 "0000 0800", true},
-    {"GRE, checksum, key and sequence", ETHERNET, GRE_IPV4 "b000 0800 00000000 00000001 00000002", true},
+    {"GRE, checksum, key and sequence", ETHERNET, GRE_IPV4 "b000 0800 00000000 00000001 00000002",
+     true},
     {"GRE, bridged", ETHERNET, GRE_IPV4 "0000 6558 " MACS "0800", true},
     {"GRE of PPTP", ETHERNET, GRE_IPV4 "3081 880b 0000 0001 00000001 00000002 0021", true},
     {"ERSPAN I", ETHERNET, GRE_IPV4 "0000 88be " MACS "0800", true},
     {"ERSPAN II", ETHERNET, GRE_IPV4 "1000 88be 00000001 1005 0001 00000000 " MACS "0800", true},
-    {"ERSPAN III", ETHERNET, GRE_IPV4 "1000 22eb 00000001 2005 0001 00000000 0000 0000 " MACS "0800", true},
+    {"ERSPAN III", ETHERNET,
+     GRE_IPV4 "1000 22eb 00000001 2005 0001 00000000 0000 0000 " MACS "0800", true},
     {"ERSPAN III, platform header, VLAN", ETHERNET,
-     GRE_IPV4 "1000 22eb 00000001 2005 0001 00000000 0000 0001 0000000000000000 " MACS "8100 0001 0800", true},
-    {"ERSPAN III of IP", ETHERNET, GRE_IPV4 "1000 22eb 00000001 2005 0001 00000000 0000 0800", true},
+     GRE_IPV4 "1000 22eb 00000001 2005 0001 00000000 0000 0001 0000000000000000 " MACS
+              "8100 0001 0800",
+     true},
+    {"ERSPAN III of IP", ETHERNET, GRE_IPV4 "1000 22eb 00000001 2005 0001 00000000 0000 0800",
+     true},
     {"VXLAN", ETHERNET, UDP_IPV4 "c000 12b5 0000 0000 08000000 00000100 " MACS "0800", true},
-    {"VXLAN, Linux's old port", ETHERNET, UDP_IPV4 "c000 2118 0000 0000 08000000 00000100 " MACS "0800", true},
-    {"Geneve", ETHERNET, UDP_IPV4 "c000 17c1 0000 0000 0100 6558 00000100 00000000 " MACS "0800", true},
+    {"VXLAN, Linux's old port", ETHERNET,
+     UDP_IPV4 "c000 2118 0000 0000 08000000 00000100 " MACS "0800", true},
+    {"Geneve", ETHERNET, UDP_IPV4 "c000 17c1 0000 0000 0100 6558 00000100 00000000 " MACS "0800",
+     true},
     {"Geneve of IP", ETHERNET, UDP_IPV4 "c000 17c1 0000 0000 0000 0800 00000100", true},
     {"IP in IP", ETHERNET, MACS "0800 4500 0000 0001 0000 40 04 0000 0a000001 0a000002", true},
-    {"IPv4 options", ETHERNET, MACS "0800 4600 0000 0001 0000 40 04 0000 0a000001 0a000002 01010100", true},
-    {"authentication header", RAW, "4500 0000 0001 0000 40 33 0000 0a000001 0a000002 04 04 0000 00000001 "
-     "00000002 000000000000000000000000", false},
+    {"IPv4 options", ETHERNET,
+     MACS "0800 4600 0000 0001 0000 40 04 0000 0a000001 0a000002 01010100", true},
+    {"authentication header", RAW,
+     "4500 0000 0001 0000 40 33 0000 0a000001 0a000002 04 04 0000 00000001 "
+     "00000002 000000000000000000000000",
+     false},
     {"raw", RAW, "", false},
     {"raw (BSD)", 12, "", false},
     {"raw (OpenBSD)", 14, "", false},
@@ -173,20 +186,26 @@ static const struct wrapping wrappings[] = {
     {"Cisco HDLC with direction", 205, "00 0f00 0800", false},
     {"pppd", 166, "00 03 0021", false},
     {"token ring", 6, "1040 02005e000001 02005e00000a aaaa03 000000 0800", false},
-    {"token ring, source routed", 6, "1040 02005e000001 82005e00000a 0430 0011 aaaa03 000000 0800", false},
+    {"token ring, source routed", 6, "1040 02005e000001 82005e00000a 0430 0011 aaaa03 000000 0800",
+     false},
     {"FDDI", 10, "50 02005e000001 02005e00000a aaaa03 000000 0800", false},
-    {"802.11", 105, "0802 0000 02005e000001 02005e000002 02005e000003 0000 aaaa03 000000 0800", false},
+    {"802.11", 105, "0802 0000 02005e000001 02005e000002 02005e000003 0000 aaaa03 000000 0800",
+     false},
     {"802.11, quality of service", 105,
      "8801 0000 02005e000001 02005e000002 02005e000003 0000 0000 aaaa03 000000 0800", false},
     {"802.11, four addresses", 105,
-     "0803 0000 02005e000001 02005e000002 02005e000003 0000 02005e000004 aaaa03 000000 0800", false},
+     "0803 0000 02005e000001 02005e000002 02005e000003 0000 02005e000004 aaaa03 000000 0800",
+     false},
     {"radiotap", 127,
-     "0000 0a00 00000000 0000 0802 0000 02005e000001 02005e000002 02005e000003 0000 aaaa03 000000 0800", false},
+     "0000 0a00 00000000 0000 0802 0000 02005e000001 02005e000002 02005e000003 0000 aaaa03 000000 "
+     "0800",
+     false},
     {"NFLOG", 239, "0200 0001 0800 0100 00000000 0500 0200 00 000000 ffff 0900", false},
     {"pktap", 258, "10000000 01000000 01000000 00000000 " MACS "0800", true},
 };
 
-/* An outer IPv4 header's total length, left 0 above, is made to fit; with 0 it would be the rest, too. */
+/* An outer IPv4 header's total length, left 0 above, is made to fit; with 0 it would be the rest,
+ * too. */
 static void fit_outer_lengths(struct blob *blob, size_t header_size) {
     static const char outer[] = "\x0a\0\0\1\x0a\0\0\2";
     for (size_t at = 12; at + 8 <= header_size; at++) {
@@ -232,7 +251,8 @@ static void cooked_2_tells_the_interface(void **state) {
     }
 }
 
-/* Cut at every octet: no read beyond the end, and the headers that are missing are said to be cut. */
+/* Cut at every octet: no read beyond the end, and the headers that are missing are said to be cut.
+ */
 static void every_link_layer_cut(void **state) {
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof wrappings / sizeof *wrappings; i++) {
@@ -286,8 +306,10 @@ static void ipv6_extension_headers(void **state) {
     check_ipv6(&f->segment);
     make_tcp(&f->b, 50000, 445, 0x11223344, PAYLOAD);
     blob_clear(&f->c);
-    /* hop by hop, routing, destination (16 octets), authentication (12), mobility, an atomic fragment */
-    blob_hex(&f->c, "2b 00 0104 00000000  3c 00 0000 00000000  33 01 0104 00000000 0000000000000000");
+    /* hop by hop, routing, destination (16 octets), authentication (12), mobility, an atomic
+     * fragment */
+    blob_hex(&f->c,
+             "2b 00 0104 00000000  3c 00 0000 00000000  33 01 0104 00000000 0000000000000000");
     blob_hex(&f->c, "87 01 0000 00000001 00000002  2c 00 0000 00000000  06 00 0000 00000009");
     blob_blob(&f->c, &f->b);
     make_ipv6(&f->a, 0, &f->c);
@@ -339,9 +361,7 @@ static void tcp_options(void **state) {
 
 /* The segment in three fragments of 16, 8 and the rest, with an identification. */
 static void make_fragment(struct fixture *f, unsigned which, uint16_t id) {
-    static const struct {
-        size_t offset, size;
-    } parts[] = {{0, 16}, {16, 8}, {24, 9}};
+    static const struct { size_t offset, size; } parts[] = {{0, 16}, {16, 8}, {24, 9}};
     make_tcp(&f->b, 50000, 445, 0x11223344, PAYLOAD);
     blob_clear(&f->c);
     blob_put(&f->c, f->b.data + parts[which].offset, parts[which].size);
@@ -355,7 +375,8 @@ static void make_fragment(struct fixture *f, unsigned which, uint16_t id) {
 
 static void ipv4_fragments_in_any_order(void **state) {
     struct fixture *f = *state;
-    static const unsigned orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    static const unsigned orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                         {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     for (size_t i = 0; i < 6; i++) {
         for (unsigned j = 0; j < 3; j++) {
             make_fragment(f, orders[i][j], 9); /* the same id again, once the former is whole */
@@ -410,7 +431,8 @@ static void fragments_that_are_nonsense(void **state) {
     f->a.data[3] = (uint8_t)(f->a.data[3] - 3);
     assert_int_equal(decode(f, RAW, &f->a), LINK_FRAGMENT);
     make_fragment(f, 0, 5);
-    assert_int_equal(decode_span(f, RAW, (struct span){f->a.data, f->a.size - 1}, f->a.size), LINK_CUT);
+    assert_int_equal(decode_span(f, RAW, (struct span){f->a.data, f->a.size - 1}, f->a.size),
+                     LINK_CUT);
 }
 
 static void what_is_no_tcp(void **state) {
@@ -421,16 +443,19 @@ static void what_is_no_tcp(void **state) {
     } cases[] = {
         {ETHERNET, MACS "0806 0001", LINK_NOT_TCP},
         {ETHERNET, MACS "88cc 0001", LINK_NOT_TCP},
-        {ETHERNET, MACS "0026 424203 0000", LINK_NOT_TCP},           /* spanning tree */
-        {ETHERNET, MACS "0026 aaaa03 00000c 2000", LINK_NOT_TCP},    /* Cisco's discovery */
-        {ETHERNET, MACS "88e5 0000", LINK_UNKNOWN_TYPE},             /* MACsec */
+        {ETHERNET, MACS "0026 424203 0000", LINK_NOT_TCP},        /* spanning tree */
+        {ETHERNET, MACS "0026 aaaa03 00000c 2000", LINK_NOT_TCP}, /* Cisco's discovery */
+        {ETHERNET, MACS "88e5 0000", LINK_UNKNOWN_TYPE},          /* MACsec */
         {ETHERNET, MACS "8864 12 00 0001 0002 0021", LINK_MALFORMED},
         {ETHERNET, MACS "8864 11 09 0001 0002 0021", LINK_NOT_TCP},
         {ETHERNET, MACS "8864 11 00 0001 0002 c021", LINK_NOT_TCP},
         {ETHERNET, MACS "0800 4500 0018 0000 0000 40 01 0000 00000000 00000000 0000", LINK_NOT_TCP},
-        {ETHERNET, MACS "0800 4400 0018 0000 0000 40 06 0000 00000000 00000000 0000", LINK_MALFORMED},
-        {ETHERNET, MACS "0800 6500 0018 0000 0000 40 06 0000 00000000 00000000 0000", LINK_MALFORMED},
-        {ETHERNET, MACS "0800 4500 0010 0000 0000 40 06 0000 00000000 00000000 0000", LINK_MALFORMED},
+        {ETHERNET, MACS "0800 4400 0018 0000 0000 40 06 0000 00000000 00000000 0000",
+         LINK_MALFORMED},
+        {ETHERNET, MACS "0800 6500 0018 0000 0000 40 06 0000 00000000 00000000 0000",
+         LINK_MALFORMED},
+        {ETHERNET, MACS "0800 4500 0010 0000 0000 40 06 0000 00000000 00000000 0000",
+         LINK_MALFORMED},
         {ETHERNET, MACS "0800 4500", LINK_MALFORMED},
         {RAW, "", LINK_MALFORMED},
         {105, "4802 0000 02005e000001 02005e000002 02005e000003 0000", LINK_NOT_TCP},

@@ -1,0 +1,51 @@
+# For whoever has just cloned this: `make demo` and `make check` do all that they need by themselves, on Debian 12 as
+# root or with sudo. The build itself is meson's; this only calls it.
+
+BUILD = build
+DEMO = examples/altered-request.client.pcap examples/altered-request.server.pcap
+FUZZ_SECONDS = 60
+
+.PHONY: all demo check install fuzz clean help
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet >&2
+	@ln -sf src/tools/smbproof $(BUILD)/smbproof
+
+$(BUILD)/build.ninja:
+	@.ci/setup build
+	@mkdir -p $(BUILD)
+	@meson setup $(BUILD) >$(BUILD)/setup.log 2>&1 || { cat $(BUILD)/setup.log; exit 1; }
+
+# Its exit status is 1, because the captures show a problem.
+demo: all
+	@$(BUILD)/smbproof explain $(DEMO) || test $$? -eq 1
+
+check:
+	@.ci/setup check
+	@.ci/check
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild
+
+# Coverage-guided fuzzing of each target; what is found lies in $(BUILD)-fuzz.
+fuzz:
+	@.ci/setup check
+	@test -e $(BUILD)-fuzz/build.ninja || CC=clang meson setup $(BUILD)-fuzz -Dfuzz=true -Db_lundef=false \
+		-Db_sanitize=address,undefined -Dc_args=-fsanitize=fuzzer-no-link >/dev/null
+	@ninja -C $(BUILD)-fuzz --quiet
+	@for target in $(BUILD)-fuzz/tests/fuzz/fuzz_*[a-z]; do \
+		name=$${target##*fuzz_}; mkdir -p $(BUILD)-fuzz/corpus/$$name; echo "== $$name"; \
+		$$target -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(BUILD)-fuzz/ -close_fd_mask=1 \
+			$(BUILD)-fuzz/corpus/$$name tests/fuzz/seeds/$$name || exit 1; \
+	done
+
+clean:
+	@rm -rf $(BUILD) $(BUILD)-fuzz build-gcc build-clang-asan
+
+help:
+	@echo 'make          build; the command is then $(BUILD)/smbproof'
+	@echo 'make demo     install what is needed, build, explain a capture that is part of this project'
+	@echo 'make check    install what is needed, build with gcc and clang, run all tests'
+	@echo 'make install  install (DESTDIR= is honoured; meson configure $(BUILD) -Dprefix=... before)'
+	@echo 'make fuzz     fuzz each target for FUZZ_SECONDS=$(FUZZ_SECONDS) seconds'
+	@echo 'make clean    remove what was built'
