@@ -47,13 +47,16 @@ static void complain(const struct run *run, const char *format, ...) {
 static void keep(void *context, const struct evidence *evidence) {
     struct run *run = context;
     struct facts facts;
+    bool is_server;
     int error;
 
     if (run->error != 0)
         return;
-    facts_from(evidence, &facts);
-    company_note(run->book, evidence, &facts);
     error = pairs_note(run->pairs, evidence, spill_count(run->spill));
+    if (error == 0 && evidence->file == 0 && pairs_partner(run->pairs, spill_count(run->spill), &is_server) == PAIR_NONE) {
+        facts_from(evidence, &facts); /* the other side of one is not another connection */
+        company_note(run->book, evidence, &facts);
+    }
     if (error == 0)
         error = spill_put(run->spill, evidence);
     run->error = error;
@@ -82,12 +85,16 @@ static void read_packets(struct run *run, struct capture *capture, const char *p
 
     while ((status = ahead_next(ahead, &packet, &segment, &position)) == CAPTURE_PACKET) {
         flows_segment(flows, packet, segment);
+        if (run->options->interrupted != NULL && *run->options->interrupted)
+            break;
         if (position - told >= PROGRESS_STEP) {
             told = position;
             tell_progress(run, capture, path, position);
         }
     }
     end_progress(run, capture);
+    if (status == CAPTURE_PACKET)
+        complain(run, "%s: interrupted; what was read so far is reported", path);
     if (status == CAPTURE_BROKEN) {
         const struct capture_error *error = capture_error(capture);
 
@@ -124,6 +131,8 @@ static void read_capture(struct run *run, uint32_t file) {
     } else {
         read_packets(run, capture, path, flows, ahead);
         flows_finish(flows);
+        if (watch.failed)
+            run->error = -ENOMEM;
     }
     ahead_free(ahead);
     flows_free(flows);
@@ -306,7 +315,7 @@ static int write_text(struct run *run, FILE *out) {
     if (aside == NULL)
         return -errno;
     error = write_all(run, aside);
-    if (error == 0) {
+    if (error == 0 && (run->tally.connections > 0 || !run->unreadable)) {
         output_init(&run->output, out);
         report_summary(&run->output, &run->options->style, &run->tally, run->options->captures[0]);
         error = output_finish(&run->output) ? append(aside, out) : -EIO;

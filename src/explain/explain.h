@@ -2,6 +2,8 @@
 #ifndef SMBPROOF_EXPLAIN_EXPLAIN_H
 #define SMBPROOF_EXPLAIN_EXPLAIN_H
 
+#include <signal.h>
+
 #include "explain/inquiry.h"
 #include "explain/report.h"
 
@@ -19,6 +21,7 @@ struct explain_options {
     const char *captures[2]; /* the second NULL where there is one; "-": standard input */
     struct span contents[2]; /* of a capture that is in memory already; its name above is only told */
     bool quiet;              /* nothing on standard error */
+    const volatile sig_atomic_t *interrupted; /* becomes 1 when reading is to stop and to report; may be NULL */
     bool json;
     bool fail_on_exposure;
     bool progress;            /* on standard error, for large files */

@@ -28,7 +28,7 @@ const char *cause_title(enum cause cause) {
 
 const char *remedy_text(enum remedy remedy) {
     static const char *const texts[] = {
-#define REMEDY(name, systems, text) [REMEDY_##name] = text,
+#define REMEDY(name, end, systems, text) [REMEDY_##name] = text,
 #include "explain/remedies.def"
 #undef REMEDY
     };
@@ -36,14 +36,22 @@ const char *remedy_text(enum remedy remedy) {
     return texts[remedy];
 }
 
-bool remedy_applies(enum remedy remedy, enum system client) {
+bool remedy_applies(enum remedy remedy, enum system client, enum system server) {
+    enum { END_CLIENT, END_SERVER };
+    static const unsigned char end_of[] = {
+#define REMEDY(name, end, systems, text) [REMEDY_##name] = END_##end,
+#include "explain/remedies.def"
+#undef REMEDY
+    };
     static const unsigned char systems_of[] = {
-#define REMEDY(name, systems, text) [REMEDY_##name] = SYSTEM_##systems,
+#define REMEDY(name, end, systems, text) [REMEDY_##name] = SYSTEM_##systems,
 #include "explain/remedies.def"
 #undef REMEDY
     };
 
-    return client == SYSTEM_UNKNOWN || (systems_of[remedy] & client) != 0;
+    enum system system = end_of[remedy] == END_CLIENT ? client : server;
+
+    return system == SYSTEM_UNKNOWN || (systems_of[remedy] & system) != 0;
 }
 
 void finding_say(struct finding *finding, const char *format, ...) {

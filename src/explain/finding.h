@@ -40,15 +40,15 @@ enum system {
 };
 
 enum remedy {
-#define REMEDY(name, systems, text) REMEDY_##name,
+#define REMEDY(name, end, systems, text) REMEDY_##name,
 #include "explain/remedies.def"
 #undef REMEDY
     REMEDY_COUNT
 };
 
 const char *remedy_text(enum remedy remedy);
-/* Is it for this client? True for every client where the client's system is unknown. */
-bool remedy_applies(enum remedy remedy, enum system client);
+/* Is it for these systems? A system that is unknown may be any. */
+bool remedy_applies(enum remedy remedy, enum system client, enum system server);
 
 enum severity { SEVERITY_PROBLEM, SEVERITY_EXPOSURE, SEVERITY_FINDING_NOTE };
 enum confidence { CONFIDENCE_CERTAIN, CONFIDENCE_LIKELY, CONFIDENCE_POSSIBLE };

@@ -200,9 +200,14 @@ const char *field_words(uint32_t fields, bool response, char *text, size_t size)
     return text;
 }
 
-void remedies_for_alteration(struct finding *finding) {
+void remedies_for_alteration(const struct inquiry *inquiry, struct finding *finding) {
     finding_remedy(finding, REMEDY_BYPASS_BOX);
     finding_remedy(finding, REMEDY_UPGRADE_BOX);
+    if (inquiry->evidence->negotiate.dialect == SMB2_DIALECT_311) { /* nothing there can be switched off */
+        finding_remedy(finding, REMEDY_CHECK_SERVER_EVENTS);
+        finding_remedy(finding, REMEDY_TREAT_AS_INCIDENT);
+        return;
+    }
     finding_remedy(finding, REMEDY_REQUIRE_SIGNING);
     finding_remedy(finding, REMEDY_USE_311);
     finding_remedy(finding, REMEDY_TREAT_AS_INCIDENT);

@@ -59,7 +59,7 @@ void name_request_fields(const struct inquiry *inquiry, struct finding *finding,
 void name_response_fields(const struct inquiry *inquiry, struct finding *finding, uint32_t fields);
 /* "Dialects and Capabilities" */
 const char *field_words(uint32_t fields, bool response, char *text, size_t size);
-void remedies_for_alteration(struct finding *finding);
+void remedies_for_alteration(const struct inquiry *inquiry, struct finding *finding);
 void packets_of_validation(const struct inquiry *inquiry, struct finding *finding);
 double seconds(uint64_t nanoseconds);
 

@@ -83,7 +83,7 @@ static void value_member(struct output *output, const char *key, const char *val
         json_string(output, key, value[0] != '\0' ? value : NULL);
 }
 
-static void finding_object(struct output *output, const struct finding *finding, enum system client) {
+static void finding_object(struct output *output, const struct finding *finding, const struct inquiry *inquiry) {
     json_open(output, NULL, '{');
     json_string(output, "rule", cause_id(finding->cause));
     json_string(output, "severity", severity_word(finding->severity));
@@ -116,7 +116,7 @@ static void finding_object(struct output *output, const struct finding *finding,
     json_close(output, ']');
     json_open(output, "remedies", '[');
     for (unsigned i = 0; i < finding->remedies_count; i++)
-        if (remedy_applies(finding->remedies[i], client))
+        if (remedy_applies(finding->remedies[i], inquiry->client_system, inquiry->server_system))
             json_string(output, NULL, remedy_text(finding->remedies[i]));
     json_close(output, ']');
     json_close(output, '}');
@@ -167,7 +167,7 @@ void report_json(struct output *output, const struct result *result) {
     json_string(output, "verdict", outcome_word(result->outcome));
     json_open(output, "findings", '[');
     for (unsigned i = 0; i < result->findings_count; i++)
-        finding_object(output, &result->findings[i], inquiry->client_system);
+        finding_object(output, &result->findings[i], inquiry);
     json_close(output, ']');
     if (evidence->broken_count > 0)
         broken_rules_member(output, evidence);

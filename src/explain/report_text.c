@@ -29,13 +29,11 @@ static size_t columns_of(const char *text, size_t size) {
     return columns;
 }
 
-/* Breaks at blanks; what follows the first line is indented. */
-static void wrap(struct output *output, const struct text_style *style, unsigned indent, unsigned hang,
-                 const char *text) {
-    size_t column = indent;
+/* Breaks at blanks; what follows the first line is indented. The first begins where the cursor is, in `column`. */
+static void wrap_from(struct output *output, const struct text_style *style, size_t column, unsigned hang,
+                      const char *text) {
     bool first = true;
 
-    output_format(output, "%*s", (int)indent, "");
     while (*text != '\0') {
         size_t size = strcspn(text, " ");
         size_t columns = columns_of(text, size);
@@ -57,6 +55,12 @@ static void wrap(struct output *output, const struct text_style *style, unsigned
             text++;
     }
     output_octets(output, "\n", 1);
+}
+
+static void wrap(struct output *output, const struct text_style *style, unsigned indent, unsigned hang,
+                 const char *text) {
+    output_format(output, "%*s", (int)indent, "");
+    wrap_from(output, style, indent, hang, text);
 }
 
 static void wrap_format(struct output *output, const struct text_style *style, unsigned indent, unsigned hang,
@@ -115,6 +119,23 @@ void report_summary(struct output *output, const struct text_style *style, const
     output_text(output, paint(style, PLAIN));
 }
 
+#define LABEL_COLUMNS 12u
+
+/* "  label       text", the text wrapped under itself. */
+static void fact(struct output *output, const struct text_style *style, const char *label, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void fact(struct output *output, const struct text_style *style, const char *label, const char *format, ...) {
+    char text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    output_format(output, "  %-*s", (int)LABEL_COLUMNS, label);
+    wrap_from(output, style, 2 + LABEL_COLUMNS, 2 + LABEL_COLUMNS, text);
+}
+
 static void heading(struct output *output, const struct text_style *style, const struct result *result) {
     const struct evidence *evidence = result->inquiry->evidence;
     char client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX];
@@ -123,9 +144,9 @@ static void heading(struct output *output, const struct text_style *style, const
     endpoint_text(&evidence->server, server);
     output_format(output, "%s%s > %s%s  packets %llu-%llu", paint(style, BOLD), client, server, paint(style, PLAIN),
                   (unsigned long long)evidence->first_packet, (unsigned long long)evidence->last_packet);
-    if (result->far_capture != NULL && result->far_capture != result->capture)
-        output_format(output, "  (%s; %s)", result->capture, result->far_capture);
     output_octets(output, "\n", 1);
+    if (result->far_capture != NULL && result->far_capture != result->capture)
+        fact(output, style, "captures", "%s (client), %s (server)", result->capture, result->far_capture);
 }
 
 static void one_line(struct output *output, const struct result *result) {
@@ -154,17 +175,17 @@ static void facts_lines(struct output *output, const struct text_style *style, c
         used += (size_t)snprintf(offered + used, sizeof offered - used, "%s%s", i ? " " : "",
                                  dialect_text(negotiate->dialects[i], text));
     version_text(inquiry, version);
-    wrap_format(output, style, 2, 14, "dialect     %s (offered: %s)", version[0] ? version : "none agreed",
+    fact(output, style, "dialect", "%s (offered: %s)", version[0] ? version : "none agreed",
                 offered[0] ? offered : negotiate->smb1_request_packet ? "SMB 1 list" : "not seen");
-    wrap_format(output, style, 2, 14, "signing     %s; encryption %s", signing_text(inquiry), encryption_text(inquiry));
-    wrap_format(output, style, 2, 14, "validation  %s", validation_word(inquiry));
+    fact(output, style, "signing", "%s; encryption %s", signing_text(inquiry), encryption_text(inquiry));
+    fact(output, style, "validation", "%s", validation_word(inquiry));
     if (facts->closing != NULL)
-        wrap_format(output, style, 2, 14, "ended       by %s: %s in packet %llu, %s", closer_text(facts),
+        fact(output, style, "ended", "by %s: %s in packet %llu, %s", closer_text(facts),
                     ending_text(facts), (unsigned long long)facts->closing->packet, stage_text(facts->stage));
     else
-        wrap_format(output, style, 2, 14, "ended       not in this capture (%s)", stage_text(facts->stage));
+        fact(output, style, "ended", "not in this capture (%s)", stage_text(facts->stage));
     if (inquiry->far == NULL)
-        wrap_format(output, style, 2, 14, "taken at    %s%s%s%s", place_text(inquiry->vantage.place),
+        fact(output, style, "taken at", "%s%s%s%s", place_text(inquiry->vantage.place),
                     inquiry->vantage.given ? " (as you said)" : inquiry->vantage.because[0] ? " (" : "",
                     inquiry->vantage.given ? "" : inquiry->vantage.because,
                     !inquiry->vantage.given && inquiry->vantage.because[0] ? ")" : "");
@@ -186,26 +207,28 @@ static void value_text(char *to, size_t size, const char *value) {
     to[used] = '\0';
 }
 
-static void field_lines(struct output *output, const struct text_style *style, const struct finding *finding) {
-    char value[VALUE_TEXT_MAX + 128];
+static void value_line(struct output *output, const struct text_style *style, const char *who, const char *value) {
+    char text[VALUE_TEXT_MAX + 128];
 
+    value_text(text, sizeof text, value);
+    output_format(output, "      %-9s", who);
+    wrap_from(output, style, 15, 15, text);
+}
+
+static void field_lines(struct output *output, const struct text_style *style, const struct finding *finding) {
     for (unsigned i = 0; i < finding->fields_count; i++) {
         const struct field_values *field = &finding->fields[i];
 
         wrap_format(output, style, 4, 6, "%s, %s:", field->message, field->field);
-        value_text(value, sizeof value, field->sent);
-        wrap_format(output, style, 6, 15, "sent     %s", value);
-        value_text(value, sizeof value, field->arrived);
-        wrap_format(output, style, 6, 15, "arrived  %s", value);
-        if (field->claimed[0] != '\0') {
-            value_text(value, sizeof value, field->claimed);
-            wrap_format(output, style, 6, 15, "claimed  %s", value);
-        }
+        value_line(output, style, "sent", field->sent);
+        value_line(output, style, "arrived", field->arrived);
+        if (field->claimed[0] != '\0')
+            value_line(output, style, "claimed", field->claimed);
     }
 }
 
 static void finding_lines(struct output *output, const struct text_style *style, const struct finding *finding,
-                          enum system client) {
+                          const struct inquiry *inquiry) {
     static const char *const marks[] = {"PROBLEM", "EXPOSURE", "note"};
     static const char *const colours[] = {RED, YELLOW, ""};
     unsigned number = 0;
@@ -227,7 +250,7 @@ static void finding_lines(struct output *output, const struct text_style *style,
         wrap_format(output, style, 4, 6, "%s %s: %s.", i == 0 ? "not" : "nor", cause_id(finding->ruled_out[i].cause),
                     finding->ruled_out[i].because);
     for (unsigned i = 0; i < finding->remedies_count; i++)
-        if (remedy_applies(finding->remedies[i], client))
+        if (remedy_applies(finding->remedies[i], inquiry->client_system, inquiry->server_system))
             wrap_format(output, style, 4, 7, "%u. %s", ++number, remedy_text(finding->remedies[i]));
 }
 
@@ -322,7 +345,7 @@ void report_text(struct output *output, const struct text_style *style, const st
     heading(output, style, result);
     facts_lines(output, style, result);
     for (unsigned i = 0; i < result->findings_count; i++)
-        finding_lines(output, style, &result->findings[i], inquiry->client_system);
+        finding_lines(output, style, &result->findings[i], inquiry);
     if (inquiry->company->path_total > 1 && inquiry->company->path_failed > 0)
         wrap_format(output, style, 2, 4, "%u of %u connections between these two addresses have a problem; of this server "
                                          "with anybody, %u of %u.",

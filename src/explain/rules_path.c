@@ -59,7 +59,7 @@ static bool altered_proven(const struct inquiry *inquiry, struct finding *findin
     packets_of_validation(inquiry, finding);
     finding_rule_out(finding, request ? CAUSE_V05 : CAUSE_V04,
                      "the two captures show two different NEGOTIATE messages for one connection");
-    remedies_for_alteration(finding);
+    remedies_for_alteration(inquiry, finding);
     return true;
 }
 
@@ -112,7 +112,7 @@ static bool request_differs_here(const struct inquiry *inquiry, struct finding *
     name_request_fields(inquiry, finding, facts->asked_differs);
     finding_packet(finding, negotiate_of(inquiry)->request.packet);
     packets_of_validation(inquiry, finding);
-    remedies_for_alteration(finding);
+    remedies_for_alteration(inquiry, finding);
     return true;
 }
 
@@ -143,7 +143,7 @@ bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
     packets_of_validation(inquiry, finding);
     finding_packet(finding, facts->closing->packet);
     rule_out_for_request(inquiry, finding);
-    remedies_for_alteration(finding);
+    remedies_for_alteration(inquiry, finding);
     return true;
 }
 
@@ -175,8 +175,25 @@ bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
             finding_packet(finding, facts->closing->packet);
         if (facts->told->response_signed)
             finding_rule_out(finding, CAUSE_V01, "the VALIDATE answer is signed");
-        remedies_for_alteration(finding);
+        remedies_for_alteration(inquiry, finding);
         finding_remedy(finding, REMEDY_FIX_SERVER);
+        return true;
+    }
+    if (gave_up_after_validation(facts) && facts->validated->result == VALIDATION_VALID && facts->closer == CLOSER_CLIENT &&
+        inquiry->vantage.place != PLACE_CLIENT && inquiry->comparison == NULL) {
+        finding->explains_end = true;
+        finding->confidence = CONFIDENCE_POSSIBLE;
+        finding_say(finding,
+                    "The server's VALIDATE answer (packet %llu) is signed and repeats the NEGOTIATE response seen here, yet the "
+                    "client closed the connection at once. A client must do that when another NEGOTIATE response than this one "
+                    "reached it: it was altered behind this place, on the way to the client.",
+                    (unsigned long long)facts->validation->response_packet);
+        finding_packet(finding, negotiate->response.packet);
+        packets_of_validation(inquiry, finding);
+        finding_rule_out(finding, CAUSE_V04, "the answer repeats the NEGOTIATE response of this capture in all four fields");
+        finding_rule_out(finding, CAUSE_V01, "the answer carries a signature");
+        finding_remedy(finding, REMEDY_BOTH_ENDS);
+        remedies_for_alteration(inquiry, finding);
         return true;
     }
     /* The dialect itself is one that nobody offered: caught before authentication. */
@@ -198,7 +215,7 @@ bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
         finding_packet(finding, negotiate->response.packet);
         snprintf(finding_field(finding, "NEGOTIATE response", "DialectRevision")->arrived, VALUE_TEXT_MAX,
                  "0x%04x", negotiate->dialect);
-        remedies_for_alteration(finding);
+        remedies_for_alteration(inquiry, finding);
         finding_remedy(finding, REMEDY_FIX_SERVER);
         return true;
     }
@@ -245,7 +262,7 @@ static bool preauth_proven(const struct inquiry *inquiry, struct finding *findin
                     (unsigned long long)change->near.packet, (unsigned long long)change->far.packet);
         finding_packet(finding, change->near.packet);
         say_how_it_ended(inquiry, finding);
-        remedies_for_alteration(finding);
+        remedies_for_alteration(inquiry, finding);
         found = true;
     }
     return found;
@@ -328,7 +345,7 @@ static bool answer_forged(const struct inquiry *inquiry, struct finding *finding
     packets_of_validation(inquiry, finding);
     finding_rule_out(finding, CAUSE_V01, "the server's own answer is %s",
                      added ? "not in its capture" : change->far.is_signed ? "signed" : "a different one");
-    remedies_for_alteration(finding);
+    remedies_for_alteration(inquiry, finding);
     return true;
 }
 
@@ -364,7 +381,7 @@ bool find_M04(const struct inquiry *inquiry, struct finding *finding) {
     finding_packet(finding, validation->request_packet);
     finding_packet(finding, validation->response_packet);
     finding_rule_out(finding, CAUSE_V01, "a server that cannot sign would not have signed SESSION_SETUP either");
-    remedies_for_alteration(finding);
+    remedies_for_alteration(inquiry, finding);
     return true;
 }
 
@@ -675,6 +692,7 @@ bool find_M10(const struct inquiry *inquiry, struct finding *finding) {
         finding_packet(finding, altered.packets[i]);
     finding_remedy(finding, REMEDY_TREAT_AS_INCIDENT);
     finding_remedy(finding, REMEDY_BYPASS_BOX);
-    finding_remedy(finding, REMEDY_USE_311);
+    if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311)
+        finding_remedy(finding, REMEDY_USE_311);
     return true;
 }

@@ -42,8 +42,10 @@ static void *watch_opened(void *context, const struct endpoint *initiator,
         watch->spare = watched->next_spare;
     else
         watched = malloc(sizeof *watched);
-    if (watched == NULL)
+    if (watched == NULL) {
+        watch->failed = true;
         return NULL;
+    }
     evidence_clear(&watched->evidence);
     memset(&watched->reversed, 0, sizeof *watched - offsetof(struct watched, reversed));
     watched->watch = watch;

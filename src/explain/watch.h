@@ -7,6 +7,7 @@
 struct watch {
     uint32_t file;     /* stamped on each record */
     uint64_t serial;
+    bool failed; /* no memory for a connection: the report would be incomplete */
     struct watched *spare; /* records of flows that are over, for the next ones */
     void *context;
     /* A connection is over; the record is the callee's to read during the call only. */

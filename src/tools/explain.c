@@ -1,5 +1,6 @@
 /* `smbproof explain`: options -> explain(). */
 #include <argp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -152,6 +153,14 @@ static int explain_code(const char *query) {
     return EXIT_NO_PROBLEM;
 }
 
+/* The first Ctrl-C ends the reading, not the report: a pipe from tcpdump ends so. The second one ends the program. */
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal) {
+    (void)signal;
+    interrupted = 1;
+}
+
 int command_explain(int argc, char **argv) {
     static const struct argp argp = {
         .options = options_table,
@@ -172,5 +181,7 @@ int command_explain(int argc, char **argv) {
         return explain_code(arguments.code);
     arguments.options.style.colour = colour_wanted(&arguments);
     arguments.options.progress = isatty(STDERR_FILENO) != 0;
+    arguments.options.interrupted = &interrupted;
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND}, NULL);
     return explain(&arguments.options, stdout);
 }
