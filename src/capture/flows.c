@@ -213,6 +213,13 @@ void flow_ignore(struct flows *flows, struct flow *flow) {
     list_move(flows, flow, LIST_IGNORED);
 }
 
+/* The reader is told that it is over; a tombstone stays. */
+static void flow_bury(struct flows *flows, struct flow *flow) {
+    stream_release(flows, flow);
+    flow_let_go(flows, flow);
+    list_move(flows, flow, LIST_IGNORED);
+}
+
 void flow_close(struct flows *flows, struct flow *flow) {
     stream_release(flows, flow);
     flow_let_go(flows, flow);
@@ -267,21 +274,26 @@ static bool source_is_initiator(const struct segment *segment, const struct flow
     return source >= destination;
 }
 
-static void list_sweep(struct flows *flows, enum flow_list list, uint64_t now_ns, unsigned most) {
-    for (unsigned i = 0; i < most; i++) {
-        struct flow *flow = list_oldest(flows, list);
-        if (!flow || flow->last_ns > now_ns || now_ns - flow->last_ns < FLOW_LINGER_NS)
-            return;
-        flow_close(flows, flow);
-    }
+/* The oldest of a list that said nothing for so long; NULL where there is none. */
+static struct flow *list_overdue(struct flows *flows, enum flow_list list, uint64_t now_ns,
+                                 uint64_t most_ns) {
+    struct flow *flow = list_oldest(flows, list);
+    if (!flow || flow->last_ns > now_ns || now_ns - flow->last_ns < most_ns)
+        return NULL;
+    return flow;
 }
 
-/* Closed connections whose stragglers had their time, and tombstones that nobody stumbled over for
- * as long. */
+/* Closed connections whose stragglers had their time become tombstones; tombstones that nobody
+ * stumbled over for long go. */
 static void flows_sweep(struct flows *flows, uint64_t now_ns, unsigned most) {
+    struct flow *flow;
     flows->swept_ns = now_ns;
-    list_sweep(flows, LIST_FINISHED, now_ns, most);
-    list_sweep(flows, LIST_IGNORED, now_ns, most);
+    for (unsigned i = 0; i < most; i++)
+        if ((flow = list_overdue(flows, LIST_FINISHED, now_ns, FLOW_LINGER_NS)))
+            flow_bury(flows, flow);
+    for (unsigned i = 0; i < most; i++)
+        if ((flow = list_overdue(flows, LIST_IGNORED, now_ns, FLOW_TOMB_NS)))
+            flow_close(flows, flow);
 }
 
 /* A new connection, or another leg of one that is in the table. */

@@ -31,7 +31,10 @@
 /* A connection that said nothing for so long is over when a new handshake begins. */
 #define FLOW_IDLE_NS (5ull * 1000000000ull)
 /* A closed connection is kept so long for stragglers, in capture time; then `closed` is called. */
-#define FLOW_LINGER_NS (10ull * 1000000000ull)
+#define FLOW_LINGER_NS (2ull * 1000000000ull)
+/* Of connections that are over or ignored something small is kept for so long, so that what still comes of them is not
+ * taken for new ones. */
+#define FLOW_TOMB_NS (15ull * 1000000000ull)
 
 enum flow_side {
     FLOW_INITIATOR = 0,

@@ -143,12 +143,13 @@ struct validation_evidence {
 
 /* One line of the ladder; `digest` is of the whole message and 0 where it was not whole. */
 struct log_entry {
-    uint64_t packet, time_ns, message_id, digest;
+    uint64_t time_ns, message_id, digest;
     uint32_t size, status;
-    uint16_t command;    /* enum smb2_command */
-    uint8_t kind;        /* enum message_kind */
-    uint8_t from;        /* enum direction */
-    bool is_signed, cut, chained, validate, after_gap;
+    uint64_t packet : 40;  /* captures with more packets than 2^40 do not exist */
+    uint64_t command : 12; /* enum smb2_command */
+    uint64_t kind : 6;     /* enum message_kind */
+    uint64_t from : 1;     /* enum direction */
+    uint64_t is_signed : 1, cut : 1, chained : 1, validate : 1, after_gap : 1;
 };
 
 struct broken_rule {

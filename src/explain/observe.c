@@ -42,21 +42,26 @@ static bool all_zero(const uint8_t *bytes, size_t size) {
     return true;
 }
 
+/* What the members of a log entry can hold. */
+#define LOG_PACKET_MAX ((UINT64_C(1) << 40) - 1)
+#define LOG_COMMAND_MAX 0xfffu
+#define LOG_KIND_MAX 0x3fu
+
 static void log_message(struct evidence *evidence, const struct event *event, uint64_t packet,
                         uint64_t time_ns) {
     const struct message *message = &event->message;
     bool bulk = message->kind == MESSAGE_OTHER_REQUEST || message->kind == MESSAGE_OTHER_RESPONSE;
     bool smb2 = message_is_smb2(message);
     struct log_entry entry = {
-        .packet = packet,
+        .packet = packet & LOG_PACKET_MAX,
         .time_ns = time_ns,
         .message_id = smb2 ? message->header.message_id : 0,
         .digest = event->whole && !bulk ? digest_of(message->bytes) : 0,
         .size = (uint32_t)message->size,
         .status = smb2 && message_is_response(message) ? message->header.status : 0,
-        .command = smb2 ? message->header.command : 0,
-        .kind = (uint8_t)message->kind,
-        .from = (uint8_t)event->from,
+        .command = smb2 ? message->header.command & LOG_COMMAND_MAX : 0u,
+        .kind = message->kind & LOG_KIND_MAX,
+        .from = event->from & 1u,
         .is_signed = smb2 && is_signed(message),
         .cut = !event->whole,
         .chained = event->chained,

@@ -5,7 +5,7 @@
 
 #include "explain/evidence.h"
 
-#define SPILL_MEMORY_MAX (40u * 1024u * 1024u) /* octets */
+#define SPILL_MEMORY_MAX (24u * 1024u * 1024u) /* octets */
 
 struct spill;
 
