@@ -162,17 +162,20 @@ enum conversation_look conversation_look(struct span first_bytes) {
 /* Passes over octets until some look like a frame. Returns how many were consumed. */
 static size_t search(struct conversation *conversation, enum direction from, struct span bytes) {
     struct stream *stream = &conversation->streams[from];
-    size_t at = 0;
+    size_t at = 0, end;
 
     if (bytes.size < SEARCH_LOOK) {
         stream->wants = SEARCH_LOOK;
         return 0;
     }
-    while (at + SEARCH_LOOK <= bytes.size) {
-        const uint8_t *zero = memchr(bytes.data + at, 0, bytes.size - SEARCH_LOOK + 1 - at);
+    end = bytes.size - SEARCH_LOOK + 1;
+    if (!conversation->is_smb && end > CONVERSATION_SEARCH_MAX + 1 - stream->searched)
+        end = (size_t)(CONVERSATION_SEARCH_MAX + 1 - stream->searched);
+    while (at < end) {
+        const uint8_t *zero = memchr(bytes.data + at, 0, end - at);
 
         if (zero == NULL) {
-            at = bytes.size - SEARCH_LOOK + 1;
+            at = end;
             break;
         }
         at = (size_t)(zero - bytes.data);
@@ -372,7 +375,8 @@ size_t conversation_feed(struct conversation *conversation, enum direction from,
     if (conversation->events_count != conversation->events_next || conversation->is_noise)
         return conversation->is_noise ? bytes.size : 0;
     conversation->events_count = conversation->events_next = 0;
-    while (used < bytes.size && conversation->events_count == 0) {
+    /* What raises an event without consuming anything only says what to do with the octets: that comes next. */
+    while (used < bytes.size && (conversation->events_count == 0 || used == 0)) {
         struct span rest = span_slice(bytes, used, bytes.size - used);
         bool synced = stream->synced;
         uint32_t skip = stream->skip;
@@ -416,9 +420,9 @@ void conversation_gap(struct conversation *conversation, enum direction from, st
     bool told = false;
 
     conversation->events_count = conversation->events_next = 0;
-    if (stream->synced && stream->skip > 0 && lost > 0 && lost <= stream->skip) {
-        stream->skip -= (uint32_t)lost;
-        pass(stream, lost);
+    if (stream->synced && lost > 0 && lost <= stream->skip && partial.size <= stream->skip - lost) {
+        stream->skip -= (uint32_t)(partial.size + lost);
+        pass(stream, partial.size + lost);
         return; /* nobody wanted these */
     }
     conversation->incomplete = true;
@@ -438,7 +442,7 @@ void conversation_gap(struct conversation *conversation, enum direction from, st
         event = event_new(conversation, EVENT_GAP, from);
         event->lost = lost;
     }
-    if (stream->synced && lost > 0 && stream->frame_left >= partial.size + lost) {
+    if (stream->synced && lost > 0 && lost <= stream->frame_left && partial.size <= stream->frame_left - lost) {
         pass(stream, partial.size + lost);
         skip_rest_of_frame(stream);
         stream->after_gap = true;

@@ -33,11 +33,16 @@ const struct request_note *watch_note(const struct conversation *conversation, u
     return note != NULL && note->command == command ? note : NULL;
 }
 
+/* Cut within its header a message may have no MessageId, and the 0 in its place is somebody else's. */
+static bool has_message_id(const struct message *message) {
+    return message->kind == MESSAGE_SMB1_NEGOTIATE_REQUEST || message->bytes.size >= SMB2_HEADER_SIZE;
+}
+
 struct request_note *watch_request_note(struct conversation *conversation, const struct event *event) {
     const struct message *message = &event->message;
     uint64_t message_id = message->kind == MESSAGE_SMB1_NEGOTIATE_REQUEST ? 0 : message->header.message_id;
 
-    if (message_is_response(message) || note_at(conversation, message_id) == NULL)
+    if (message_is_response(message) || !has_message_id(message) || note_at(conversation, message_id) == NULL)
         return NULL;
     return &conversation->outstanding[slot_of(message_id)];
 }
@@ -64,7 +69,7 @@ static void remember(struct conversation *conversation, const struct event *even
         .tree_id = related ? stream->tree_id : header->tree_id,
     };
 
-    if (header->command == SMB2_CANCEL || message->bytes.size < SMB2_HEADER_SIZE)
+    if (header->command == SMB2_CANCEL || !has_message_id(message))
         return; /* repeats its target's MessageId; is cut before its own */
     memcpy(note.signature, header->signature, sizeof note.signature);
     note_put(conversation, &note);
@@ -94,6 +99,8 @@ static void watch_negotiate_request(struct conversation *conversation, const str
     if (event->message.header.message_id > 1)
         watch_broken(conversation, event->from, RULE_NEGOTIATE_MESSAGE_ID, 24);
     conversation->dialect_count = 0;
+    if (request->dialects.size / 2 < request->dialect_count)
+        return; /* of a list that is cut the rest may have been offered */
     for (unsigned i = 0; i < request->dialects.size / 2 && i < CONVERSATION_DIALECTS_MAX; i++)
         conversation->dialects[conversation->dialect_count++] = negotiate_dialect(request, i);
 }
@@ -183,7 +190,7 @@ static void watch_smb2_response(struct conversation *conversation, struct event 
     const struct message *message = &event->message;
     const struct smb2_header *header = &message->header;
     const struct request_note *note =
-        message->bytes.size >= SMB2_HEADER_SIZE ? note_at(conversation, header->message_id) : NULL;
+        has_message_id(message) ? note_at(conversation, header->message_id) : NULL;
     bool matches = note != NULL;
     bool multi_protocol = matches && header->command == SMB2_NEGOTIATE;
 
@@ -226,7 +233,8 @@ static void watch_smb2(struct conversation *conversation, struct event *event) {
         watch_smb2_response(conversation, event);
         return;
     }
-    if (note_at(conversation, header->message_id) != NULL && header->command != SMB2_CANCEL && !event->after_gap)
+    if (has_message_id(message) && note_at(conversation, header->message_id) != NULL &&
+        header->command != SMB2_CANCEL && !event->after_gap)
         watch_broken(conversation, event->from, RULE_MESSAGE_ID_USED, 24);
     watch_smb2_request(conversation, event);
     remember(conversation, event, &conversation->streams[event->from]);

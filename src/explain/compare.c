@@ -287,6 +287,11 @@ static void compare_logs(struct comparison *comparison, const struct evidence *n
     bool far_used[EVIDENCE_LOG_HEAD_MAX] = {false};
     bool whole = reliable(near) && reliable(far);
 
+    if (near_count < near->log_seen && near_count == 0)
+        return; /* it was not kept */
+    if (far_count < far->log_seen && far_count == 0)
+        return;
+
     for (unsigned i = 0; i < near_count; i++) {
         const struct log_entry *other = counterpart(&near_log[i], far, far_used);
 

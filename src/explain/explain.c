@@ -44,7 +44,14 @@ static void complain(const struct run *run, const char *format, ...) {
     fputc('\n', stderr);
 }
 
-static void keep(void *context, const struct evidence *evidence) {
+/* Nothing went wrong in it, as far as a glance can tell: it will be told in one line. */
+static bool is_uneventful(const struct facts *facts) {
+    return facts->stage == STAGE_WORK && facts->closer != CLOSER_INJECTED && facts->asked == NULL &&
+           facts->told == NULL && (facts->validation == NULL || facts->validated->result == VALIDATION_VALID) &&
+           facts->evidence->traffic.session_deleted_packet == 0 && !facts->start_missing;
+}
+
+static void keep(void *context, struct evidence *evidence) {
     struct run *run = context;
     struct facts facts;
     bool is_server;
@@ -52,11 +59,13 @@ static void keep(void *context, const struct evidence *evidence) {
 
     if (run->error != 0)
         return;
+    facts_from(evidence, &facts);
     error = pairs_note(run->pairs, evidence, spill_count(run->spill));
-    if (error == 0 && evidence->file == 0 && pairs_partner(run->pairs, spill_count(run->spill), &is_server) == PAIR_NONE) {
-        facts_from(evidence, &facts); /* the other side of one is not another connection */
-        company_note(run->book, evidence, &facts);
-    }
+    if (error == 0 && evidence->file == 0 &&
+        pairs_partner(run->pairs, spill_count(run->spill), &is_server) == PAIR_NONE)
+        company_note(run->book, evidence, &facts); /* the other side of one is not another connection */
+    if (error == 0 && !run->options->style.verbose && run->options->captures[1] == NULL && is_uneventful(&facts))
+        evidence->log_count = 0; /* its ladder will not be drawn */
     if (error == 0)
         error = spill_put(run->spill, evidence);
     run->error = error;

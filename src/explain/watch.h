@@ -10,8 +10,8 @@ struct watch {
     bool failed; /* no memory for a connection: the report would be incomplete */
     struct watched *spare; /* records of flows that are over, for the next ones */
     void *context;
-    /* A connection is over; the record is the callee's to read during the call only. */
-    void (*done)(void *context, const struct evidence *evidence);
+    /* A connection is over; the record is the callee's during the call only. */
+    void (*done)(void *context, struct evidence *evidence);
 };
 
 /* A sink that fills evidence and hands each SMB connection to watch->done. `watch` must outlive the flows. */

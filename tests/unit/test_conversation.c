@@ -112,12 +112,13 @@ static void put_gap(struct tape *tape, enum direction from, size_t lost) {
     step->lost = lost;
 }
 
-/* The next octets of what is fetched are noted; a request is tagged with its place among the events. */
+/* A request is tagged with its place among the events. */
 static bool fetch(struct tape *tape) {
     unsigned before = tape->count;
 
     while (conversation_next(&tape->conversation, &tape->events[tape->count])) {
-        conversation_tag(&tape->conversation, 1000 + tape->count);
+        if (tape->events[tape->count].kind == EVENT_MESSAGE)
+            conversation_tag(&tape->conversation, 1000 + tape->count);
         tape->count++;
         assert_true(tape->count < EVENTS_MAX);
     }
@@ -321,8 +322,9 @@ static void put_session_311(struct tape *tape) {
 
 static void test_exchange(void **state) {
     static const enum message_kind kinds[] = {
-        MESSAGE_NEGOTIATE_REQUEST,     MESSAGE_NEGOTIATE_RESPONSE,    MESSAGE_SESSION_SETUP_REQUEST,
-        MESSAGE_SESSION_SETUP_RESPONSE, MESSAGE_SESSION_SETUP_REQUEST, MESSAGE_SESSION_SETUP_RESPONSE,
+        MESSAGE_NEGOTIATE_REQUEST,     MESSAGE_NEGOTIATE_RESPONSE,
+        MESSAGE_SESSION_SETUP_REQUEST, MESSAGE_SESSION_SETUP_RESPONSE,
+        MESSAGE_SESSION_SETUP_REQUEST, MESSAGE_SESSION_SETUP_RESPONSE,
         MESSAGE_IOCTL_REQUEST,         MESSAGE_IOCTL_RESPONSE,
     };
     static const char *const names[] = {"v302.negreq", "v302.negrsp", "pa.ss1",   "pa.ss1rsp",
@@ -468,7 +470,8 @@ static struct span with_next(struct tape *tape, uint32_t next) {
     return whole;
 }
 
-/* A NextCommand that leads nowhere: the rest of the frame is the message's, the next frame follows. */
+/* A NextCommand that leads nowhere: the rest of the frame is the message's, the next frame follows.
+ */
 static void test_chain_bad(void **state) {
     static const uint32_t nexts[] = {8, 56, 164, 168, 4096, 0xfffffff8};
     struct tape *tape = *state;
@@ -619,23 +622,25 @@ static void test_cut_header(void **state) {
 
     for (size_t kept = 4; kept < 100; kept++) {
         tape_clear(tape);
-        put_negotiate_302(tape);
+        put_vector(tape, FROM_CLIENT, "v302.negreq");
         put_frame(tape, FROM_CLIENT, FRAME_MESSAGE, request.size);
         put_raw(tape, FROM_CLIENT, span_slice(request, 0, kept));
         put_gap(tape, FROM_CLIENT, request.size - kept);
+        put_vector(tape, FROM_SERVER, "v302.negrsp");
         put_vector(tape, FROM_SERVER, "pa.ss1rsp");
         put_vector(tape, FROM_CLIENT, "pa.ss2");
         play(tape);
         assert_int_equal(tape->count, 5);
         assert_int_equal(broken_count(tape), 0);
         if (kept < 20) {
-            assert_int_equal(tape->events[2].kind, EVENT_GAP);
-            assert_int_equal(tape->events[2].lost, request.size - kept);
+            assert_int_equal(tape->events[1].kind, EVENT_GAP);
+            assert_int_equal(tape->events[1].lost, request.size - kept);
         } else {
-            assert_message(tape, 2, FROM_CLIENT, MESSAGE_SESSION_SETUP_REQUEST,
+            assert_message(tape, 1, FROM_CLIENT, MESSAGE_SESSION_SETUP_REQUEST,
                            vector(tape->vectors, "v302.negreq").size + 8);
-            assert_false(tape->events[2].whole);
+            assert_false(tape->events[1].whole);
         }
+        assert_int_equal(tape->events[2].request.tag, 1000);
         assert_int_equal(tape->events[3].request.known, kept >= SMB2_HEADER_SIZE);
         assert_true(tape->events[4].after_gap && tape->events[4].whole);
         assert_play_as_before(tape, 1, 1);
@@ -748,7 +753,8 @@ static enum conversation_look look(const char *bytes, size_t size) {
 }
 
 /* All prefixes shorter than `told` say MORE, all others `answer`. */
-static void assert_look(const char *bytes, size_t size, size_t told, enum conversation_look answer) {
+static void assert_look(const char *bytes, size_t size, size_t told,
+                        enum conversation_look answer) {
     for (size_t i = 0; i <= size; i++)
         assert_int_equal(look(bytes, i), i < told ? CONVERSATION_LOOK_MORE : answer);
 }
@@ -813,10 +819,10 @@ static void test_rule_frame_too_long(void **state) {
     assert_broken(tape, RULE_FRAME_TOO_LONG, FROM_SERVER, 0);
 }
 
-static const uint8_t smb1_negotiate[] = {0xff, 'S', 'M', 'B', 0x72, 0,   0,   0,   0,   0x18, 1, 0x28, 0,
-                                         0,    0,   0,   0,   0,    0,   0,   0,   0,   0,    0, 0,    0,
-                                         0,    0,   0,   0,   0,    0,   0,   12,  0,   2,    'S', 'M', 'B',
-                                         ' ',  '2', '.', '?', '?',  '?', 0};
+static const uint8_t smb1_negotiate[] = {
+    0xff, 'S', 'M', 'B', 0x72, 0,   0,   0,   0,   0x18, 1,   0x28, 0,   0, 0, 0,
+    0,    0,   0,   0,   0,    0,   0,   0,   0,   0,    0,   0,    0,   0, 0, 0,
+    0,    12,  0,   2,   'S',  'M', 'B', ' ', '2', '.',  '?', '?',  '?', 0};
 
 static void test_rules_smb1(void **state) {
     struct tape *tape = *state;
@@ -837,7 +843,8 @@ static void test_rules_smb1(void **state) {
     assert_broken(tape, RULE_SMB1_MESSAGE, FROM_SERVER, 0);
 }
 
-/* The multi-protocol negotiation, [MS-SMB2] 3.3.5.3.1: answered by SMB2 with "2.???", then again. */
+/* The multi-protocol negotiation, [MS-SMB2] 3.3.5.3.1: answered by SMB2 with "2.???", then again.
+ */
 static void test_multi_protocol(void **state) {
     struct tape *tape = *state;
 
@@ -906,7 +913,8 @@ static void test_rules_message_id(void **state) {
     put(tape, FROM_SERVER, message(tape, SMB2_FLUSH, SMB2_FLAGS_SERVER_TO_REDIR, 4, 4));
     assert_broken(tape, RULE_RESPONSE_COMMAND, FROM_SERVER, 12);
     put_session_302(tape);
-    put(tape, FROM_SERVER, message(tape, SMB2_OPLOCK_BREAK, SMB2_FLAGS_SERVER_TO_REDIR, UINT64_MAX, 24));
+    put(tape, FROM_SERVER,
+        message(tape, SMB2_OPLOCK_BREAK, SMB2_FLAGS_SERVER_TO_REDIR, UINT64_MAX, 24));
     put(tape, FROM_SERVER, echo(tape, SMB2_FLAGS_SERVER_TO_REDIR, 77));
     assert_broken(tape, RULE_RESPONSE_WITHOUT_REQUEST, FROM_SERVER, 24);
 }
@@ -929,6 +937,7 @@ static void test_answer_to_lost_request(void **state) {
 
 static void test_rules_signed(void **state) {
     struct tape *tape = *state;
+    struct span request;
 
     tape_clear(tape);
     put_negotiate_302(tape);
@@ -953,9 +962,9 @@ static void test_rules_signed(void **state) {
     assert_int_equal(broken_count(tape), 2);
     tape_clear(tape);
     put_session_311(tape);
-    memcpy(tape->room, changed(tape, "gm0.tcreq", HEADER_MESSAGE, 4, 8).data, 32);
+    request = changed(tape, "gm0.tcreq", HEADER_MESSAGE, 4, 8);
     tape->room[HEADER_FLAGS] = 0;
-    put(tape, FROM_CLIENT, (struct span){tape->room, vector(tape->vectors, "gm0.tcreq").size});
+    put(tape, FROM_CLIENT, request);
     assert_broken(tape, RULE_TREE_CONNECT_UNSIGNED, FROM_CLIENT, 16);
 }
 
@@ -997,6 +1006,53 @@ static void test_rules_protected(void **state) {
     assert_broken(tape, RULE_COMPRESSED_NOT_NEGOTIATED, FROM_SERVER, 0);
 }
 
+/* A header that is followed by nothing of its own, then octets of the chain that nobody fed: a gap
+ * there is counted from what the caller still holds. */
+static void test_gap_after_bad_chain(void **state) {
+    struct tape *tape = *state;
+
+    tape_clear(tape);
+    put_session_302(tape);
+    put_frame(tape, FROM_CLIENT, FRAME_MESSAGE, 164 + 100);
+    put_raw(tape, FROM_CLIENT, with_next(tape, 72));
+    put_gap(tape, FROM_CLIENT, 60);
+    put_zeros(tape, FROM_CLIENT, 40);
+    put(tape, FROM_CLIENT, echo(tape, 0, 5));
+    play(tape);
+    assert_int_equal(tape->count, 9);
+    assert_int_equal(tape->events[7].verdict.rule, RULE_CHAIN_OUT_OF_BOUNDS);
+    assert_message(tape, 8, FROM_CLIENT, MESSAGE_OTHER_REQUEST,
+                   tape->written[FROM_CLIENT] + 60 - 68);
+    assert_any_split(tape);
+}
+
+/* A caller that stops at 0, as conversation.h shows it, gets on with the octets that it has. */
+static void test_no_progress_means_more(void **state) {
+    struct tape *tape = *state;
+    struct event event;
+    size_t at, used, fed;
+
+    tape_clear(tape);
+    put_session_302(tape);
+    at = tape->written[FROM_CLIENT];
+    put_frame(tape, FROM_CLIENT, FRAME_MESSAGE, 40);
+    put_text(tape, FROM_CLIENT, "not what a message of this protocol is..");
+    put(tape, FROM_CLIENT, echo(tape, 0, 5));
+    play(tape);
+    assert_int_equal(tape->events[6].verdict.rule, RULE_PROTOCOL_ID_UNKNOWN);
+    assert_int_equal(tape->events[6].offset, at);
+    assert_int_equal(tape->events[7].message.header.message_id, 5);
+    conversation_init(&tape->conversation);
+    for (fed = 0; fed < tape->written[FROM_CLIENT]; fed += used) {
+        struct span left = {tape->streams[FROM_CLIENT] + fed, tape->written[FROM_CLIENT] - fed};
+
+        used = conversation_feed(&tape->conversation, FROM_CLIENT, left);
+        assert_true(used > 0);
+        while (conversation_next(&tape->conversation, &event))
+            continue;
+    }
+}
+
 /* A gap that lies about its length moves nothing but the offsets. */
 static void test_gap_huge(void **state) {
     struct tape *tape = *state;
@@ -1031,6 +1087,8 @@ int main(void) {
         cmocka_unit_test(test_cut_offer),
         cmocka_unit_test(test_gap_unknown),
         cmocka_unit_test(test_gap_over_frames),
+        cmocka_unit_test(test_gap_after_bad_chain),
+        cmocka_unit_test(test_no_progress_means_more),
         cmocka_unit_test(test_gap_huge),
         cmocka_unit_test(test_middle),
         cmocka_unit_test(test_noise),
