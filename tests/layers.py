@@ -25,7 +25,8 @@ MAY_INCLUDE = {
     "core": {"core", "wire"},  # and crypto/crypto.h, see below
     "capture": {"capture", "wire"},
     "explain": {"explain", "capture", "core", "wire"},
-    "tools": {"tools", "explain", "capture", "core", "crypto", "wire"},
+    "auth": {"auth", "crypto", "wire"},
+    "tools": {"tools", "explain", "capture", "auth", "core", "crypto", "wire"},
 }
 MAY_INCLUDE_FILE = {"core": {"crypto/crypto.h"}, "explain": {"crypto/crypto.h"}}
 ONLY_OPENSSL = "crypto/openssl.c"
