@@ -3,5 +3,6 @@
 #define SMBPROOF_TOOLS_COMMANDS_H
 
 int command_explain(int argc, char **argv);
+int command_settings(int argc, char **argv);
 
 #endif

@@ -11,6 +11,7 @@ struct command {
 
 static const struct command commands[] = {
     {"explain", "say why the SMB connections of a capture were aborted", command_explain},
+    {"settings", "show the settings in force for a host, and their equivalents elsewhere", command_settings},
 };
 
 static void help(FILE *out) {
@@ -21,7 +22,7 @@ static void help(FILE *out) {
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].what);
     fputs("\n`smbproof COMMAND --help` tells the options of a command; `man smbproof` tells more.\n"
           "\nExit status: 0 no problem, 1 problems, 2 cannot tell, 3 usage, 4 input unreadable,\n"
-          "5 internal error.\n",
+          "5 internal error, 6 unreachable.\n",
           out);
 }
 
