@@ -14,6 +14,7 @@
 #include "core/seal.h"
 #include "core/sign.h"
 #include "net/transport.h"
+#include "wire/frame.h"
 #include "wire/text.h"
 
 /* Octets of the longest message either way: a token of a SESSION_SETUP and what goes around it. */
@@ -86,7 +87,7 @@ struct line_logon {
 struct line {
     const struct line_target *target;
     struct client_policy policy;
-    struct transport transport;
+    struct transport_socket transport;
     struct negotiation negotiation;
     uint64_t next_message_id, session_id;
     uint32_t tree_id;
