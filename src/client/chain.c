@@ -7,8 +7,8 @@
 #include "client/refusals.h"
 #include "wire/message.h"
 
-/* Octets of the frame of a chain: bodies with at most two paths, and headers. */
-#define CHAIN_ROOM 65536u
+/* Octets of the frame of a chain besides what its steps send: bodies with at most two paths, and headers. */
+#define CHAIN_ROOM 32768u
 /* ECHOs that are sent to get the credits that a chain needs. */
 #define CREDIT_TRIES 8u
 /* Interim answers to one chain. Each gives the server its time once more. */
@@ -45,12 +45,20 @@ static uint32_t chain_charge(const struct client *client, const struct chain_ste
     return charge;
 }
 
-static bool send_chain(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count, uint8_t *room,
-                       struct session_error *error) {
+static size_t chain_payload(const struct chain_step *steps, unsigned count) {
+    size_t payload = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        payload += steps[i].payload;
+    return payload;
+}
+
+static bool send_chain(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
+                       uint8_t *room, size_t size, struct session_error *error) {
     struct client *client = session_frames(session);
     struct client_frame frame;
 
-    client_frame_begin(&frame, room, CHAIN_ROOM);
+    client_frame_begin(&frame, room, size);
     for (unsigned i = 0; i < count; i++) {
         struct client_request request = {.command = steps[i].command, .tree_id = tree, .payload = steps[i].payload,
                                          .related = i > 0, .owner = &steps[i]};
@@ -97,7 +105,8 @@ static bool receive_chain(struct session *session, unsigned count, struct sessio
 
 static bool run_once(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
                      struct session_error *error) {
-    uint8_t *room = malloc(CHAIN_ROOM);
+    size_t size = CHAIN_ROOM + chain_payload(steps, count);
+    uint8_t *room = malloc(size);
     bool good;
 
     if (room == NULL) {
@@ -105,7 +114,7 @@ static bool run_once(struct session *session, uint32_t tree, struct chain_step *
         return false;
     }
     good = get_credits(session, chain_charge(session_client(session), steps, count), error) &&
-           send_chain(session, tree, steps, count, room, error);
+           send_chain(session, tree, steps, count, room, size, error);
     free(room);
     return good && receive_chain(session, count, error);
 }

@@ -4,7 +4,7 @@
 
 #include "client/session.h"
 
-#define CHAIN_STEPS_MAX 4u
+#define CHAIN_STEPS_MAX 5u
 
 struct chain_step {
     uint16_t command;

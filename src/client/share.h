@@ -46,6 +46,8 @@ struct share_open {
 
 /* Reading a file that others may write, rename and delete. */
 extern const struct share_open share_open_to_read;
+/* Writing a new file that nobody else may open meanwhile; `resume` keeps what is there. */
+struct share_open share_open_to_write(bool resume);
 
 bool share_open(struct share *share, const char *path, const struct share_open *how, struct share_file *file,
                 struct session_error *error);
@@ -68,6 +70,13 @@ bool share_rename(struct share *share, const char *from, const char *to, bool re
 /* The same of an open file, which needs ACCESS_DELETE. */
 bool share_rename_open(struct share *share, const struct share_file *file, const char *to, bool replace,
                        struct session_error *error);
+/* CREATE, WRITE, SET_INFO of the times, SET_INFO of the name, CLOSE: a small file written under `part` that becomes
+ * `path`, in the place of what was there. Where that fails nothing of it is left, as far as the server does as asked. */
+bool share_write_small(struct share *share, const char *part, const char *path, struct span data,
+                       const struct file_status *times, struct session_error *error);
+/* SET_INFO of the times, SET_INFO of the name, CLOSE: what ends a longer one. */
+bool share_finish(struct share *share, const struct share_file *file, const char *path,
+                  const struct file_status *times, struct session_error *error);
 /* SET_INFO: times that are 0 stay as they are, attributes likewise. Needs FILE_WRITE_ATTRIBUTES. */
 bool share_set_times(struct share *share, const struct share_file *file, const struct file_status *status,
                      struct session_error *error);
