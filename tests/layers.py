@@ -36,7 +36,7 @@ ONLY_OPENSSL = "crypto/openssl.c"
 # What gcc, glibc's <assert.h> and its checked variants (-D_FORTIFY_SOURCE) leave undefined in a library that calls
 # memcpy, memset, memcmp, memmove, strlen and assert.
 BARE_SYMBOLS = {
-    "memcpy", "memset", "memcmp", "memmove", "strlen", "__assert_fail", "__stack_chk_fail",
+    "memcpy", "memset", "memcmp", "memmove", "memchr", "bcmp", "strlen", "__assert_fail", "__stack_chk_fail",
     "__memcpy_chk", "__memset_chk", "__memmove_chk", "_GLOBAL_OFFSET_TABLE_",
 }  # fmt: skip
 
