@@ -61,7 +61,11 @@ bool talk_read(struct talk *talk) {
 
 static void send_output(struct talk *talk) {
     talk->next_frame = 0;
+    if (talk->peer_turn != NULL)
+        talk->peer_turn(true);
     peer_answer(&talk->peer, client_output(&talk->client));
+    if (talk->peer_turn != NULL)
+        talk->peer_turn(false);
     client_sent(&talk->client);
 }
 

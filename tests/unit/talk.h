@@ -22,6 +22,8 @@ struct talk {
     /* Called with each frame's content that the client is about to get; may change it. NULL: none. */
     void (*see)(void *context, const uint8_t *content, size_t size);
     void *context;
+    /* Called with true before the peer's turn, with false after it. NULL: not. */
+    void (*peer_turn)(bool begins);
 };
 
 /* Default policies on both sides; change them, then talk_start(). */
