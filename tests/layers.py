@@ -28,6 +28,7 @@ MAY_INCLUDE = {
     "explain": {"explain", "capture", "core", "wire"},
     "net": {"net", "wire"},
     "client": {"client", "net", "auth", "core", "wire"},
+    "lib": {"client", "auth", "core", "wire"},  # and include/smbproof.h
     "tools": {"tools", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
 }
 MAY_INCLUDE_FILE = {folder: {"crypto/crypto.h"} for folder in ("auth", "core", "explain", "client")}

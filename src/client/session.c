@@ -37,52 +37,14 @@ struct session {
 
 /* ---- errors ---- */
 
-static enum session_error_kind kind_of_fault(const struct client_failure *failure) {
-    switch (failure->fault) {
-    case CLIENT_FAULT_NONE:
-        return SESSION_ERROR_DISCONNECTED;
-    case CLIENT_FAULT_RULE:
-        return SESSION_ERROR_PROTOCOL;
-    case CLIENT_FAULT_STATUS:
-        return failure->phase == CLIENT_PHASE_SESSION_SETUP ? SESSION_ERROR_AUTHENTICATION : SESSION_ERROR_REFUSED;
-    case CLIENT_FAULT_TOKEN:
-        return SESSION_ERROR_AUTHENTICATION;
-    case CLIENT_FAULT_TIMED_OUT:
-        return SESSION_ERROR_TIMED_OUT;
-    case CLIENT_FAULT_DISCONNECTED:
-        return SESSION_ERROR_DISCONNECTED;
-    case CLIENT_FAULT_CRYPTO:
-        break;
-    }
-    return SESSION_ERROR_SYSTEM;
-}
-
-static size_t copy_value(uint8_t room[CLIENT_VALUE_MAX], struct span value) {
-    if (value.size > 0)
-        memcpy(room, value.data, value.size);
-    return value.size;
-}
-
 /* The client is closed: what it says becomes the session's error. */
 static void keep_failure(struct session *session, int number) {
-    const struct client_failure *failure = &session->client.failure;
     struct session_error *error = &session->error;
 
     if (error->kind != SESSION_ERROR_NONE)
         return;
-    *error = (struct session_error){
-        .kind = kind_of_fault(failure),
-        .phase = failure->phase,
-        .rule = failure->verdict.rule,
-        .field = failure->field,
-        .status = failure->status,
-        .number = number,
-        .is_security = client_failed_securely(&session->client),
-    };
-    error->expected_size = copy_value(error->expected, failure->expected);
-    error->found_size = copy_value(error->found, failure->found);
-    session_error_describe(error);
-    if (failure->fault == CLIENT_FAULT_TOKEN && session->initiator != NULL)
+    session_error_of_client(&session->client, number, error);
+    if (session->client.failure.fault == CLIENT_FAULT_TOKEN && session->initiator != NULL)
         snprintf(error->sentence, sizeof error->sentence, "%s", auth_initiator_reason(session->initiator));
 }
 
