@@ -4,6 +4,7 @@
  *   auth_driver initiate METHOD USER DOMAIN PASSWORD HOST CCACHE
  *   auth_driver accept ACCOUNTS KEYTAB [anonymous] [guest]
  *   auth_driver ticket SERVICE@HOST CCACHE           (prints a client's first token for it)
+ *   auth_driver hint ACCOUNTS KEYTAB                 (prints what goes into a NEGOTIATE response)
  *   auth_driver bench ACCOUNTS KEYTAB METHOD USER PASSWORD HOST COUNT
  *
  * "-" is nothing; METHOD is any, ntlm, kerberos or anonymous. Output:
@@ -209,6 +210,16 @@ static struct accounts *open_accounts(const char *path) {
     return accounts;
 }
 
+static int put_hint(const struct auth_acceptor_config *config) {
+    uint8_t room[AUTH_HINT_MAX];
+    struct writer writer = writer_over(room, sizeof room);
+
+    if (!auth_hint_put(config, &writer))
+        return 1;
+    put_continue(writer_done(&writer));
+    return 0;
+}
+
 static bool has_flag(int argc, char **argv, const char *flag) {
     for (int i = 4; i < argc; i++)
         if (strcmp(argv[i], flag) == 0)
@@ -217,7 +228,8 @@ static bool has_flag(int argc, char **argv, const char *flag) {
 }
 
 int main(int argc, char **argv) {
-    bool is_bench = argc == 9 && strcmp(argv[1], "bench") == 0;
+    bool is_bench = argc == 9 && strcmp(argv[1], "bench") == 0,
+         is_hint = argc == 4 && strcmp(argv[1], "hint") == 0;
     struct auth_acceptor_config config = {.computer = "SERVER", .dns_computer = "server.test"};
     int result;
 
@@ -233,13 +245,15 @@ int main(int argc, char **argv) {
     }
     if (argc == 4 && strcmp(argv[1], "ticket") == 0)
         return ticket(argv[2], argv[3]);
-    if (argc < 4 || (!is_bench && strcmp(argv[1], "accept") != 0)) {
+    if (argc < 4 || (!is_bench && !is_hint && strcmp(argv[1], "accept") != 0)) {
         fprintf(stderr, "auth_driver: wrong usage\n");
         return 2;
     }
     config.accounts = open_accounts(or_null(argv[2]));
     config.keytab = or_null(argv[3]);
-    if (is_bench) {
+    if (is_hint) {
+        result = put_hint(&config);
+    } else if (is_bench) {
         struct auth_credentials credentials = {.method = method_of(argv[4]),
                                                .user = or_null(argv[5]),
                                                .password = or_null(argv[6]),

@@ -21,7 +21,7 @@ from auth_driver import End, logon
 from tap import Tap
 
 REALM = "SMBPROOF.TEST"
-HASH = "7C4FE5EADA682714A036E39378362BAB"  # Password01!
+PASSWORD, HASH = "Password01!", "7C4FE5EADA682714A036E39378362BAB"
 
 
 def program(name):
@@ -93,7 +93,7 @@ class Realm:
 
 def set_up(realm):
     keytab, other = realm.folder / "cifs.keytab", realm.folder / "other.keytab"
-    realm.admin("addprinc -pw secret alice", "addprinc -pw geheim bob@%s" % REALM)
+    realm.admin("addprinc -pw Password01! alice", "addprinc -pw geheim bob@%s" % REALM)
     for service in ("cifs/server.test", "host/second.test", "http/third.test"):
         realm.admin(f"addprinc -randkey {service}")
     for service in ("cifs/server.test", "host/second.test", "http/third.test"):
@@ -273,7 +273,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="smbproof-kdc-") as folder:
         realm = Realm(Path(folder))
         try:
-            cases = Cases(driver, realm, *set_up(realm), realm.ticket("alice", "secret", "alice"))
+            cases = Cases(driver, realm, *set_up(realm), realm.ticket("alice", PASSWORD, "alice"))
             for name in CASES:
                 tap.result(name.replace("_", " "), getattr(cases, name)())
         finally:
