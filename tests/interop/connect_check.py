@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The client against smbd: each dialect, plain, signed, encrypted, with each way of logging on, and what must fail.
+"""The client against smbd and impacket: each dialect, plain, signed, encrypted, with each way of logging on, and what must fail.
 
 usage: connect_check.py --connect PROGRAM
 
@@ -8,8 +8,11 @@ Prints TAP. Skipped where smbd cannot be started.
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
@@ -21,6 +24,7 @@ SIGNING = {"2.0.2": "HMAC-SHA256", "2.1": "HMAC-SHA256", "3.0": "AES-CMAC", "3.0
 SMBD_NAME = {"2.0.2": "SMB2_02", "2.1": "SMB2_10", "3.0": "SMB3_00", "3.0.2": "SMB3_02", "3.1.1": "SMB3_11"}
 CIPHERS = {"1": "AES-128-CCM", "2": "AES-128-GCM", "3": "AES-256-CCM", "4": "AES-256-GCM"}
 MACS = {"0": "HMAC-SHA256", "1": "AES-CMAC", "2": "AES-GMAC"}
+BAD_SIGNATURE, NOT_OFFERED = "3.2.5.1.3-01", "3.2.5.2-05"
 GUEST_REFUSED = "3.2.5.3.1-01"
 NO_CIPHER = "3.2.4.1.8-01"
 TIMEOUT_SECONDS = 60
@@ -133,6 +137,60 @@ def other_failures(peer):
         peer.expect("2.1 offered", refused, "dialects", "2.1")
 
 
+class Impacket:
+    """impacket's server as a process of its own; the name of a script of Debian's differs from place to place."""
+
+    SCRIPT = (
+        "import sys; from impacket import ntlm, smbserver; s = smbserver.SimpleSMBServer('127.0.0.1', int(sys.argv[1]));"
+        "s.addShare('DATA', sys.argv[2]); s.setSMB2Support(True); s.setSMBChallenge('');"
+        "s.addCredential('root', 0, ntlm.compute_lmhash('secret'), ntlm.compute_nthash('secret')); s.start()"
+    )
+
+    def __init__(self, folder):
+        self.port = free_port()
+        command = [sys.executable, "-c", self.SCRIPT, str(self.port), folder]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    @staticmethod
+    def missing():
+        found = subprocess.run([sys.executable, "-c", "import impacket"], capture_output=True)
+        return None if found.returncode == 0 else "impacket is not installed"
+
+    def __enter__(self):
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                time.sleep(0.1)
+        raise OSError("impacket's server did not start")
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def impacket(peer):
+    """It answers with 2.0.2 whatever is offered, validates with constants, and signs chains wrongly."""
+    if Impacket.missing():
+        peer.tap.skip("impacket", Impacket.missing())
+        return
+    peer.label = "impacket"
+    with tempfile.TemporaryDirectory(prefix="smbproof-impacket-") as folder, Impacket(folder) as server:
+        wanted = connected("2.0.2", validation="same", keys=True)
+        for options in ((), ("sign", "required"), ("smb1", "yes")):
+            peer.expect(" ".join(options) or "all offered", wanted, "chains", "no", *options, port=server.port)
+        wanted = connected("2.0.2", validation="none")
+        peer.expect("2.0.2 alone", wanted, "chains", "no", "dialects", "2.0.2", port=server.port)
+        wanted = {"connected": False, "rule": BAD_SIGNATURE, "security": True}
+        peer.expect("a chain that is signed wrongly", wanted, "chains", "only", "sign", "required", port=server.port)
+        wanted = {"connected": False, "rule": NOT_OFFERED}
+        peer.expect("a dialect that was not offered", wanted, "dialects", "2.1", port=server.port)
+        wanted = {"connected": False, "kind": 6}
+        peer.expect("wrong password", wanted, password="wrong", port=server.port)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--connect", required=True)
@@ -143,7 +201,7 @@ def main():
         tap.skip("the client against smbd", missing)
         return tap.done()
     peer = Peer(tap, options.connect)
-    for part in (each_dialect, algorithms, each_maximum, demanding_servers, other_failures):
+    for part in (each_dialect, algorithms, each_maximum, demanding_servers, other_failures, impacket):
         part(peer)
     return tap.done()
 
