@@ -240,9 +240,9 @@ static struct session *session_new(const struct session_options *options) {
 }
 
 /* The transport is connected. */
-static struct session *set_up(struct session *session, const struct session_options *options,
+static struct session *set_up(struct session *session, const struct client_policy *policy,
                               struct session_error *error) {
-    if (!start_client(session, options->policy))
+    if (!start_client(session, policy))
         set_error(error, SESSION_ERROR_SYSTEM, 0, 0);
     else if (drive(session, deadline(session), error))
         return session;
@@ -250,9 +250,24 @@ static struct session *set_up(struct session *session, const struct session_opti
     return NULL;
 }
 
-struct session *session_open(const struct session_options *options, struct session_error *error) {
+/* 0, or a negative errno. Port 139 is NetBIOS', whatever the policy says. */
+static int connect_server(struct session *session, const struct session_options *options,
+                          struct client_policy *policy) {
     uint16_t port = options->port != 0 ? options->port : TRANSPORT_PORT_DIRECT;
+    int64_t until = deadline(session);
+    int status = transport_connect(&session->transport, session->host, port, until);
+
+    *policy = *options->policy;
+    if (port == TRANSPORT_PORT_NETBIOS)
+        policy->transport = TRANSPORT_NETBIOS;
+    if (status == 0 && policy->transport == TRANSPORT_NETBIOS)
+        status = transport_request_netbios(&session->transport, until);
+    return status;
+}
+
+struct session *session_open(const struct session_options *options, struct session_error *error) {
     struct session *session = session_new(options);
+    struct client_policy policy;
     int status;
 
     *error = (struct session_error){.kind = SESSION_ERROR_NONE};
@@ -260,13 +275,13 @@ struct session *session_open(const struct session_options *options, struct sessi
         set_error(error, SESSION_ERROR_SYSTEM, 0, ENOMEM);
         return NULL;
     }
-    status = transport_connect(&session->transport, session->host, port, deadline(session));
+    status = connect_server(session, options, &policy);
     if (status < 0) {
         set_error(error, SESSION_ERROR_UNREACHABLE, 0, -status);
         session_close(session);
         return NULL;
     }
-    return set_up(session, options, error);
+    return set_up(session, &policy, error);
 }
 
 struct session *session_open_socket(const struct session_options *options, int fd, struct session_error *error) {
@@ -284,7 +299,7 @@ struct session *session_open_socket(const struct session_options *options, int f
         session_close(session);
         return NULL;
     }
-    return set_up(session, options, error);
+    return set_up(session, options->policy, error);
 }
 
 void session_close(struct session *session) {

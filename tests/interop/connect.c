@@ -1,7 +1,7 @@
 /* Connects once and says how, as one line of JSON: for the tests against other people's servers.
  *
  * usage: connect HOST PORT SHARE [option value]...
- *   dialects 2.0.2,2.1   sign required   encrypt off|required   guest yes   smb1 yes   secure-negotiate off
+ *   dialects 2.0.2,2.1   sign required   encrypt off|required   guest yes   smb1 yes   netbios yes   secure-negotiate off
  *   ciphers 1,2   signing 0,1,2   timeout MS
  *   user NAME   domain NAME   anonymous yes   nt-hash HEX   kerberos yes
  *   again yes (authenticates again)   wait MS (before the share is used)   chains no|only (what some servers cannot)
@@ -78,6 +78,8 @@ static void read_policy_option(struct client_policy *policy, const char *name, c
         policy->allow_guest = true;
     else if (strcmp(name, "smb1") == 0)
         policy->offers_smb1_first = true;
+    else if (strcmp(name, "netbios") == 0)
+        policy->transport = TRANSPORT_NETBIOS;
     else if (strcmp(name, "secure-negotiate") == 0)
         policy->require_secure_negotiate = false;
     else

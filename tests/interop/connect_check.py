@@ -6,12 +6,15 @@ usage: connect_check.py --connect PROGRAM
 Prints TAP. Skipped where smbd cannot be started.
 """
 import argparse
+import contextlib
+import errno
 import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -129,12 +132,60 @@ def other_failures(peer):
         peer.expect("no such share", refused, share="nothing-here")
         peer.expect("by IPv6", connected("3.1.1"), host="::1")
         peer.expect("by name", connected("3.1.1"), host="localhost")
+        peer.expect("NetBIOS", connected("3.0.2", validation="same"), "netbios", "yes")
     peer.label = "nobody"
     peer.expect("listens", {"connected": False, "kind": 2, "errno": 111}, port=free_port())
     peer.expect("has that name", {"connected": False, "kind": 2}, host="no-such-host.invalid", port=445)
     with peer.serve("smbd of 3.1.1 only", {"server min protocol": "SMB3_11"}):
         refused = {"connected": False, "kind": 5, "status": "STATUS_NOT_SUPPORTED"}
         peer.expect("2.1 offered", refused, "dialects", "2.1")
+
+
+class Odd:
+    """Something that listens and is no server: it says these octets, then ends, or stays silent."""
+
+    def __init__(self, octets, stays):
+        self.octets, self.stays = octets, stays
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+
+    def serve(self):
+        connection, _ = self.listener.accept()
+        with connection, contextlib.suppress(ConnectionError):
+            connection.settimeout(TIMEOUT_SECONDS)
+            connection.recv(65536)
+            connection.sendall(self.octets)
+            while self.stays and connection.recv(65536):
+                pass
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        self.thread.join(TIMEOUT_SECONDS)
+
+
+def odd_servers(peer):
+    peer.label = "no server"
+    silence = {"connected": False, "kind": 3, "phase": "NEGOTIATE"}
+    ended = {"connected": False, "kind": 4, "phase": "NEGOTIATE"}
+    for name, octets, stays, wanted in (
+        ("says nothing", b"", True, silence),
+        ("closes", b"", False, {**ended, "security": False}),
+        ("only keeps alive", b"\x85\0\0\0" * 20, True, silence),
+        ("keeps alive without end", b"\x85\0\0\0" * 100, True, {**ended, "errno": errno.EPROTO}),
+        ("ends within a frame", b"\0\0\1\0\xfeSMB", False, {**ended, "errno": errno.ECONNRESET}),
+        ("ends within a head", b"\0\0", False, {**ended, "errno": errno.ECONNRESET}),
+        ("speaks HTTP", b"HTTP/1.1 400 Bad Request\r\n\r\n", False, {**ended, "errno": errno.EPROTO}),
+        ("stops within a frame", b"\0\0\1\0\xfeSMB", True, silence),
+        ("has a frame that is too long", b"\0\xff\xff\xff", True, {"kind": 7, "rule": "3.3.5.2-01"}),
+        ("says nothing of SMB", b"\0\0\0\x08abcdefgh", False, {"kind": 7, "rule": "2.2.1-01"}),
+    ):
+        with Odd(octets, stays) as odd:
+            peer.expect(name, wanted, "timeout", "1000", port=odd.port)
 
 
 class Impacket:
@@ -201,7 +252,7 @@ def main():
         tap.skip("the client against smbd", missing)
         return tap.done()
     peer = Peer(tap, options.connect)
-    for part in (each_dialect, algorithms, each_maximum, demanding_servers, other_failures, impacket):
+    for part in (each_dialect, algorithms, each_maximum, demanding_servers, other_failures, odd_servers, impacket):
         part(peer)
     return tap.done()
 
