@@ -267,6 +267,8 @@ enum auth_state auth_initiator_step(struct auth_initiator *initiator, struct spa
 }
 
 struct span auth_initiator_session_key(const struct auth_initiator *initiator) {
+    if (initiator->chosen == NULL)
+        return (struct span){0};
     return (struct span){initiator->chosen->key, initiator->chosen->key_size};
 }
 
@@ -275,7 +277,7 @@ bool auth_initiator_is_anonymous(const struct auth_initiator *initiator) {
 }
 
 const char *auth_initiator_mechanism(const struct auth_initiator *initiator) {
-    return initiator->chosen->methods->name;
+    return initiator->chosen != NULL ? initiator->chosen->methods->name : "";
 }
 
 const char *auth_initiator_reason(const struct auth_initiator *initiator) {

@@ -689,6 +689,13 @@ static void test_too_much(void **state) {
     struct auth_initiator *initiator = auth_initiator_new(&good);
     struct span out;
 
+    assert_string_equal(auth_acceptor_user(acceptor), "");
+    assert_string_equal(auth_acceptor_domain(acceptor), "");
+    assert_string_equal(auth_acceptor_mechanism(acceptor), "");
+    assert_string_equal(auth_initiator_mechanism(initiator), "");
+    assert_false(auth_acceptor_is_guest(acceptor) || auth_acceptor_is_anonymous(acceptor));
+    assert_int_equal(
+        auth_acceptor_session_key(acceptor).size + auth_initiator_session_key(initiator).size, 0);
     assert_int_equal(auth_acceptor_step(acceptor, (struct span){token, AUTH_TOKEN_MAX + 1}, &out),
                      AUTH_FAILED);
     assert_int_equal(auth_acceptor_status(acceptor), STATUS_INVALID_PARAMETER);
