@@ -131,6 +131,17 @@ def server_takes_us(driver, password, good):
     yield from check((key == initiator.key) == good, "keys", key.hex(), initiator.key.hex())
 
 
+def without_md5(driver, folder):
+    """A system whose policy forbids MD5 has no NTLM, and says so."""
+    policy = Path(folder) / "openssl.cnf"
+    policy.write_text("openssl_conf = all\n[all]\nalg_section = algorithms\n[algorithms]\ndefault_properties = fips=yes\n")
+    env = dict(os.environ, OPENSSL_CONF=str(policy))
+    initiator = End(driver, "initiate", "ntlm", USER, "-", PASSWORD, "server.test", "-", env=env)
+    initiator.step()
+    initiator.close()
+    yield from check(initiator.state == "failed" and "MD5" in initiator.reason, initiator.state, initiator.reason)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--driver", required=True)
@@ -147,6 +158,7 @@ def main():
         tap.result("impacket logs on without SPNEGO", client_logs_on(driver, str(accounts), True))
         tap.result("impacket with a wrong password", client_is_refused(driver, str(accounts), USER, "wrong"))
         tap.result("impacket as nobody known", client_is_refused(driver, str(accounts), "bob", PASSWORD))
+        tap.result("a system without MD5", without_md5(driver, folder))
     tap.result("we log on to impacket", server_takes_us(driver, PASSWORD, True))
     tap.result("we log on to impacket with a wrong password", server_takes_us(driver, "wrong", False))
     return tap.done()
