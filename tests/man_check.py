@@ -14,6 +14,9 @@ from pathlib import Path
 
 from tap import Tap
 
+# Commands that connect to nothing: the options of a connection are not theirs.
+LOCAL = {"explain", "passwd"}
+
 
 def lint(page):
     """-> complaints of mandoc or groff; None where neither is installed."""
@@ -132,9 +135,10 @@ def main():
     tap.result("keys of smbproof.conf(5)", keys_complaints(settings, page))
     tap.result("this test notices wrong keys", wrongs_complaints(settings, page))
     connection = {"--" + row["flag"] for row in settings} | {"--config"}
-    tap.result("options of explain", options_complaints(command, "explain", docs / "smbproof-explain.1"))
-    for name in ("settings",):
-        tap.result(f"options of {name}", options_complaints(command, name, docs / f"smbproof-{name}.1", connection))
+    for page in sorted(docs.glob("smbproof-*.1")):
+        name = page.stem.removeprefix("smbproof-")
+        shared = frozenset() if name in LOCAL else connection
+        tap.result(f"options of {name}", options_complaints(command, name, page, shared))
     return tap.done()
 
 

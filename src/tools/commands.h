@@ -4,5 +4,6 @@
 
 int command_explain(int argc, char **argv);
 int command_settings(int argc, char **argv);
+int command_passwd(int argc, char **argv);
 
 #endif
