@@ -3,6 +3,7 @@
 #define SMBPROOF_TOOLS_COMMANDS_H
 
 int command_explain(int argc, char **argv);
+int command_probe(int argc, char **argv);
 int command_settings(int argc, char **argv);
 int command_passwd(int argc, char **argv);
 
