@@ -210,7 +210,9 @@ static const char *obstacle(const struct probe *probe, const struct probe_test *
         return "the logon was refused";
     if (needs_logon && !facts->has_keys)
         return "needs a session that has keys";
-    if (test->needs == NEEDS_VALIDATION && facts->validated == 0)
+    if (test->needs == NEEDS_LOGON_311 && facts->hash == PROBE_HASH_BROKEN)
+        return "the two ends have no key in common";
+    if (test->needs == NEEDS_VALIDATION && !facts->list_validated)
         return "the right validation was not answered, so a wrong one would show nothing";
     return NULL;
 }

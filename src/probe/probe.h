@@ -71,6 +71,12 @@ struct probe_facts {
     enum probe_hash hash;
     struct negotiation_answered proven; /* of the 3.1.1 negotiation, where hash is PROVEN */
     uint16_t validated;              /* the greatest dialect on which the right validation was answered rightly */
+    bool list_validated;             /* also where all dialects below 3.1.1 were offered, as the wrong ones do */
+    bool asked;                      /* what the server saw was looked for, and `seen` says where it was found */
+    struct probe_claim {
+        bool found;
+        unsigned group, index;       /* of the candidates of tests_validate.c */
+    } seen;
     unsigned altered;                /* tests with a suspicion */
     char client[PROBE_TEXT_MAX];     /* what the ordinary client came to */
 };
@@ -88,7 +94,7 @@ struct probe_test {
         NEEDS_311,           /* the server speaks 3.1.1 */
         NEEDS_LOGON,         /* credentials that the server took */
         NEEDS_LOGON_311,
-        NEEDS_VALIDATION,    /* and it answered the right validation rightly */
+        NEEDS_VALIDATION,    /* and it answered the right validation of the same list rightly */
     } needs;
     void (*run)(struct probe *probe, struct probe_result *result);
 };

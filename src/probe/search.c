@@ -10,43 +10,49 @@
 #define SEARCHED_OCTETS_MAX 2048u
 #define BODY_AT             64u
 
-/* Is the last response signed with this key, by any of the algorithms of 3.1.1? Which one was agreed may be what was
+static bool algorithm_fits(const struct line *line, enum mac_algorithm algorithm, const uint8_t signing[SESSION_KEY_SIZE]) {
+    struct mac_key *mac = mac_key_new(algorithm, (struct span){signing, SESSION_KEY_SIZE});
+    bool fits = mac != NULL && element_check(mac, line->final) == SIGNATURE_GOOD;
+
+    mac_key_free(mac);
+    return fits;
+}
+
+/* Is the last response signed with this key? By `any` of the algorithms, where the one that was agreed may be what was
  * changed. */
-static bool key_fits(const struct line *line, const uint8_t signing[SESSION_KEY_SIZE]) {
+static bool key_fits(const struct line *line, const uint8_t signing[SESSION_KEY_SIZE], bool any) {
     bool fits = false;
 
-    for (unsigned algorithm = MAC_HMAC_SHA256; algorithm <= MAC_AES_GMAC && !fits; algorithm++) {
-        struct mac_key *mac = mac_key_new((enum mac_algorithm)algorithm, (struct span){signing, SESSION_KEY_SIZE});
-
-        fits = mac != NULL && element_check(mac, line->final) == SIGNATURE_GOOD;
-        mac_key_free(mac);
-    }
+    if (!any)
+        return algorithm_fits(line, mac_key_algorithm(line->mac), signing);
+    for (unsigned algorithm = MAC_HMAC_SHA256; algorithm <= MAC_AES_GMAC && !fits; algorithm++)
+        fits = algorithm_fits(line, algorithm, signing);
     return fits;
 }
 
 /* Likewise, with the key that this dialect and hash lead to. */
-static bool signature_fits(const struct line *line, uint16_t dialect, const struct preauth *preauth) {
+static bool signature_fits(const struct line *line, uint16_t dialect, const struct preauth *preauth, bool any) {
     struct session_keys keys;
     struct span full_key = {line->full_key, line->full_key_size};
     bool fits = false;
 
     if (dialect == SMB2_DIALECT_311 && channel_key_derive(keys.signing, dialect, full_key, preauth))
-        fits = key_fits(line, keys.signing);
+        fits = key_fits(line, keys.signing, any);
     else if (dialect != SMB2_DIALECT_311 && session_keys_derive(&keys, dialect, 0, full_key, preauth))
-        fits = key_fits(line, keys.signing);
+        fits = key_fits(line, keys.signing, any);
     session_keys_wipe(&keys);
     return fits;
 }
 
 /* The hash over the messages, `replaced` in place of number `index`. */
-static bool hash_fits(const struct line *line, uint16_t dialect, unsigned index, struct span replaced) {
+static bool hash_fits(const struct line *line, uint16_t dialect, unsigned index, struct span replaced, bool any) {
     struct preauth preauth;
 
     preauth_init(&preauth);
     for (unsigned i = 0; i < line->hashed_count; i++)
         if (!preauth_update(&preauth, i == index ? replaced : line->hashed[i]))
             return false;
-    return signature_fits(line, dialect, &preauth);
+    return signature_fits(line, dialect, &preauth, any);
 }
 
 /* ---- where an octet belongs ---- */
@@ -152,16 +158,27 @@ static void describe(struct span here, struct span there, bool in_response, size
     alteration->removes_security = removes_security(field.name, in_response, mine, other);
 }
 
+/* Where the contexts of a response begin, among which the signing algorithm is; its end where it has none. */
+static size_t contexts_of(struct span response) {
+    struct message message;
+    struct span contexts;
+
+    message_decode(response, response.size, &message);
+    contexts = message.body.negotiate_response.contexts;
+    return contexts.size > 0 ? (size_t)(contexts.data - response.data) : response.size;
+}
+
 /* Each other value of each octet. */
 static bool search_octets(const struct line *line, bool in_response, struct alteration *alteration) {
     struct span here = line->hashed[in_response];
+    size_t contexts_at = in_response ? contexts_of(here) : here.size;
     uint8_t changed[SEARCHED_OCTETS_MAX];
 
     memcpy(changed, here.data, here.size);
     for (size_t at = 0; at < here.size; at++) {
         for (unsigned value = 1; value < 256; value++) {
             changed[at] = here.data[at] ^ (uint8_t)value;
-            if (hash_fits(line, SMB2_DIALECT_311, in_response, (struct span){changed, here.size})) {
+            if (hash_fits(line, SMB2_DIALECT_311, in_response, (struct span){changed, here.size}, at >= contexts_at)) {
                 describe(here, (struct span){changed, here.size}, in_response, at, alteration);
                 return true;
             }
@@ -182,7 +199,7 @@ static bool search_zeros(const struct line *line, bool in_response, struct alter
 
         memcpy(changed, here.data, here.size);
         memset(changed + field.at, 0, size);
-        if (hash_fits(line, SMB2_DIALECT_311, in_response, (struct span){changed, here.size})) {
+        if (hash_fits(line, SMB2_DIALECT_311, in_response, (struct span){changed, here.size}, true)) {
             describe(here, (struct span){changed, here.size}, in_response, at, alteration);
             return true;
         }
@@ -204,7 +221,7 @@ static bool search_dialect(const struct line *line, struct alteration *alteratio
 
         if (!fields_set(field, changed + BODY_AT, here.size - BODY_AT, dialects[i]) || span_equal(here, there))
             continue;
-        if (hash_fits(line, dialects[i], 1, there)) {
+        if (hash_fits(line, dialects[i], 1, there, true)) {
             describe(here, there, true, BODY_AT + field->wire_offset, alteration);
             alteration->removes_security = dialects[i] > line->negotiation.agreed.dialect;
             return true;
@@ -214,7 +231,7 @@ static bool search_dialect(const struct line *line, struct alteration *alteratio
 }
 
 bool search_alteration(const struct line *line, struct alteration *alteration) {
-    if (line->hashed_count < 2 || line->full_key_size == 0)
+    if (line->hashed_count < 2 || line->full_key_size == 0 || line->mac == NULL)
         return false;
     for (unsigned i = 0; i < 2; i++)
         if (line->hashed[i].size > SEARCHED_OCTETS_MAX)
@@ -248,11 +265,11 @@ const char *search_mistake(const struct line *line) {
         for (unsigned j = 0; j < line->hashed_count; j++)
             if (j != i)
                 preauth_update(&without, line->hashed[j]);
-        if (signature_fits(line, SMB2_DIALECT_311, &without))
+        if (signature_fits(line, SMB2_DIALECT_311, &without, false))
             return mistakes[i];
     }
-    if (preauth_update(&preauth, line->final) && signature_fits(line, SMB2_DIALECT_311, &preauth))
+    if (preauth_update(&preauth, line->final) && signature_fits(line, SMB2_DIALECT_311, &preauth, false))
         return "it hashes its last SESSION_SETUP response, too";
     preauth_init(&preauth);
-    return signature_fits(line, SMB2_DIALECT_311, &preauth) ? "it hashes nothing at all" : NULL;
+    return signature_fits(line, SMB2_DIALECT_311, &preauth, false) ? "it hashes nothing at all" : NULL;
 }
