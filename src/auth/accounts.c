@@ -271,6 +271,8 @@ int accounts_open(const char *path, struct accounts **accounts,
     pthread_rwlock_init(&made->lock, NULL);
     made->path = strdup(path);
     if (made->path == NULL || !crypto_random(made->dummy, sizeof made->dummy)) {
+        if (problem != NULL)
+            say(problem, "there is no memory, or no randomness");
         accounts_close(made);
         return -ENOMEM;
     }

@@ -24,6 +24,9 @@
 /* Tokens that one logon may take in one direction. */
 #define AUTH_LEGS_MAX 6u
 
+/* Does the system's policy allow NTLM, which is made of MD5? To be asked when a program starts. */
+bool auth_ntlm_is_available(void);
+
 enum auth_method { AUTH_METHOD_ANY, AUTH_METHOD_NTLM, AUTH_METHOD_KERBEROS, AUTH_METHOD_ANONYMOUS };
 
 /* Who logs on. Strings are UTF-8 and borrowed while the initiator lives. */

@@ -95,7 +95,10 @@ static bool make_offers(struct auth_initiator *initiator, struct span *token) {
         mechanism_free(kerberos);
         kerberos = NULL;
     }
-    if (can_ntlm(credentials))
+    if (can_ntlm(credentials) && !auth_ntlm_is_available())
+        strcpy(initiator->reason,
+               "this system's policy forbids MD5, without which there is no NTLM");
+    else if (can_ntlm(credentials))
         ntlm = ntlm_initiator_new(credentials);
     if (ntlm != NULL && kerberos == NULL)
         ntlm->methods->step(ntlm, (struct span){0}, token);
