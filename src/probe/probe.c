@@ -102,15 +102,6 @@ struct id_list list_all(void) {
     return policy.dialects;
 }
 
-struct id_list list_spoken(const struct probe *probe, uint16_t most) {
-    struct id_list list = {.count = 0};
-
-    for (unsigned i = 0; i < probe->facts->spoken.count; i++)
-        if (probe->facts->spoken.ids[i] <= most)
-            list.ids[list.count++] = probe->facts->spoken.ids[i];
-    return list;
-}
-
 bool server_speaks(const struct probe *probe, uint16_t dialect) {
     return id_list_has(&probe->facts->spoken, dialect);
 }
@@ -212,7 +203,7 @@ static const char *obstacle(const struct probe *probe, const struct probe_test *
         return "needs a session that has keys";
     if (test->needs == NEEDS_LOGON_311 && facts->hash == PROBE_HASH_BROKEN)
         return "the two ends have no key in common";
-    if (test->needs == NEEDS_VALIDATION && !facts->list_validated)
+    if (test->needs == NEEDS_VALIDATION && facts->validated_list.count == 0)
         return "the right validation was not answered, so a wrong one would show nothing";
     return NULL;
 }

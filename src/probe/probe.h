@@ -38,6 +38,8 @@ enum probe_suspicion {
     SUSPICION_REQUEST_SEEN,    /* it closes on the right one, and answers one with another value */
     SUSPICION_RESPONSE,        /* its validation differs from its NEGOTIATE response */
     SUSPICION_UNSIGNED,        /* its validation is not protected, although it signed before */
+    SUSPICION_DIALECT,         /* a dialect was chosen that was not offered */
+    SUSPICION_KEY,             /* below 3.1.1: its signature is not that of the session key */
     SUSPICION_HASH,            /* 3.1.1: its signature is not that of the messages as they are here */
     SUSPICION_HASH_FOUND,      /* but that of messages with one value changed */
 };
@@ -62,6 +64,9 @@ struct probe_facts {
     int error;                       /* of the first connection; 0: it was made */
     struct id_list spoken;           /* dialects that were agreed to when offered alone */
     uint16_t chosen;                 /* when all were offered; 0: none */
+    unsigned unoffered_count;        /* times that a dialect was chosen which was not offered */
+    uint16_t unoffered;              /* the first of them */
+    bool unoffered_differ;
     bool server_known;
     uint8_t server_guid[16];
     uint16_t security_mode;
@@ -71,13 +76,14 @@ struct probe_facts {
     enum probe_hash hash;
     struct negotiation_answered proven; /* of the 3.1.1 negotiation, where hash is PROVEN */
     uint16_t validated;              /* the greatest dialect on which the right validation was answered rightly */
-    bool list_validated;             /* also where all dialects below 3.1.1 were offered, as the wrong ones do */
+    struct id_list validated_list;   /* of several dialects, on which the right validation was answered; wrong ones use it */
     bool asked;                      /* what the server saw was looked for, and `seen` says where it was found */
     struct probe_claim {
         bool found;
         unsigned group, index;       /* of the candidates of tests_validate.c */
     } seen;
-    unsigned altered;                /* tests with a suspicion */
+    bool validation_is_blind;        /* the server answers wrong claims, so its answers prove nothing of the request */
+    unsigned altered;                /* tests with a suspicion that is not the server's fault */
     char client[PROBE_TEXT_MAX];     /* what the ordinary client came to */
 };
 

@@ -50,6 +50,9 @@ static const char *path_text(const struct probe_report *report) {
 }
 
 static const char *unknown_text(const struct probe_report *report) {
+    if (report->facts.validation_is_blind)
+        return "Nothing was seen of a change on the path; but the server does not close on wrong validations as it must, so a "
+               "changed request need not be noticed.";
     if (report->options->target.credentials == NULL)
         return "Whether the path changes packets cannot be told without logging on: name a user in the URL.";
     if (report->facts.logon_failed)

@@ -65,8 +65,8 @@ static const struct probe_test table[] = {
      test_validate_300},
     {"validate-3.0.2", "the right VALIDATE on 3.0.2", "its four fields, signed", "3.3.5.15.12", CAUSE_V12, PROBLEM, NEEDS_LOGON,
      test_validate_302},
-    {"validate-list", "the right VALIDATE where all dialects below 3.1.1 were offered", "its four fields, signed",
-     "3.3.5.15.12", CAUSE_V12, PROBLEM, NEEDS_LOGON, test_validate_all},
+    {"validate-list", "the right VALIDATE where several dialects were offered", "its four fields, signed",
+     "3.3.5.15.12", CAUSE_V12, PROBLEM, NEEDS_LOGON, test_validate_list},
     {"wrong-guid", "VALIDATE with another ClientGuid", "closed", "3.3.5.15.12", CAUSE_V13, PROBLEM, NEEDS_VALIDATION,
      test_wrong_guid},
     {"wrong-security-mode", "VALIDATE with another SecurityMode", "closed", "3.3.5.15.12", CAUSE_V13, PROBLEM, NEEDS_VALIDATION,
@@ -116,7 +116,7 @@ static bool is_needed(const struct probe_test *test, const bool needs[NEEDS_VALI
         return logon || needs[NEEDS_311];
     if (test->run == test_client)
         return logon;
-    return needs[NEEDS_VALIDATION] && test->run == test_validate_all;
+    return needs[NEEDS_VALIDATION] && test->run == test_validate_list;
 }
 
 int probe_select(const char *only, bool wanted[PROBE_TESTS_MAX]) {

@@ -38,8 +38,6 @@ void explain_bad_signature(struct probe *probe, struct probe_result *result);
 
 struct id_list list_one(uint16_t dialect);
 struct id_list list_all(void);
-/* The dialects that the server speaks, up to this one. */
-struct id_list list_spoken(const struct probe *probe, uint16_t most);
 bool server_speaks(const struct probe *probe, uint16_t dialect);
 
 /* tests_negotiate.c */
@@ -77,7 +75,7 @@ void test_validate_202(struct probe *probe, struct probe_result *result);
 void test_validate_210(struct probe *probe, struct probe_result *result);
 void test_validate_300(struct probe *probe, struct probe_result *result);
 void test_validate_302(struct probe *probe, struct probe_result *result);
-void test_validate_all(struct probe *probe, struct probe_result *result);
+void test_validate_list(struct probe *probe, struct probe_result *result);
 void test_wrong_guid(struct probe *probe, struct probe_result *result);
 void test_wrong_mode(struct probe *probe, struct probe_result *result);
 void test_wrong_capabilities(struct probe *probe, struct probe_result *result);

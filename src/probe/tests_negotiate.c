@@ -102,10 +102,23 @@ static void note_server(struct probe *probe, const struct line_reply *reply) {
     facts->system_time = response->system_time;
 }
 
+/* The server, or somebody on the way, has chosen what was not offered. */
+static void note_unoffered(struct probe *probe, uint16_t chosen, struct probe_result *result) {
+    struct probe_facts *facts = probe->facts;
+    char name[16];
+
+    if (facts->unoffered_count++ == 0)
+        facts->unoffered = chosen;
+    facts->unoffered_differ |= chosen != facts->unoffered;
+    result->suspicion = SUSPICION_DIALECT;
+    result->cause = CAUSE_M02;
+    result_say(result, PROBE_UNCLEAR, "%s is chosen, which was not offered", dialect_text(chosen, name));
+}
+
 static void test_dialect(struct probe *probe, uint16_t dialect, struct probe_result *result) {
     struct id_list list = list_one(dialect);
     struct line_reply reply;
-    char text[PROBE_TEXT_MAX], name[16];
+    char text[PROBE_TEXT_MAX];
 
     if (!probe_open(probe, &list, result))
         return;
@@ -113,12 +126,11 @@ static void test_dialect(struct probe *probe, uint16_t dialect, struct probe_res
         probe->facts->spoken.ids[probe->facts->spoken.count++] = dialect;
         note_server(probe, &reply);
         result_say(result, PROBE_RIGHT, "spoken");
-    } else if (reply.answer == LINE_ANSWERED && reply.status == STATUS_SUCCESS &&
-               reply.message.kind == MESSAGE_NEGOTIATE_RESPONSE) {
-        result->suspicion = SUSPICION_RESPONSE;
-        result->cause = CAUSE_M02;
-        result_say(result, PROBE_UNCLEAR, "the response chooses %s, which was not offered, or is malformed",
-                   dialect_text(reply.message.body.negotiate_response.dialect_revision, name));
+    } else if (reply_has(&reply, STATUS_SUCCESS) && reply.message.kind == MESSAGE_NEGOTIATE_RESPONSE &&
+               reply.message.body.negotiate_response.dialect_revision != dialect) {
+        note_unoffered(probe, reply.message.body.negotiate_response.dialect_revision, result);
+    } else if (reply_has(&reply, STATUS_SUCCESS)) {
+        result_blame(probe, result, "the response is malformed");
     } else if (reply.answer == LINE_SILENT) {
         result->cause = CAUSE_M09;
         result_say(result, PROBE_UNCLEAR, "no answer");

@@ -34,7 +34,9 @@ static void note_failure(struct probe *probe, const struct session_error *error,
         result->cause = CAUSE_G01;
     } else if (error->kind == SESSION_ERROR_PROTOCOL || error->is_security) {
         facts->has_keys = true; /* the line will look into it */
-        result->cause = error->phase == CLIENT_PHASE_VALIDATE ? CAUSE_M01 : CAUSE_M03;
+        result->cause = error->phase == CLIENT_PHASE_VALIDATE     ? CAUSE_M01
+                        : facts->chosen == SMB2_DIALECT_311 ? CAUSE_M03
+                                                            : CAUSE_S04;
     } else if (error->phase == CLIENT_PHASE_TREE_CONNECT) {
         result->cause = CAUSE_L03;
     }
@@ -144,12 +146,13 @@ void test_signing_used(struct probe *probe, struct probe_result *result) {
         result_say(result, PROBE_UNCLEAR, "no session could be set up");
         return;
     }
+    if (logon.reply.signature == SIGNATURE_BAD) {
+        result_say(result, PROBE_SKIPPED, "the two ends have no key in common");
+        return;
+    }
     algorithm = mac_key_algorithm(probe->line->mac);
     result_say(result, PROBE_RIGHT, "%s", signing_name((uint16_t)algorithm));
-    if (probe->facts->hash == PROBE_HASH_BROKEN)
-        result_say(result, PROBE_SKIPPED, "the two ends have no key in common");
-    else
-        judge_signed(probe, "SESSION_SETUP", &logon.reply, result);
+    judge_signed(probe, "SESSION_SETUP", &logon.reply, result);
     if (result->outcome != PROBE_RIGHT)
         return;
     reply = line_connect_tree(probe->line, LINE_SIGNED);
@@ -209,6 +212,13 @@ void explain_bad_signature(struct probe *probe, struct probe_result *result) {
     if (mistake != NULL) {
         result_say(result, PROBE_SERVER, "the server signs with another key: %s", mistake);
         result->cause = CAUSE_P01;
+        return;
+    }
+    if (probe->line->negotiation.agreed.dialect != SMB2_DIALECT_311) {
+        result->suspicion = SUSPICION_KEY;
+        result->cause = CAUSE_S04;
+        result_say(result, PROBE_UNCLEAR, "the signature of the last SESSION_SETUP response is wrong, and its key does not hang "
+                                          "on the negotiation: the server has another session key, or a box signs without it");
         return;
     }
     result->suspicion = SUSPICION_HASH;

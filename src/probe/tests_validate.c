@@ -307,26 +307,25 @@ void test_validate_302(struct probe *probe, struct probe_result *result) {
 }
 
 /* Where 3.1.1 was offered and something else was chosen, that list is the one to be validated. */
-void test_validate_all(struct probe *probe, struct probe_result *result) {
-    bool all_is_validated = probe->facts->chosen != 0 && probe->facts->chosen < SMB2_DIALECT_311;
-    struct id_list list = list_all();
+void test_validate_list(struct probe *probe, struct probe_result *result) {
+    struct id_list list = {{SMB2_DIALECT_202, SMB2_DIALECT_210, SMB2_DIALECT_300, SMB2_DIALECT_302}, 4};
 
-    if (!all_is_validated)
-        list = (struct id_list){{SMB2_DIALECT_202, SMB2_DIALECT_210, SMB2_DIALECT_300, SMB2_DIALECT_302}, 4};
-    if (id_list_greatest(&probe->facts->spoken) == SMB2_DIALECT_311 && probe->facts->spoken.count == 1)
+    if (probe->facts->chosen != SMB2_DIALECT_311)
+        list = list_all();
+    if (probe->facts->spoken.count == 1 && probe->facts->chosen == SMB2_DIALECT_311) {
         result_say(result, PROBE_SKIPPED, "the server speaks 3.1.1 only");
-    else
-        test_right(probe, &list, result);
-    probe->facts->list_validated = !all_is_validated && result->outcome == PROBE_RIGHT && result->cause == CAUSE_NONE;
+        return;
+    }
+    test_right(probe, &list, result);
+    if (result->outcome == PROBE_RIGHT && result->cause == CAUSE_NONE)
+        probe->facts->validated_list = list;
 }
 
 /* ---- wrong ones ---- */
 
 /* The list whose right validation was answered, so that a wrong one can only fail for what is wrong in it. */
 static bool begin_wrong(struct probe *probe, struct line_claim *claim, struct probe_result *result) {
-    const struct id_list list = {{SMB2_DIALECT_202, SMB2_DIALECT_210, SMB2_DIALECT_300, SMB2_DIALECT_302}, 4};
-
-    if (!probe_connect_tree(probe, &list, result))
+    if (!probe_connect_tree(probe, &probe->facts->validated_list, result))
         return false;
     line_claim(probe->line, claim);
     return true;

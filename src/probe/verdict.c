@@ -83,10 +83,28 @@ static void judge_request_refused(const struct probe_facts *facts, struct probe_
         blame(result, PROBE_PATH, facts->validated != 0 ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE);
 }
 
+/* A server that answers one dialect whatever it is offered gives itself away by that. */
+static void judge_dialect(const struct probe_facts *facts, bool suspects, struct probe_result *result) {
+    bool stubborn = facts->unoffered_count > 1 && !facts->unoffered_differ && id_list_has(&facts->spoken, facts->unoffered);
+
+    if (stubborn && facts->hash != PROBE_HASH_BROKEN && !suspects)
+        blame_server(result, CAUSE_D01, CONFIDENCE_LIKELY);
+    else
+        blame(result, PROBE_PATH, CONFIDENCE_LIKELY);
+}
+
+/* Below 3.1.1 a key hangs on the logon alone. On 3.1.1 it was right, so only the way of signing can be wrong. */
+static void judge_key(const struct probe_facts *facts, struct probe_result *result) {
+    if (facts->hash == PROBE_HASH_PROVEN)
+        blame_server(result, CAUSE_S06, CONFIDENCE_LIKELY);
+    else
+        result->outcome = PROBE_UNCLEAR;
+}
+
 /* The hash differs and nobody knows in what: a validation that fails as well makes it the path; one that succeeds on
  * the same fields leaves a server which hashes wrongly, or a change to what only the hash protects. */
-static void judge_hash(const struct probe_facts *facts, bool validation_suspects, struct probe_result *result) {
-    if (validation_suspects)
+static void judge_hash(const struct probe_facts *facts, bool suspects, struct probe_result *result) {
+    if (suspects)
         blame(result, PROBE_PATH, CONFIDENCE_CERTAIN);
     else if (facts->validated != 0)
         result->outcome = PROBE_UNCLEAR;
@@ -98,7 +116,7 @@ static bool is_of_validation(enum probe_suspicion suspicion) {
     return suspicion == SUSPICION_REQUEST_REFUSED || suspicion == SUSPICION_REQUEST_SEEN || suspicion == SUSPICION_RESPONSE;
 }
 
-static void judge_result(const struct probe_facts *facts, bool validation_suspects, struct probe_result *result) {
+static void judge_result(const struct probe_facts *facts, bool suspects, struct probe_result *result) {
     switch (result->suspicion) {
     case SUSPICION_NONE:
         return;
@@ -114,8 +132,14 @@ static void judge_result(const struct probe_facts *facts, bool validation_suspec
     case SUSPICION_UNSIGNED: /* it signed SESSION_SETUP and TREE_CONNECT on the same connection */
         result->outcome = PROBE_UNCLEAR;
         return;
+    case SUSPICION_DIALECT:
+        judge_dialect(facts, suspects, result);
+        return;
+    case SUSPICION_KEY:
+        judge_key(facts, result);
+        return;
     case SUSPICION_HASH:
-        judge_hash(facts, validation_suspects, result);
+        judge_hash(facts, suspects, result);
         return;
     case SUSPICION_HASH_FOUND:
         blame(result, PROBE_PATH, CONFIDENCE_CERTAIN);
@@ -123,13 +147,35 @@ static void judge_result(const struct probe_facts *facts, bool validation_suspec
     }
 }
 
-static void count_suspicions(struct probe_report *report, unsigned count, bool *validation_suspects) {
-    *validation_suspects = false;
-    report->facts.altered = 0;
-    for (unsigned i = 0; i < count; i++) {
-        report->facts.altered += report->results[i].suspicion != SUSPICION_NONE;
-        *validation_suspects |= is_of_validation(report->results[i].suspicion);
+static bool validation_suspects(const struct probe_report *report) {
+    for (unsigned i = 0; i < PROBE_TESTS_MAX; i++)
+        if (is_of_validation(report->results[i].suspicion))
+            return true;
+    return false;
+}
+
+static unsigned count_altered(const struct probe_report *report) {
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < PROBE_TESTS_MAX; i++)
+        count += report->results[i].suspicion != SUSPICION_NONE && report->results[i].outcome != PROBE_SERVER;
+    return count;
+}
+
+/* Wrong fields, on which a server must close, were answered. */
+static bool validation_is_blind(const struct probe_report *report) {
+    for (unsigned i = 0; i < PROBE_TESTS_MAX; i++) {
+        const struct probe_result *result = &report->results[i];
+
+        if (result->outcome == PROBE_SERVER && result->cause == CAUSE_V13 && result->severity == SEVERITY_PROBLEM)
+            return true;
     }
+    return false;
+}
+
+/* Did the ordinary client give up because it could not trust what came? */
+static bool is_distrust(enum cause cause) {
+    return cause == CAUSE_M01 || cause == CAUSE_M03 || cause == CAUSE_S04;
 }
 
 /* The ordinary client gave up: the tests that looked into it have said why. */
@@ -143,7 +189,7 @@ static void settle_client(struct probe_report *report, unsigned count, const str
         path |= report->results[i].outcome == PROBE_PATH;
         server |= report->results[i].outcome == PROBE_SERVER && report->results[i].severity == SEVERITY_PROBLEM;
     }
-    if (client == NULL || client->outcome != PROBE_UNCLEAR || (client->cause != CAUSE_M01 && client->cause != CAUSE_M03))
+    if (client == NULL || client->outcome != PROBE_UNCLEAR || !is_distrust(client->cause))
         return;
     if (path)
         blame(client, PROBE_PATH, CONFIDENCE_LIKELY);
@@ -164,6 +210,8 @@ static bool path_is_proven(const struct probe_facts *facts) {
     bool hash_is_fine = !id_list_has(&facts->spoken, SMB2_DIALECT_311) || facts->hash == PROBE_HASH_PROVEN;
     bool only_311 = facts->spoken.count == 1 && facts->spoken.ids[0] == SMB2_DIALECT_311;
 
+    if (facts->validation_is_blind && facts->hash != PROBE_HASH_PROVEN)
+        return false;
     return facts->altered == 0 && hash_is_fine && (facts->validated != 0 || (only_311 && facts->hash == PROBE_HASH_PROVEN));
 }
 
@@ -182,11 +230,12 @@ static enum probe_verdict verdict_of(const struct probe_report *report) {
 void probe_judge(struct probe_report *report) {
     unsigned count;
     const struct probe_test *tests = probe_tests(&count);
-    bool validation_suspects;
+    bool suspects = validation_suspects(report);
 
-    count_suspicions(report, count, &validation_suspects);
     for (unsigned i = 0; i < count; i++)
-        judge_result(&report->facts, validation_suspects, &report->results[i]);
+        judge_result(&report->facts, suspects, &report->results[i]);
+    report->facts.altered = count_altered(report);
+    report->facts.validation_is_blind = validation_is_blind(report);
     settle_client(report, count, tests);
     report->path_is_proven = path_is_proven(&report->facts);
     report->verdict = verdict_of(report);
