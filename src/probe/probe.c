@@ -158,7 +158,7 @@ bool probe_log_on(struct probe *probe, const struct id_list *dialects, struct li
     if (!probe_agree(probe, dialects, result))
         return false;
     *logon = line_log_on(probe->line, NULL);
-    if (logon->result == LOGON_REFUSED)
+    if (logon->result == LOGON_REFUSED && !probe->facts->logged_on)
         probe->facts->logon_failed = true; /* another wrong one might lock the account */
     if (logon->result == LOGON_DONE && logon->has_keys)
         return true;

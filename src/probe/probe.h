@@ -73,6 +73,7 @@ struct probe_facts {
     uint64_t system_time;            /* FILETIME */
     bool logged_on, logon_failed;    /* with the given credentials */
     bool has_keys;                   /* and they made a session that can be signed */
+    bool encrypts;                   /* the server demands encryption, of the session or of the share */
     enum probe_hash hash;
     struct negotiation_answered proven; /* of the 3.1.1 negotiation, where hash is PROVEN */
     uint16_t validated;              /* the greatest dialect on which the right validation was answered rightly */

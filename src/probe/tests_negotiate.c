@@ -70,6 +70,8 @@ void test_smb1_alone(struct probe *probe, struct probe_result *result) {
         result_blame(probe, result, "SMB 1 was chosen: an attacker may lead clients there that still have it");
     else if (is_smb1(&reply))
         result_say(result, PROBE_RIGHT, "answered that no dialect fits");
+    else if (reply_has(&reply, STATUS_SUCCESS))
+        result_say(result, PROBE_RIGHT, "answered in SMB2, which was not offered");
     else
         result_say(result, PROBE_RIGHT, "%s", reply_text(&reply, text));
 }

@@ -42,6 +42,10 @@ static void note_failure(struct probe *probe, const struct session_error *error,
     }
 }
 
+static bool demands_encryption(const struct client *client) {
+    return client->encrypts || (client->tree_count > 0 && client->trees[0].encrypts);
+}
+
 void test_client(struct probe *probe, struct probe_result *result) {
     const struct line_target *target = &probe->options->target;
     struct session_options options = {.host = target->host,
@@ -67,6 +71,7 @@ void test_client(struct probe *probe, struct probe_result *result) {
     note_session(probe, session, result);
     if (!session_connect_tree(session, share, &tree, &error))
         note_failure(probe, &error, result);
+    probe->facts->encrypts = demands_encryption(session_client(session));
     session_close(session);
 }
 

@@ -254,6 +254,19 @@ static void judge_validation(struct probe *probe, const struct id_list *dialects
     }
 }
 
+/* A second fault, beside what the validation has shown ([MS-SMB2] 3.3.5.5.3). */
+static void note_unsigned_logon(struct probe *probe, struct probe_result *result) {
+    static const char what[] = "; the last SESSION_SETUP response was not signed";
+
+    if (result->outcome == PROBE_RIGHT) {
+        result_blame(probe, result, "the validation is fine");
+        result->cause = CAUSE_S09;
+    } else if (result->also == CAUSE_NONE) {
+        result->also = CAUSE_S09;
+    }
+    strncat(result->seen, what, sizeof result->seen - strlen(result->seen) - 1);
+}
+
 static void test_right(struct probe *probe, const struct id_list *dialects, struct probe_result *result) {
     struct line_logon logon;
     struct line_claim claim;
@@ -266,11 +279,6 @@ static void test_right(struct probe *probe, const struct id_list *dialects, stru
         explain_bad_signature(probe, result);
         return;
     }
-    if (logon.reply.signature == SIGNATURE_MISSING) {
-        result_say(result, PROBE_SERVER, "the last SESSION_SETUP response is not signed");
-        result->cause = CAUSE_S09;
-        return;
-    }
     reply = line_connect_tree(probe->line, LINE_SIGNED);
     if (!reply_has(&reply, STATUS_SUCCESS)) {
         result_say(result, PROBE_UNCLEAR, "TREE_CONNECT: %s", reply_text(&reply, text));
@@ -279,15 +287,19 @@ static void test_right(struct probe *probe, const struct id_list *dialects, stru
     line_claim(probe->line, &claim);
     reply = line_validate(probe->line, &claim, LINE_SIGNED);
     judge_validation(probe, dialects, &reply, result);
+    if (logon.reply.signature == SIGNATURE_MISSING)
+        note_unsigned_logon(probe, result);
 }
 
 static void test_one(struct probe *probe, uint16_t dialect, struct probe_result *result) {
     struct id_list list = list_one(dialect);
 
-    if (server_speaks(probe, dialect))
-        test_right(probe, &list, result);
-    else
+    if (!server_speaks(probe, dialect))
         result_say(result, PROBE_SKIPPED, "the dialect is not spoken");
+    else if (probe->facts->encrypts && !dialect_is_3x(dialect))
+        result_say(result, PROBE_SKIPPED, "the server demands encryption, which SMB 2 has not");
+    else
+        test_right(probe, &list, result);
 }
 
 void test_validate_202(struct probe *probe, struct probe_result *result) {
