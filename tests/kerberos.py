@@ -174,6 +174,22 @@ class Cases:
             "alice", REALM,
         )  # fmt: skip
 
+    def counter_proposal_unsigned(self):
+        """The same, and somebody takes the server's signature of the list away: then Kerberos may have been taken away."""
+        one = End(self.driver, "initiate", "any", "alice", REALM, PASSWORD, "server.test", self.cache, env=self.realm.env)
+        two = End(self.driver, "accept", self.accounts, "-", env=self.realm.env)
+        token = one.step()
+        while two.state == "continue":
+            answer = two.step(token)
+            if two.state == "continue":
+                token = one.step(answer)
+        yield from check(two.state == "complete" and one.state == "continue", told(one, two))
+        yield from check(b"\xa3" in answer and len(answer) > 20, "there is no signature to take away:", answer.hex())
+        one.step(bytes.fromhex("a1073005a0030a0100"))  # accept-completed, and nothing else
+        yield from check(one.state == "failed" and "does not sign" in one.reason, told(one, two))
+        one.close()
+        two.close()
+
     def no_ticket_falls_back(self):
         yield from self.succeeds(
             ("any", "alice", "-", "Password01!", "server.test", f"FILE:{self.realm.folder}/none"),
@@ -255,7 +271,8 @@ class Cases:
 
 
 CASES = [
-    "logon", "services", "any_prefers_kerberos", "counter_proposal", "no_ticket_falls_back", "somebody_elses_ticket",
+    "logon", "services", "any_prefers_kerberos", "counter_proposal", "counter_proposal_unsigned",
+    "no_ticket_falls_back", "somebody_elses_ticket",
     "kerberos_alone_never_falls_back", "unknown_host", "key_of_another", "no_keytab", "altered", "replayed",
     "server_that_lies",
 ]  # fmt: skip

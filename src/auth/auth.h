@@ -56,7 +56,7 @@ enum auth_state auth_initiator_step(struct auth_initiator *initiator, struct spa
 /* After AUTH_COMPLETE; empty for an anonymous logon. Borrowed. */
 struct span auth_initiator_session_key(const struct auth_initiator *initiator);
 bool auth_initiator_is_anonymous(const struct auth_initiator *initiator);
-/* "NTLMv2" or "Kerberos": what was used in the end. */
+/* "NTLMv2" or "Kerberos": what was used in the end, or tried; "" before the first answer. */
 const char *auth_initiator_mechanism(const struct auth_initiator *initiator);
 /* A sentence for people, without secrets; "" where nothing went wrong. */
 const char *auth_initiator_reason(const struct auth_initiator *initiator);

@@ -237,6 +237,21 @@ static void test_guest(void **state) {
     logon_free(&logon);
 }
 
+/* Where there are no accounts, no hash is anybody's: not the one of zeros either. */
+static void test_no_accounts(void **state) {
+    (void)state;
+    static const uint8_t zero[AUTH_NT_HASH_SIZE];
+    const struct auth_acceptor_config config = {.computer = "FILES", .allow_anonymous = true};
+    struct auth_credentials credentials = good;
+    struct logon logon;
+
+    credentials.password = NULL;
+    credentials.nt_hash = zero;
+    logon_run(&logon, &credentials, &config, NULL, NULL);
+    assert_refused(&logon, STATUS_LOGON_FAILURE);
+    logon_free(&logon);
+}
+
 static void test_nothing_to_offer(void **state) {
     struct fixture *fixture = *state;
     struct auth_credentials credentials = {.method = AUTH_METHOD_NTLM, .user = "administrator"};
@@ -568,13 +583,17 @@ static void test_raw_altered(void **state) {
         size_t at;
         uint8_t value;
         uint32_t status;
+        const char *word; /* of the reason */
     } cases[] = {
-        {52, 15, STATUS_INVALID_PARAMETER}, /* an encrypted key of 15 octets */
-        {52, 0, STATUS_INVALID_PARAMETER},  /* none at all */
-        {20, 24, STATUS_LOGON_FAILURE},     /* an NTLMv1 response */
-        {20, 0, STATUS_LOGON_FAILURE},      /* none, but a name */
-        {36, 1, STATUS_INVALID_PARAMETER},  /* half a character */
-        {0, 'n', STATUS_INVALID_PARAMETER}, {8, 1, STATUS_INVALID_PARAMETER},
+        {52, 15, STATUS_INVALID_PARAMETER, "16 octets"}, /* the encrypted key: too short */
+        {52, 0, STATUS_INVALID_PARAMETER, "16 octets"},  /* none at all */
+        {52, 17, STATUS_INVALID_PARAMETER, "malformed"}, /* beyond the end */
+        {20, 24, STATUS_LOGON_FAILURE, "older"},         /* an NTLMv1 response */
+        {20, 0, STATUS_LOGON_FAILURE, "older"},          /* none, but a name */
+        {36, 1, STATUS_INVALID_PARAMETER, "malformed"},  /* half a character */
+        {0, 'n', STATUS_INVALID_PARAMETER, "malformed"},
+        {8, 1, STATUS_INVALID_PARAMETER, "malformed"},
+        {72, 0x5a, STATUS_INVALID_PARAMETER, "MIC"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -592,6 +611,7 @@ static void test_raw_altered(void **state) {
                                             &client.theirs),
                          AUTH_FAILED);
         assert_int_equal(auth_acceptor_status(client.acceptor), cases[i].status);
+        assert_non_null(strstr(auth_acceptor_reason(client.acceptor), cases[i].word));
         client_end(&client);
     }
 }
@@ -669,12 +689,20 @@ static void test_too_much(void **state) {
     struct auth_initiator *initiator = auth_initiator_new(&good);
     struct span out;
 
+    assert_string_equal(auth_acceptor_user(acceptor), "");
+    assert_string_equal(auth_acceptor_domain(acceptor), "");
+    assert_string_equal(auth_acceptor_mechanism(acceptor), "");
+    assert_string_equal(auth_initiator_mechanism(initiator), "");
+    assert_false(auth_acceptor_is_guest(acceptor) || auth_acceptor_is_anonymous(acceptor));
+    assert_int_equal(
+        auth_acceptor_session_key(acceptor).size + auth_initiator_session_key(initiator).size, 0);
     assert_int_equal(auth_acceptor_step(acceptor, (struct span){token, AUTH_TOKEN_MAX + 1}, &out),
                      AUTH_FAILED);
     assert_int_equal(auth_acceptor_status(acceptor), STATUS_INVALID_PARAMETER);
     assert_int_equal(auth_initiator_step(initiator, (struct span){0}, &out), AUTH_CONTINUE);
     assert_int_equal(auth_initiator_step(initiator, (struct span){token, AUTH_TOKEN_MAX + 1}, &out),
                      AUTH_FAILED);
+    assert_non_null(strstr(auth_initiator_reason(initiator), "too long"));
     auth_acceptor_free(acceptor);
     auth_initiator_free(initiator);
     auth_acceptor_free(NULL);
@@ -691,6 +719,7 @@ int main(void) {
         cmocka_unit_test(test_names_that_are_none),
         cmocka_unit_test(test_anonymous),
         cmocka_unit_test(test_guest),
+        cmocka_unit_test(test_no_accounts),
         cmocka_unit_test(test_nothing_to_offer),
         cmocka_unit_test(test_every_octet),
         cmocka_unit_test(test_cut_tokens),
