@@ -499,6 +499,12 @@ static void test_encrypted_session_id(void **state) {
     talk_connect(&talk);
     assert_failed(CLIENT_FAULT_RULE, CLIENT_PHASE_TREE_CONNECT, RULE_TRANSFORM_SESSION);
     talk_free(&talk);
+    begin(SMB2_DIALECT_311); /* and the message that of SMB2 */
+    talk.peer.session_flags = SESSION_FLAG_ENCRYPT_DATA;
+    talk.peer.twist = (struct peer_twist)TWIST(SMB2_TREE_CONNECT, .offset = 0, .width = 1, .value = 0xfa);
+    talk_connect(&talk);
+    assert_failed(CLIENT_FAULT_RULE, CLIENT_PHASE_TREE_CONNECT, RULE_TRANSFORM_INNER);
+    talk_free(&talk);
     begin(SMB2_DIALECT_311); /* and no compressed message is in it */
     talk.peer.session_flags = SESSION_FLAG_ENCRYPT_DATA;
     talk.peer.twist = (struct peer_twist)TWIST(SMB2_TREE_CONNECT, .offset = 0, .width = 1, .value = 0xfc);
