@@ -228,7 +228,9 @@ def streams(tap, client):
     wrong += [] if (client.samba.share / "stream").read_bytes() == data else ["what was put differs"]
     status, out, said = client.run("get", client.url("stream"), "-")
     wrong += [] if status == DONE and out == data else [f"what was got differs: {status}, {len(out)}: {said}"]
-    tap.result("standard input and output", wrong)
+    wrong += client.wrong(DONE, "get", client.url("stream"), "/dev/null")
+    wrong += [] if Path("/dev/null").is_char_device() else ["/dev/null was replaced"]
+    tap.result("standard input and output, and a device", wrong)
 
 
 def full_disks(tap, client, small_disk):
