@@ -27,13 +27,13 @@ struct slot {
     uint64_t offset;
     uint32_t length;
     uint32_t asked; /* octets of the request in flight: fewer than `length` where credits are short */
-    uint8_t *held;
 };
 
 struct engine {
     struct transfer *transfer;
     struct client *client;
     struct slot slots[TRANSFER_DEPTH];
+    uint8_t *held[TRANSFER_DEPTH]; /* of the slots, TRANSFER_CHUNK_SIZE octets once it was needed; kept to the end */
     unsigned flying;
     uint64_t next;    /* the first octet that no slot has had */
     uint64_t written; /* to a stream */
@@ -247,7 +247,7 @@ static enum transfer_end run(struct engine *engine) {
     }
     transfer->done = done_so_far(engine);
     for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
-        free(engine->slots[i].held);
+        free(engine->held[i]);
     free(engine->frame);
     return engine->end;
 }
@@ -292,24 +292,26 @@ static void release_held(struct engine *engine) {
 
         if (slot->state != SLOT_HELD || slot->offset != engine->written)
             continue;
-        if (!write_at(engine, (struct span){slot->held, slot->length}, slot->offset))
+        if (!write_at(engine, (struct span){engine->held[i], slot->length}, slot->offset))
             return;
         engine->written += slot->length;
-        free(slot->held);
         *slot = (struct slot){.state = SLOT_FREE};
         i = UINT32_MAX; /* another one's turn may have come: from the first again */
     }
 }
 
 static uint32_t hold(struct engine *engine, struct slot *slot, struct span data) {
+    uint8_t **held = &engine->held[slot - engine->slots];
+
     if (data.size < slot->length)
         return 0; /* to be read again, whole */
-    slot->held = malloc(data.size);
-    if (slot->held == NULL) {
+    if (*held == NULL)
+        *held = malloc(TRANSFER_CHUNK_SIZE);
+    if (*held == NULL) {
         fail_local(engine, ENOMEM);
         return 0;
     }
-    memcpy(slot->held, data.data, data.size);
+    memcpy(*held, data.data, data.size);
     slot->state = SLOT_HELD;
     return 0;
 }
