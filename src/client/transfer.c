@@ -18,7 +18,7 @@ enum slot_state {
     SLOT_FREE,
     SLOT_WAITING, /* to be sent (again) */
     SLOT_FLYING,
-    SLOT_HELD,    /* answered, but a stream has to be written in order */
+    SLOT_HELD, /* answered, but a stream has to be written in order */
 };
 
 /* A part of the file that is on its way; what has come of it is taken off its front. */
@@ -35,10 +35,10 @@ struct engine {
     struct slot slots[TRANSFER_DEPTH];
     uint8_t *held[TRANSFER_DEPTH]; /* of the slots, TRANSFER_CHUNK_SIZE octets once it was needed; kept to the end */
     unsigned flying;
-    uint64_t next;    /* the first octet that no slot has had */
-    uint64_t written; /* to a stream */
+    uint64_t next;     /* the first octet that no slot has had */
+    uint64_t written;  /* to a stream */
     bool sends_stream; /* what was sent cannot be read again */
-    bool ended;       /* the stream that is sent has */
+    bool ended;        /* the stream that is sent has */
     bool expired;
     enum transfer_end end;
     uint8_t *frame;
@@ -338,8 +338,8 @@ static uint32_t take_read(struct engine *engine, struct slot *slot, struct span 
 }
 
 enum transfer_end transfer_get(struct transfer *transfer) {
-    struct engine engine = {.transfer = transfer, .most = client_read_max, .send = send_read, .take = take_read,
-                            .frame_size = READ_ROOM};
+    struct engine engine = {
+        .transfer = transfer, .most = client_read_max, .send = send_read, .take = take_read, .frame_size = READ_ROOM};
 
     return run(&engine);
 }
@@ -424,8 +424,12 @@ static uint32_t take_write(struct engine *engine, struct slot *slot, struct span
 }
 
 enum transfer_end transfer_put(struct transfer *transfer) {
-    struct engine engine = {.transfer = transfer, .most = client_write_max, .send = send_write, .take = take_write,
-                            .sends_stream = transfer->is_stream, .frame_size = WRITE_HEAD + TRANSFER_CHUNK_SIZE};
+    struct engine engine = {.transfer = transfer,
+                            .most = client_write_max,
+                            .send = send_write,
+                            .take = take_write,
+                            .sends_stream = transfer->is_stream,
+                            .frame_size = WRITE_HEAD + TRANSFER_CHUNK_SIZE};
 
     return run(&engine);
 }

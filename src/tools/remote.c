@@ -142,7 +142,7 @@ static void tell_connection(const struct remote *remote) {
             dialect_text(agreed->dialect, dialect), session_mechanism(remote->session),
             client->is_guest ? " as guest" : "", client->signing_required ? "signed with " : "signing possible with ",
             signing_name(agreed->signing_algorithm), client->encrypts ? ", encrypted" : "",
-            agreed->dialect == SMB2_DIALECT_311 ? "the negotiation is part of the keys"
+            agreed->dialect == SMB2_DIALECT_311                 ? "the negotiation is part of the keys"
             : client->negotiation.validation == VALIDATION_SAME ? "the negotiation was validated"
                                                                 : "the negotiation was not validated");
 }
