@@ -36,6 +36,7 @@ static unsigned rank_of(const struct finding *finding) {
     return rank + (finding->explains_end ? 0 : 40);
 }
 
+/* Moves the last finding to its place among the ones before, which are in order. */
 static void insert(struct finding *findings, unsigned count) {
     struct finding moved;
     unsigned at = count;
@@ -44,9 +45,10 @@ static void insert(struct finding *findings, unsigned count) {
         at--;
     if (at == count)
         return;
-    moved = findings[count];
-    memmove(&findings[at + 1], &findings[at], (count - at) * sizeof findings[0]);
-    findings[at] = moved;
+    finding_copy(&moved, &findings[count]);
+    for (unsigned i = count; i > at; i--)
+        finding_copy(&findings[i], &findings[i - 1]);
+    finding_copy(&findings[at], &moved);
 }
 
 unsigned inquire(const struct inquiry *inquiry, struct finding findings[FINDINGS_MAX]) {

@@ -6,17 +6,22 @@
 
 /* Two captures of one message have the same digest, an altered one has not. Not against forgers: a digest only says
  * where to look. */
+static uint64_t digest_add(uint64_t digest, const uint8_t *octets, size_t count) {
+    uint64_t word = 0;
+
+    memcpy(&word, octets, count);
+    digest = (digest ^ word) * 0x9e3779b97f4a7c15u;
+    return digest ^ digest >> 32;
+}
+
 static uint64_t digest_of(struct span bytes) {
     uint64_t digest = 0xcbf29ce484222325u ^ bytes.size;
+    size_t at = 0;
 
-    for (size_t at = 0; at < bytes.size; at += 8) {
-        size_t left = bytes.size - at;
-        uint64_t word = 0;
-
-        memcpy(&word, bytes.data + at, left < 8 ? left : 8);
-        digest = (digest ^ word) * 0x9e3779b97f4a7c15u;
-        digest ^= digest >> 32;
-    }
+    for (; bytes.size - at >= 8; at += 8)
+        digest = digest_add(digest, bytes.data + at, 8);
+    if (at < bytes.size)
+        digest = digest_add(digest, bytes.data + at, bytes.size - at);
     return digest | 1;
 }
 

@@ -66,14 +66,24 @@ static size_t utf8_length(const unsigned char *text) {
     return length;
 }
 
+/* Stands in a JSON string as it is. */
+static bool is_plain(unsigned char octet) {
+    return octet >= 0x20 && octet < 0x7f && octet != '"' && octet != '\\';
+}
+
 static void escaped(struct output *output, const char *text) {
     const unsigned char *at = (const unsigned char *)text, *plain = at;
 
     output_octets(output, "\"", 1);
     while (*at != '\0') {
-        size_t length = utf8_length(at);
+        size_t length;
 
-        if (length > 1 || (length == 1 && *at >= 0x20 && *at != '"' && *at != '\\' && *at != 0x7f)) {
+        if (is_plain(*at)) {
+            at++;
+            continue;
+        }
+        length = utf8_length(at);
+        if (length > 1) {
             at += length;
             continue;
         }

@@ -676,20 +676,26 @@ static bool removes_security(const struct inquiry *inquiry, char *what, size_t s
     return dialects || signing || (lost & SMB2_GLOBAL_CAP_ENCRYPTION);
 }
 
-bool find_M10(const struct inquiry *inquiry, struct finding *finding) {
+/* Names the packets of the alteration; a finding is large and does not live on the stack of those that need none. */
+static __attribute__((noinline)) bool is_altered(const struct inquiry *inquiry, struct finding *finding) {
     struct finding altered = {0};
+
+    if (!find_M01(inquiry, &altered) && !find_M02(inquiry, &altered) && !find_M03(inquiry, &altered))
+        return false;
+    for (unsigned i = 0; i < altered.packets_count; i++)
+        finding_packet(finding, altered.packets[i]);
+    return true;
+}
+
+bool find_M10(const struct inquiry *inquiry, struct finding *finding) {
     char what[96];
 
-    if (!removes_security(inquiry, what, sizeof what))
-        return false;
-    if (!find_M01(inquiry, &altered) && !find_M02(inquiry, &altered) && !find_M03(inquiry, &altered))
+    if (!removes_security(inquiry, what, sizeof what) || !is_altered(inquiry, finding))
         return false;
     finding->confidence = CONFIDENCE_POSSIBLE;
     finding_say(finding, "The alteration takes security away:%s. Boxes do this for their own ends; so does an attacker. "
                          "Until the device is known, treat it as a downgrade attack.",
                 what);
-    for (unsigned i = 0; i < altered.packets_count; i++)
-        finding_packet(finding, altered.packets[i]);
     finding_remedy(finding, REMEDY_TREAT_AS_INCIDENT);
     finding_remedy(finding, REMEDY_BYPASS_BOX);
     if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311)
