@@ -285,12 +285,7 @@ static void compare_logs(struct comparison *comparison, const struct evidence *n
     const struct log_entry *near_log, *far_log;
     unsigned near_count = log_of(near, &near_log), far_count = log_of(far, &far_log);
     bool far_used[EVIDENCE_LOG_HEAD_MAX] = {false};
-    bool whole = reliable(near) && reliable(far);
-
-    if (near_count < near->log_seen && near_count == 0)
-        return; /* it was not kept */
-    if (far_count < far->log_seen && far_count == 0)
-        return;
+    bool whole = reliable(near) && reliable(far) && near_count == near->log_seen && far_count == far->log_seen;
 
     for (unsigned i = 0; i < near_count; i++) {
         const struct log_entry *other = counterpart(&near_log[i], far, far_used);

@@ -17,6 +17,7 @@
 #define EVIDENCE_BROKEN_MAX 8u
 #define EVIDENCE_LOG_HEAD_MAX 72u    /* messages from the start of the connection */
 #define EVIDENCE_LOG_TAIL_MAX 16u    /* and the last ones */
+#define EVIDENCE_LOG_SHORT 12u       /* kept of those where nothing happened that needs more */
 
 /* A closing segment and what tells its true sender. */
 struct closing_segment {
@@ -209,14 +210,17 @@ struct evidence {
     bool began_before_capture;  /* the first bytes seen were not the connection's first */
     bool evicted;               /* closed by a limit, not by the connection's end */
     uint32_t log_count;         /* entries used in log[] from the front */
-    uint64_t log_seen;
-    uint32_t log_tail_count;
+    uint64_t log_seen;          /* messages; more than log_count where not all of them were kept */
+    uint32_t log_tail_count;    /* entries used in log_tail[] */
     struct log_entry log_tail[EVIDENCE_LOG_TAIL_MAX]; /* a ring, indexed by log_seen */
     struct log_entry log[EVIDENCE_LOG_HEAD_MAX];      /* last: written only as far as used */
 };
 
 /* Makes a record empty. Arrays are not cleared: their counts say what is in use, and an item is cleared when taken. */
 void evidence_clear(struct evidence *evidence);
+
+/* Leaves EVIDENCE_LOG_SHORT messages from the start of the connection. */
+void evidence_shorten(struct evidence *evidence);
 
 /* Octets of the record that are in use: all of it but the unused end of log[]. */
 size_t evidence_size(const struct evidence *evidence);

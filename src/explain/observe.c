@@ -74,10 +74,12 @@ static void log_message(struct evidence *evidence, const struct event *event, ui
         .after_gap = event->after_gap,
     };
 
-    if (evidence->log_count < EVIDENCE_LOG_HEAD_MAX)
+    if (evidence->log_count < EVIDENCE_LOG_HEAD_MAX) {
         evidence->log[evidence->log_count++] = entry;
-    else
+    } else {
         evidence->log_tail[evidence->log_seen % EVIDENCE_LOG_TAIL_MAX] = entry;
+        evidence->log_tail_count += evidence->log_tail_count < EVIDENCE_LOG_TAIL_MAX;
+    }
     evidence->log_seen++;
 }
 
@@ -682,6 +684,12 @@ void evidence_clear(struct evidence *evidence) {
     memset(octets + after, 0, offsetof(struct evidence, sessions) - after);
     memset(octets + offsetof(struct evidence, broken), 0,
            offsetof(struct evidence, log_tail) - offsetof(struct evidence, broken));
+}
+
+void evidence_shorten(struct evidence *evidence) {
+    if (evidence->log_count > EVIDENCE_LOG_SHORT)
+        evidence->log_count = EVIDENCE_LOG_SHORT;
+    evidence->log_tail_count = 0;
 }
 
 size_t evidence_size(const struct evidence *evidence) {

@@ -8,6 +8,7 @@
 
 #define LADDER_LINES_MAX 28u
 #define LADDER_HEAD_LINES 12u
+#define LADDER_TAIL_LINES 6u
 #define NUMBER_COLUMNS 7u
 
 static const char *paint(const struct text_style *style, const char *code) {
@@ -294,6 +295,26 @@ static void closing_rungs(struct output *output, const struct text_style *style,
     rung(output, style, facts->closing->packet, facts->closing_from, label);
 }
 
+static void left_out(struct output *output, uint64_t messages) {
+    if (messages > 0)
+        output_format(output, "  %*s  %llu message%s left out\n", (int)NUMBER_COLUMNS, "...",
+                      (unsigned long long)messages, messages == 1 ? "" : "s");
+}
+
+/* The last messages of a connection that had more of them than were kept from its start. */
+static void ladder_tail(struct output *output, const struct text_style *style, const struct evidence *evidence) {
+    uint64_t kept = evidence->log_tail_count < LADDER_TAIL_LINES ? evidence->log_tail_count : LADDER_TAIL_LINES;
+    char label[128];
+
+    left_out(output, evidence->log_seen - evidence->log_count - kept);
+    for (uint64_t i = evidence->log_seen - kept; i < evidence->log_seen; i++) {
+        const struct log_entry *entry = &evidence->log_tail[i % EVIDENCE_LOG_TAIL_MAX];
+
+        ladder_label(entry, label, sizeof label);
+        rung(output, style, entry->packet, (enum direction)entry->from, label);
+    }
+}
+
 static void ladder(struct output *output, const struct text_style *style, const struct facts *facts) {
     const struct evidence *evidence = facts->evidence;
     unsigned count = evidence->log_count;
@@ -308,28 +329,13 @@ static void ladder(struct output *output, const struct text_style *style, const 
     }
     for (unsigned i = 0; i < count; i++) {
         if (i == skip_from && skip_from < skip_to) {
-            output_format(output, "  %*s  %u messages left out\n", (int)NUMBER_COLUMNS, "...", skip_to - skip_from);
+            left_out(output, skip_to - skip_from);
             i = skip_to;
         }
         ladder_label(&evidence->log[i], label, sizeof label);
         rung(output, style, evidence->log[i].packet, (enum direction)evidence->log[i].from, label);
     }
-    if (evidence->log_seen > count) {
-        uint64_t tail = evidence->log_seen - count;
-        uint64_t kept = tail < EVIDENCE_LOG_TAIL_MAX ? tail : EVIDENCE_LOG_TAIL_MAX;
-
-        if (kept > 6)
-            kept = 6;
-        if (tail > kept)
-            output_format(output, "  %*s  %llu messages left out\n", (int)NUMBER_COLUMNS, "...",
-                          (unsigned long long)(tail - kept));
-        for (uint64_t i = evidence->log_seen - kept; i < evidence->log_seen; i++) {
-            const struct log_entry *entry = &evidence->log_tail[i % EVIDENCE_LOG_TAIL_MAX];
-
-            ladder_label(entry, label, sizeof label);
-            rung(output, style, entry->packet, (enum direction)entry->from, label);
-        }
-    }
+    ladder_tail(output, style, evidence);
     closing_rungs(output, style, facts);
 }
 
