@@ -208,7 +208,6 @@ struct evidence {
     struct traffic_evidence traffic;
     uint64_t validations_seen;  /* requests, also those beyond the limit */
     bool began_before_capture;  /* the first bytes seen were not the connection's first */
-    bool evicted;               /* closed by a limit, not by the connection's end */
     uint32_t log_count;         /* entries used in log[] from the front */
     uint64_t log_seen;          /* messages; more than log_count where not all of them were kept */
     uint32_t log_tail_count;    /* entries used in log_tail[] */

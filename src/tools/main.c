@@ -1,5 +1,9 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "explain/explain.h"
 #include "tools/commands.h"
@@ -19,13 +23,33 @@ static void help(FILE *out) {
           out);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].what);
-    fputs("\n`smbproof COMMAND --help` tells the options of a command; `man smbproof` tells more.\n"
-          "\nExit status: 0 no problem, 1 problems, 2 cannot tell, 3 usage, 4 input unreadable,\n"
-          "5 internal error.\n",
+    fputs("\n`smbproof COMMAND --help` tells the options of a command, `man smbproof` more.\n"
+          "\nExit status: 0 no problem, 1 problems, 2 cannot tell, 3 usage, 4 input\n"
+          "unreadable, 5 internal error.\n",
           out);
 }
 
+/* A descriptor that was closed would be the next file's: what is meant for the terminal would go there. */
+static void occupy_standard_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) < 0)
+            _exit(EXIT_INTERNAL);
+}
+
+/* Also what argp printed before it ended the program. */
+static void check_output(void) {
+    bool failed = ferror(stdout) != 0; /* told by whoever wrote it, if it was the report */
+
+    if (fflush(stdout) == 0 && !failed)
+        return;
+    if (!failed)
+        fprintf(stderr, "smbproof: standard output: %s\n", strerror(errno));
+    _exit(EXIT_INTERNAL);
+}
+
 int main(int argc, char **argv) {
+    occupy_standard_descriptors();
+    atexit(check_output);
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;
