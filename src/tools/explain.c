@@ -145,6 +145,8 @@ static int explain_code(const char *query) {
     int count = codes_find(query, found, CODES_FOUND_MAX);
     char shown[CODE_QUERY_MAX];
 
+    if (count == 0 && codes_print_cause(stdout, query))
+        return EXIT_NO_PROBLEM;
     if (count == 0) {
         visible_text(query, shown, sizeof shown);
         fprintf(stderr, "smbproof: `%s' is not known here; give the number (decimal or 0x...) or the name\n", shown);
