@@ -8,7 +8,7 @@ FUZZ_SECONDS = 60
 .PHONY: all demo check install fuzz clean help
 
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) --quiet >&2
+	@ninja -C $(BUILD) --quiet src/tools/smbproof >&2
 	@ln -sf src/tools/smbproof $(BUILD)/smbproof
 
 $(BUILD)/build.ninja:
