@@ -1,4 +1,5 @@
 #include "capture/source.h"
+#include "capture/temporary.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -313,24 +314,6 @@ uint64_t source_position(const struct source *source) {
     return source_offset(source);
 }
 
-/* A file without a name, so that nothing stays behind. */
-static int spool_open(void) {
-    const char *folder = getenv("TMPDIR");
-    if (!folder || !*folder)
-        folder = "/tmp";
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        return fd;
-    char name[4096];
-    int length = snprintf(name, sizeof name, "%s/smbproof-XXXXXX", folder);
-    if (length < 0 || (size_t)length >= sizeof name)
-        return -ENAMETOOLONG;
-    fd = mkostemp(name, O_CLOEXEC);
-    if (fd >= 0)
-        unlink(name);
-    return fd < 0 ? -errno : fd;
-}
-
 static int spool_write(int fd, const uint8_t *data, size_t size) {
     while (size > 0) {
         ssize_t written = write(fd, data, size);
@@ -366,7 +349,7 @@ int source_whole(struct source *source, struct span *whole) {
     assert(source->base == 0);
     source->at = 0;
     uint64_t total = 0;
-    int fd = spool_open();
+    int fd = temporary_open();
     if (fd < 0)
         return fd;
     int error = spool_fill(source, fd, &total);

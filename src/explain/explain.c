@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "capture/ahead.h"
+#include "capture/temporary.h"
 #include "explain/company.h"
 #include "explain/pairs.h"
 #include "explain/spill.h"
@@ -319,7 +320,7 @@ static int write_results(struct run *run, FILE *file, struct stretch stretches[2
     bool threaded;
 
     stretches[0] = (struct stretch){.run = run, .from = 0, .to = half, .file = file};
-    stretches[1] = (struct stretch){.run = run, .from = half, .to = count, .file = half < count ? tmpfile() : NULL};
+    stretches[1] = (struct stretch){.run = run, .from = half, .to = count, .file = half < count ? temporary_stream() : NULL};
     if (half < count && stretches[1].file == NULL)
         return -errno;
     threaded = half < count && pthread_create(&thread, NULL, write_stretch, &stretches[1]) == 0;
@@ -348,7 +349,7 @@ static int write_all(struct run *run, FILE *file) {
 
 /* As text the first line sums up the whole: the results are kept in a file meanwhile. */
 static int write_text(struct run *run, FILE *out) {
-    FILE *aside = tmpfile();
+    FILE *aside = temporary_stream();
     int error;
 
     if (aside == NULL)

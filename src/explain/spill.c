@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "capture/temporary.h"
 #include "explain/grown.h"
 
 /* A record on its way: the parts of struct evidence that are in use, one behind the other, packed. Most of a record is
@@ -137,7 +138,7 @@ static int note(struct spill *spill, const struct evidence *evidence, uint64_t o
 
 static int put_in_file(struct spill *spill, const struct evidence *evidence, const uint8_t *octets, size_t size) {
     if (spill->file == NULL) {
-        spill->file = tmpfile();
+        spill->file = temporary_stream();
         if (spill->file == NULL)
             return -errno;
         setvbuf(spill->file, NULL, _IOFBF, 1 << 20);
