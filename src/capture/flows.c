@@ -260,7 +260,7 @@ static struct flow *flow_allocate(struct flows *flows) {
     return flow;
 }
 
-static bool is_smb_port(uint16_t port) {
+bool is_smb_port(uint16_t port) {
     return port == 445 || port == 139;
 }
 

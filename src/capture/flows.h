@@ -84,6 +84,9 @@ struct flow_sink {
 
 #define FLOW_IGNORE ((size_t)-1)
 
+/* Direct TCP or NetBIOS session service. */
+bool is_smb_port(uint16_t port);
+
 struct flows;
 
 struct flows *flows_new(const struct flow_sink *sink); /* NULL where there is no memory */

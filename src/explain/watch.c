@@ -28,10 +28,6 @@ static enum direction direction_of(const struct watched *watched, enum flow_side
     return (side == FLOW_INITIATOR) != watched->reversed ? FROM_CLIENT : FROM_SERVER;
 }
 
-static bool is_smb_port(uint16_t port) {
-    return port == 445 || port == 139;
-}
-
 static void *watch_opened(void *context, const struct endpoint *initiator,
                           const struct endpoint *responder, bool initiator_known,
                           uint32_t interface) {
