@@ -211,7 +211,7 @@ struct evidence {
     uint32_t log_count;         /* entries used in log[] from the front */
     uint64_t log_seen;          /* messages; more than log_count where not all of them were kept */
     uint32_t log_tail_count;    /* entries used in log_tail[] */
-    struct log_entry log_tail[EVIDENCE_LOG_TAIL_MAX]; /* a ring, indexed by log_seen */
+    struct log_entry log_tail[EVIDENCE_LOG_TAIL_MAX]; /* a ring, which begins behind log[] */
     struct log_entry log[EVIDENCE_LOG_HEAD_MAX];      /* last: written only as far as used */
 };
 

@@ -77,7 +77,7 @@ static void log_message(struct evidence *evidence, const struct event *event, ui
     if (evidence->log_count < EVIDENCE_LOG_HEAD_MAX) {
         evidence->log[evidence->log_count++] = entry;
     } else {
-        evidence->log_tail[evidence->log_seen % EVIDENCE_LOG_TAIL_MAX] = entry;
+        evidence->log_tail[(evidence->log_seen - EVIDENCE_LOG_HEAD_MAX) % EVIDENCE_LOG_TAIL_MAX] = entry;
         evidence->log_tail_count += evidence->log_tail_count < EVIDENCE_LOG_TAIL_MAX;
     }
     evidence->log_seen++;

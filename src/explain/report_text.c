@@ -346,7 +346,7 @@ static void ladder_tail(struct output *output, const struct text_style *style, c
 
     left_out(output, evidence->log_seen - evidence->log_count - kept);
     for (uint64_t i = evidence->log_seen - kept; i < evidence->log_seen; i++) {
-        const struct log_entry *entry = &evidence->log_tail[i % EVIDENCE_LOG_TAIL_MAX];
+        const struct log_entry *entry = &evidence->log_tail[(i - EVIDENCE_LOG_HEAD_MAX) % EVIDENCE_LOG_TAIL_MAX];
 
         ladder_label(entry, label, sizeof label);
         rung(output, style, entry->packet, (enum direction)entry->from, label);
