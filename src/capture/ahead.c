@@ -148,14 +148,15 @@ static struct batch *take(struct ahead *ahead) {
 
 /* The other thread's processor has these lines in its cache: they are asked for some packets before they are needed. */
 static inline void fetch_early(const struct batch *batch) {
-    const uint8_t *item = (const uint8_t *)&batch->items[batch->used + FETCH_ITEMS];
+    const uint8_t *item;
 
     if (batch->used + FETCH_ITEMS >= batch->count)
         return;
+    item = (const uint8_t *)&batch->items[batch->used + FETCH_ITEMS];
     for (size_t at = 0; at < sizeof(struct item); at += CACHE_LINE)
         __builtin_prefetch(item + at);
     for (size_t at = 0; at < FETCH_PAYLOAD; at += CACHE_LINE)
-        __builtin_prefetch(batch->items[batch->used + FETCH_ITEMS / 2].segment.payload.data + at);
+        __builtin_prefetch((const void *)((uintptr_t)batch->items[batch->used + FETCH_ITEMS / 2].segment.payload.data + at));
 }
 
 enum capture_status ahead_next(struct ahead *ahead, const struct packet **packet, const struct segment **segment,
