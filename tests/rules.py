@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Is every rule of src/core/rules.def raised by the code and seen in a test?
+
+usage: rules.py --source ROOT TEST...
+
+Each TEST is a unit test that tells, at its run, which rules it asserted that the code has raised (tests/unit/raised.h).
+A rule counts as raised in the code where a file of src/ names it outside comments. First this shows on made-up rules
+that it would notice one that is missing.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tap import Tap
+
+RULE = re.compile(r'^RULE\((\w+), "([^"]+)"', re.MULTILINE)
+NAMED = re.compile(r"\bRULE_(\w+)")
+TOLD = re.compile(r"^# raised (\w+)$", re.MULTILINE)
+COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+
+
+def rules_of(definitions):
+    """Text of rules.def -> [(name, id)]."""
+    return RULE.findall(COMMENT.sub("", definitions))
+
+
+def complaints_about(rules, sources, told):
+    """sources: texts of C files; told: what the tests printed -> sentences about what is missing."""
+    in_code = {name for text in sources for name in NAMED.findall(COMMENT.sub("", text))}
+    in_tests = set(TOLD.findall(told))
+    for name, number in rules:
+        if name not in in_code:
+            yield f"{number} {name}: nothing in src/ raises it"
+        if name not in in_tests:
+            yield f"{number} {name}: no test asserts that it is raised"
+    names = [name for name, _ in rules]
+    numbers = [number for _, number in rules]
+    for what in sorted({name for name in names if names.count(name) > 1} | {n for n in numbers if numbers.count(n) > 1}):
+        yield f"{what} is there twice"
+
+
+def self_checks():
+    rules = rules_of('/* RULE(X, "0-0", */\nRULE(FIRST, "1-01", "1",\nRULE(SECOND, "1-02", "1",\n')
+    source, told = "broken(RULE_FIRST); /* RULE_SECOND */", "# raised FIRST\nok 1 - SECOND\n"
+    expected = ["1-02 SECOND: nothing in src/ raises it", "1-02 SECOND: no test asserts that it is raised"]
+    if list(complaints_about(rules, [source], told)) != expected:
+        yield "a rule that nobody raises and nobody tests is not noticed"
+    if list(complaints_about(rules, [source + " RULE_SECOND"], told + "# raised SECOND\n")):
+        yield "complaints about rules that are raised and tested"
+    if not list(complaints_about(rules + [("FIRST", "1-03")], [source], told)):
+        yield "a name used twice is not noticed"
+
+
+def told_by(test):
+    run = subprocess.run([test], env=dict(os.environ, SMBPROOF_TELL_RULES="1"), capture_output=True, text=True, timeout=100)
+    if run.returncode != 0:
+        raise SystemExit(f"Bail out! {test} fails: {run.stderr[-300:]}")
+    return run.stdout
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--source", required=True, type=Path)
+    parser.add_argument("tests", nargs="+")
+    options = parser.parse_args()
+    src = options.source / "src"
+    rules = rules_of((src / "core" / "rules.def").read_text())
+    sources = [path.read_text() for path in sorted(src.rglob("*.c"))]
+    tap = Tap()
+    tap.result("this test notices what is missing", self_checks())
+    told = "".join(told_by(test) for test in options.tests)
+    tap.result(f"{len(rules)} rules", complaints_about(rules, sources, told) if rules else ["no rules found"])
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
