@@ -683,13 +683,25 @@ def captures_of(made, folder, name):
     return paths, sides[0][0]
 
 
-def row_of(command, paths, talk, args):
+def status_of(rows):
+    """What the exit status has to be: 1 a problem, 2 cannot tell, 0 neither."""
+    if any(finding["severity"] == "problem" for row in rows for finding in row["findings"]):
+        return 1
+    return 2 if any(row["verdict"] == "cannot-tell" for row in rows) else 0
+
+
+def row_of(command, paths, talk, args, validator):
+    """-> the object of that Talk, complaints about all that was written."""
     run = subprocess.run([command, "explain", "--json", *args, *paths], capture_output=True, text=True, timeout=60)
     client = f"{talk.address['client']}:{talk.port['client']}"
-    rows = [row for row in map(json.loads, run.stdout.splitlines()) if row["connection"]["client"] == client]
-    if len(rows) != 1:
-        raise RuntimeError(f"{len(rows)} connections of {client}; exit status {run.returncode}: {run.stderr[-300:]}")
-    return rows[0]
+    rows = [json.loads(line) for line in run.stdout.splitlines()]
+    mine = [row for row in rows if row["connection"]["client"] == client]
+    if len(mine) != 1:
+        raise RuntimeError(f"{len(mine)} connections of {client}; exit status {run.returncode}: {run.stderr[-300:]}")
+    complaints = [error.message for row in rows for error in (validator.iter_errors(row) if validator else ())]
+    if run.returncode != status_of(rows):
+        complaints.append(f"exit status {run.returncode}, should be {status_of(rows)}")
+    return mine[0], complaints
 
 
 def complaints_about(row, yes, no, packets, ok):
@@ -712,14 +724,23 @@ def complaints_about(row, yes, no, packets, ok):
         yield f"an innocent is accused of {', '.join(found)}"
 
 
-def check(command, folder, entry):
+def validator_of(source):
+    """docs/explain.schema.json; None without python3-jsonschema."""
+    try:
+        import jsonschema
+    except ImportError:
+        return None
+    return jsonschema.Draft202012Validator(json.loads((source / "docs" / "explain.schema.json").read_text()))
+
+
+def check(command, folder, validator, entry):
     function, yes, no, packets, args, ok = entry
     paths, talk = captures_of(function(), folder, function.__name__)
     try:
-        row = row_of(command, paths, talk, args)
+        row, complaints = row_of(command, paths, talk, args, validator)
     except (RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
         return [str(error)]
-    return list(complaints_about(row, yes, no, [talk.marks[mark].number for mark in packets], ok))
+    return complaints + list(complaints_about(row, yes, no, [talk.marks[mark].number for mark in packets], ok))
 
 
 def uncovered(rules, cases):
@@ -762,15 +783,17 @@ def main():
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     cases = [entry for entry in CASES if not options.names or entry[0].__name__ in options.names]
+    source = Path(os.environ["SMBPROOF_SOURCE_ROOT"])
+    validator = validator_of(source)
     tap = Tap()
     tap.result("this test notices what is wrong", self_checks())
     if not options.names:
-        header = Path(os.environ["SMBPROOF_SOURCE_ROOT"]) / "src" / "explain" / "rules.h"
-        rules = re.findall(r"FIND\(([A-Z]\d\d)\)", header.read_text())
+        rules = re.findall(r"FIND\(([A-Z]\d\d)\)", (source / "src" / "explain" / "rules.h").read_text())
         tap.result(f"{len(rules)} rules have cases", uncovered(rules, cases) if rules else ["no rules found"])
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         folder = Path(tempfile.mkdtemp()) if options.names else Path(folder)
-        for entry, complaints in zip(cases, pool.map(lambda entry: check(options.smbproof, folder, entry), cases)):
+        found = pool.map(lambda entry: check(options.smbproof, folder, validator, entry), cases)
+        for entry, complaints in zip(cases, found):
             tap.result(entry[0].__name__.replace("_", " "), complaints)
         if options.names:
             print(f"# {folder}")
