@@ -16,14 +16,14 @@ from pathlib import Path
 
 from tap import Tap
 
-RULE = re.compile(r'^RULE\((\w+), "([^"]+)"', re.MULTILINE)
+RULE = re.compile(r'^RULE\((\w+), "([^"]+)", "([^"]+)"', re.MULTILINE)
 NAMED = re.compile(r"\bRULE_(\w+)")
 TOLD = re.compile(r"^# raised (\w+)$", re.MULTILINE)
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
 def rules_of(definitions):
-    """Text of rules.def -> [(name, id)]."""
+    """Text of rules.def -> [(name, id, section)]."""
     return RULE.findall(COMMENT.sub("", definitions))
 
 
@@ -31,27 +31,31 @@ def complaints_about(rules, sources, told):
     """sources: texts of C files; told: what the tests printed -> sentences about what is missing."""
     in_code = {name for text in sources for name in NAMED.findall(COMMENT.sub("", text))}
     in_tests = set(TOLD.findall(told))
-    for name, number in rules:
+    for name, number, section in rules:
+        if not re.fullmatch(re.escape(section) + r"-\d\d", number):
+            yield f"{number} {name}: an id is its section, {section}, and a number"
         if name not in in_code:
             yield f"{number} {name}: nothing in src/ raises it"
         if name not in in_tests:
             yield f"{number} {name}: no test asserts that it is raised"
-    names = [name for name, _ in rules]
-    numbers = [number for _, number in rules]
+    names = [name for name, _, _ in rules]
+    numbers = [number for _, number, _ in rules]
     for what in sorted({name for name in names if names.count(name) > 1} | {n for n in numbers if numbers.count(n) > 1}):
         yield f"{what} is there twice"
 
 
 def self_checks():
-    rules = rules_of('/* RULE(X, "0-0", */\nRULE(FIRST, "1-01", "1",\nRULE(SECOND, "1-02", "1",\n')
+    rules = rules_of('/* RULE(X, "0-0", */\nRULE(FIRST, "1-01", "1", \nRULE(SECOND, "1-02", "1", \n')
     source, told = "broken(RULE_FIRST); /* RULE_SECOND */", "# raised FIRST\nok 1 - SECOND\n"
     expected = ["1-02 SECOND: nothing in src/ raises it", "1-02 SECOND: no test asserts that it is raised"]
     if list(complaints_about(rules, [source], told)) != expected:
         yield "a rule that nobody raises and nobody tests is not noticed"
     if list(complaints_about(rules, [source + " RULE_SECOND"], told + "# raised SECOND\n")):
         yield "complaints about rules that are raised and tested"
-    if not list(complaints_about(rules + [("FIRST", "1-03")], [source], told)):
-        yield "a name used twice is not noticed"
+    for wrong, what in (("FIRST", "1-03", "1"), "a name used twice"), (("THIRD", "V01", "1"), "an id of another form"):
+        found = " ".join(complaints_about(rules + [wrong], [source], told))
+        if "FIRST is there twice" not in found and "V01 THIRD: an id" not in found:
+            yield f"{what} is not noticed"
 
 
 def told_by(test):
