@@ -4,8 +4,8 @@ with how sure that is and by which packets, and one that looks alike and must no
 
 usage: explain_rules.py --smbproof COMMAND [NAME...]     NAME: of a case; its capture is kept and its path printed
 
-A case is a function that returns a Talk (tests/talk.py), a list of them (what is judged is the first), or two lists, the
-client's and the server's captures of one connection. What is expected of it stands in the line before it.
+A case is a function that returns a Talk (tests/talk.py), a list of them (what is judged is the first), or two lists,
+the client's and the server's captures of one connection. What is expected of it stands in the line before it.
 """
 import argparse
 import json
@@ -76,7 +76,10 @@ def small_segments_lost():
 
 @case(no=["T05", "T03"], ok=True)
 def one_retransmission_that_arrives():
-    return Talk().opened().validate().request(answered=False).again("client").ack("server").next().request().fin("client")
+    return (
+        Talk().opened().validate().request(answered=False)
+        .again("client").ack("server").next().request().fin("client")
+    )
 
 
 @case({"T04": "likely"}, no=["M05", "T06"], packets=["late request", "close"])
@@ -114,7 +117,11 @@ def reset_as_another_client_logs_on():
 # --- M: on the path ---
 
 
-@case({"M01": "likely"}, no=["V05", "V06", "V08", "V12", "M05", "M10"], packets=["NEGOTIATE request", "VALIDATE request", "close"])
+@case(
+    {"M01": "likely"},
+    no=["V05", "V06", "V08", "V12", "M05", "M10"],
+    packets=["NEGOTIATE request", "VALIDATE request", "close"],
+)
 def request_altered_seen_by_the_client():
     return Talk(at="client").opened().validate(answered=False).fin("server")
 
@@ -140,14 +147,20 @@ def both_ends(build):
 
 @case({"M01": "certain"}, no=["V05", "M02", "M10"], packets=["NEGOTIATE request", "close"])
 def request_altered_seen_by_both():
-    return both_ends(
-        lambda talk: talk.opened(arrived={"guid": b"\x99" * 16} if talk.at == "server" else {}).validate(answered=False).fin("server")
-    )
+    def build(talk):
+        arrived = {"guid": b"\x99" * 16} if talk.at == "server" else {}
+        return talk.opened(arrived=arrived).validate(answered=False).fin("server")
+
+    return both_ends(build)
 
 
 @case({"M02": "certain"}, no=["V04", "M01"], packets=["NEGOTIATE response", "close"])
 def response_altered_seen_by_both():
-    return both_ends(lambda talk: talk.opened(chosen={"mode": 0} if talk.at == "client" else {}).validate().fin("client"))
+    def build(talk):
+        chosen = {"mode": 0} if talk.at == "client" else {}
+        return talk.opened(chosen=chosen).validate().fin("client")
+
+    return both_ends(build)
 
 
 @case({"M02": "likely"}, no=["V04", "V11", "M01"], packets=["NEGOTIATE response", "VALIDATE response", "close"])
@@ -176,7 +189,11 @@ def response_differs_at_both():
     return both_ends(lambda talk: talk.opened().validate(answer={"guid": bytes(16)}).fin("client"))
 
 
-@case({"M03": "possible"}, no=["M01", "M02", "S04", "S09", "G01", "P02"], packets=["NEGOTIATE request", "SESSION_SETUP response", "close"])
+@case(
+    {"M03": "possible"},
+    no=["M01", "M02", "S04", "S09", "G01", "P02"],
+    packets=["NEGOTIATE request", "SESSION_SETUP response", "close"],
+)
 def client_leaves_311_after_logon():
     return Talk().handshake().negotiate(t.SMB311, 0x0311).logon().fin("client")
 
@@ -212,7 +229,8 @@ def answer_with_a_signature_of_zeros():
 
 @case({"V01": "certain"}, no=["M04", "M02"], packets=["VALIDATE request", "VALIDATE response"])
 def server_that_signs_nothing():
-    return Talk().opened(dialect=0x0210, logon={"signed": False}, tree={"signed": False}).validate(answer_signed=False).fin("client")
+    talk = Talk().opened(dialect=0x0210, logon={"signed": False}, tree={"signed": False})
+    return talk.validate(answer_signed=False).fin("client")
 
 
 @case({"M05": "likely"}, no=["M01", "V12"], packets=["VALIDATE request", "close"])
@@ -251,7 +269,10 @@ def client_gives_up_on_negotiate():
 
 
 def session_lost(server_guid):
-    lost = Talk().opened().worked().request(status=t.STATUS_USER_SESSION_DELETED, answer_signed=False, mark="lost").fin("client")
+    lost = (
+        Talk().opened().worked()
+        .request(status=t.STATUS_USER_SESSION_DELETED, answer_signed=False, mark="lost").fin("client")
+    )
     return [lost, Talk(client_port=50001, start=5, server_guid=server_guid).opened().worked().fin("client")]
 
 
@@ -370,7 +391,8 @@ def validate_not_signed():
 
 @case(no=["V08", "V01", "M04"])
 def guest_cannot_sign_validate():
-    return Talk().opened(logon={"flags": 1, "signed": False}, tree={"signed": False}).validate(signed=False).request(signed=False)
+    talk = Talk().opened(logon={"flags": 1, "signed": False}, tree={"signed": False})
+    return talk.validate(signed=False).request(signed=False)
 
 
 @case({"V09": "certain"}, no=["M01"], packets=["VALIDATE request", "close"])
@@ -383,7 +405,11 @@ def validate_on_311_answered():
     return Talk().opened(offer=t.SMB311, dialect=0x0311).worked().logoff().fin("client")
 
 
-@case({"V10": "exposure certain"}, packets=["NEGOTIATE request", "NEGOTIATE response", "TREE_CONNECT response"], ok=True)
+@case(
+    {"V10": "exposure certain"},
+    packets=["NEGOTIATE request", "NEGOTIATE response", "TREE_CONNECT response"],
+    ok=True,
+)
 def never_validated():
     return Talk().opened(dialect=0x0210).request().logoff().fin("client")
 
@@ -404,8 +430,9 @@ def client_leaves_after_a_signed_error():
 
 
 @case(
-    no=["V01", "V03", "V04", "V05", "V07", "V09", "V11", "V12", "V13", "M01", "M02", "M04", "M08", "M10", "Q00", "Q01", "Q02", "Q03"]
-    + ["Q04", "Q06", "Q07", "L01", "L02", "L03", "S01", "S02", "S04", "S09", "A01", "G01", "G02", "K01", "E01", "X04", "P01", "D05"],
+    no=["V01", "V03", "V04", "V05", "V07", "V09", "V11", "V12", "V13", "M01", "M02", "M04", "M08", "M10"]
+    + ["Q00", "Q01", "Q02", "Q03", "Q04", "Q06", "Q07", "L01", "L02", "L03", "S01", "S02", "S04", "S09"]
+    + ["A01", "G01", "G02", "K01", "E01", "X04", "P01", "D05"],
     ok=True,
 )
 def healthy():
@@ -444,7 +471,10 @@ def client_of_smb1_dismissed():
 
 @case(no=["D02", "D03", "D04", "D05", "X04"], ok=True)
 def multi_protocol_negotiation():
-    return Talk().handshake().smb1_negotiate(MULTI).smb1_answered(0x02FF).negotiate().logon().tree().worked().logoff().fin("client")
+    return (
+        Talk().handshake().smb1_negotiate(MULTI)
+        .smb1_answered(0x02FF).negotiate().logon().tree().worked().logoff().fin("client")
+    )
 
 
 @case({"D04": "certain"}, packets=["NEGOTIATE response"])
@@ -466,7 +496,10 @@ def second_negotiate():
 @case({"D06": "certain"}, no=["D01", "D07"], packets=["NEGOTIATE request", "NEGOTIATE response"])
 def negotiate_without_preauth_context():
     contexts = t.contexts_311()[1:]
-    return Talk().handshake().negotiate(t.SMB311, 0x0311, contexts=contexts, status=t.STATUS_INVALID_PARAMETER).fin("client")
+    return (
+        Talk().handshake()
+        .negotiate(t.SMB311, 0x0311, contexts=contexts, status=t.STATUS_INVALID_PARAMETER).fin("client")
+    )
 
 
 @case({"D06": "possible"}, no=["D01"], packets=["NEGOTIATE request", "NEGOTIATE response"])
@@ -477,13 +510,20 @@ def sound_negotiate_called_malformed():
 @case({"D07": "certain"}, no=["D01", "D06"], packets=["NEGOTIATE request", "NEGOTIATE response"])
 def no_common_hash():
     contexts = t.contexts_311(hashes=(2,))
-    return Talk().handshake().negotiate(t.SMB311, 0x0311, contexts=contexts, status=t.STATUS_NO_HASH_OVERLAP).fin("client")
+    return (
+        Talk().handshake()
+        .negotiate(t.SMB311, 0x0311, contexts=contexts, status=t.STATUS_NO_HASH_OVERLAP).fin("client")
+    )
 
 
 # --- A, G, K, E, S: the logon and after ---
 
 
-@case({"A01": "certain"}, no=["A06", "K01", "E01", "M03", "S04"], packets=["SESSION_SETUP request", "SESSION_SETUP response"])
+@case(
+    {"A01": "certain"},
+    no=["A06", "K01", "E01", "M03", "S04"],
+    packets=["SESSION_SETUP request", "SESSION_SETUP response"],
+)
 def wrong_password():
     return Talk().handshake().negotiate().logon(status=t.STATUS_LOGON_FAILURE).fin("client")
 
@@ -495,7 +535,10 @@ def ntlm_of_the_first_version():
 
 @case({"K01": "certain"}, no=["A01", "M03"], packets=["SESSION_SETUP request", "SESSION_SETUP response"])
 def channel_not_bound():
-    return Talk().handshake().negotiate(t.SMB311, 0x0311).logon(status=t.STATUS_ACCESS_DENIED, binding=True).fin("client")
+    return (
+        Talk().handshake().negotiate(t.SMB311, 0x0311)
+        .logon(status=t.STATUS_ACCESS_DENIED, binding=True).fin("client")
+    )
 
 
 @case({"G01": "likely"}, no=["S09", "S01", "M03", "S04"], packets=["SESSION_SETUP response", "close"])
@@ -511,7 +554,10 @@ def guest_at_work():
 
 @case({"G02": "likely"}, no=["S02", "S04"], packets=["SESSION_SETUP response", "TREE_CONNECT response"])
 def guest_who_signs():
-    return Talk().handshake().negotiate().logon(flags=1, signed=False).tree(status=t.STATUS_ACCESS_DENIED, answer_signed=False).fin("client")
+    return (
+        Talk().handshake().negotiate().logon(flags=1, signed=False)
+        .tree(status=t.STATUS_ACCESS_DENIED, answer_signed=False).fin("client")
+    )
 
 
 @case({"E01": "certain"}, no=["S04"], packets=["work response"])
@@ -532,7 +578,10 @@ def server_does_not_sign():
 
 @case({"S02": "likely"}, no=["S04", "E01", "M01"], packets=["TREE_CONNECT response"])
 def client_does_not_sign():
-    return Talk().handshake().negotiate(server_mode=3).logon().tree(signed=False, status=t.STATUS_ACCESS_DENIED).fin("client")
+    return (
+        Talk().handshake().negotiate(server_mode=3).logon()
+        .tree(signed=False, status=t.STATUS_ACCESS_DENIED).fin("client")
+    )
 
 
 @case({"S04": "possible"}, no=["M03", "A01", "G01"], packets=["SESSION_SETUP response", "close"])
@@ -601,7 +650,10 @@ def second_session_works():
 
 @case({"L01": "note certain"}, no=["L02"], packets=["work response"], ok=True)
 def session_expired():
-    return Talk().opened().validate().request(status=t.STATUS_NETWORK_SESSION_EXPIRED, answer_signed=False).fin("client")
+    return (
+        Talk().opened().validate()
+        .request(status=t.STATUS_NETWORK_SESSION_EXPIRED, answer_signed=False).fin("client")
+    )
 
 
 @case({"L03": "note certain"}, no=["L02"], packets=["TREE_CONNECT response"], ok=True)
@@ -612,7 +664,10 @@ def no_such_share():
 @case({"X04": "exposure certain"}, packets=["SMB1 NEGOTIATE response"])
 def smb1_in_use():
     talk = Talk().handshake().smb1_negotiate(index=0)
-    return talk.put("client", b"\xffSMB\x73" + bytes(40)).put("server", b"\xffSMB\x73" + bytes(4) + b"\x98" + bytes(30)).fin("client")
+    return (
+        talk.put("client", b"\xffSMB\x73" + bytes(40))
+        .put("server", b"\xffSMB\x73" + bytes(4) + b"\x98" + bytes(30)).fin("client")
+    )
 
 
 # --- Q: what the capture lacks ---

@@ -30,8 +30,8 @@ MAY_INCLUDE = {
 MAY_INCLUDE_FILE = {"core": {"crypto/crypto.h"}, "explain": {"crypto/crypto.h"}}
 ONLY_OPENSSL = "crypto/openssl.c"
 
-# What compilers, glibc's <assert.h> and its checked variants (-D_FORTIFY_SOURCE) leave undefined in a library that calls
-# memcpy, memset, memcmp, memmove, memchr, strlen and assert.
+# What compilers, glibc's <assert.h> and its checked variants (-D_FORTIFY_SOURCE) leave undefined in a library that
+# calls memcpy, memset, memcmp, memmove, memchr, strlen and assert.
 BARE_SYMBOLS = {
     "memcpy", "memset", "memcmp", "bcmp", "memmove", "memchr", "strlen", "__assert_fail", "__stack_chk_fail",
     "__memcpy_chk", "__memset_chk", "__memmove_chk", "_GLOBAL_OFFSET_TABLE_",
@@ -62,7 +62,7 @@ def include_breaches(files):
 
 
 def undefined_symbols(listing):
-    """What `readelf -sW` says of a static library: the names that it needs and does not itself define, those it defines.
+    """What `readelf -sW` says of a static library: names that it needs and does not define, names that it defines.
 
     Not nm: of objects made for optimisation at link time (-flto) it leaves out what the compiler knows itself, malloc
     among them."""

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tap import Tap
@@ -40,7 +41,7 @@ def complaints_about(rules, sources, told):
             yield f"{number} {name}: no test asserts that it is raised"
     names = [name for name, _, _ in rules]
     numbers = [number for _, number, _ in rules]
-    for what in sorted({name for name in names if names.count(name) > 1} | {n for n in numbers if numbers.count(n) > 1}):
+    for what in sorted(word for word, times in Counter(names + numbers).items() if times > 1):
         yield f"{what} is there twice"
 
 
@@ -59,7 +60,8 @@ def self_checks():
 
 
 def told_by(test):
-    run = subprocess.run([test], env=dict(os.environ, SMBPROOF_TELL_RULES="1"), capture_output=True, text=True, timeout=100)
+    environment = dict(os.environ, SMBPROOF_TELL_RULES="1")
+    run = subprocess.run([test], env=environment, capture_output=True, text=True, timeout=100)
     if run.returncode != 0:
         raise SystemExit(f"Bail out! {test} fails: {run.stderr[-300:]}")
     return run.stdout

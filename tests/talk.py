@@ -1,8 +1,8 @@
-"""Builds small captures of SMB conversations, packet by packet, for tests that ask what `smbproof explain` says of them.
+"""Builds small captures of SMB conversations, packet by packet, for tests of what `smbproof explain` says of them.
 
-A Talk is one TCP connection as one observer saw it. Its methods add what the two ends say, in the order of the calls, and
-return the Talk, so that a conversation reads as a chain: Talk().opened().validate(answered=False).rst("server"). What
-is left out of a call is as in a healthy conversation. Packets that a test wants to name have marks: see Talk.marks.
+A Talk is one TCP connection as one observer saw it. Its methods add what the two ends say, in the order of the calls,
+and return the Talk, so that a conversation reads as a chain: Talk().opened().validate(answered=False).rst("server").
+What is left out of a call is as in a healthy conversation. Packets that a test wants to name have marks: see Talk.marks.
 
 Layouts are those of [MS-SMB2] 2.2; every number is little-endian but for TCP/IP's and the frame's length.
 """
@@ -114,7 +114,9 @@ class Talk:
         self.time += seconds
         return self
 
-    def segment(self, side, payload=b"", flags=ACK, mark=None, ttl=None, options=b"", sequence=None, snap=None, lost=False):
+    def segment(
+        self, side, payload=b"", flags=ACK, mark=None, ttl=None, options=b"", sequence=None, snap=None, lost=False
+    ):
         """One segment, WAY_S after the former. `sequence`: another one than the next; `lost`: not in the capture."""
         other = self.other(side)
         self.time += WAY_S
@@ -201,19 +203,19 @@ class Talk:
 
     def header(self, command, response=False, status=0, signed=False, signature=None, message_id=None, session=None):
         flags = (1 if response else 0) | (SIGNED if signed else 0)
+        number = self.message_id if message_id is None else message_id
         if signature is None:
-            signature = (b"\xb1" if response else b"\xa1") * 15 + bytes((self.message_id & 0xFF,)) if signed else bytes(16)
+            signature = (b"\xb1" if response else b"\xa1") * 15 + bytes((number & 0xFF,)) if signed else bytes(16)
         return (
             b"\xfeSMB"
-            + struct.pack("<HHIHHIIQ", 64, 1, status, command, 1, flags, 0, self.message_id if message_id is None else message_id)
+            + struct.pack("<HHIHHIIQ", 64, 1, status, command, 1, flags, 0, number)
             + struct.pack("<IIQ", 0xFEFF, self.tree_id, self.session_id if session is None else session)
             + signature
         )
 
     def error(self, command, status, mark=None, signed=False, **changes):
-        return self.put(
-            "server", self.header(command, True, status, signed, **changes) + struct.pack("<HBBI", 9, 0, 0, 0) + b"\0", mark
-        )
+        head = self.header(command, True, status, signed, **changes)
+        return self.put("server", head + struct.pack("<HBBI", 9, 0, 0, 0) + b"\0", mark)
 
     def negotiate_request(self, offer, mode, capabilities, guid, contexts, padding=b"", count=None):
         body = struct.pack("<HHHHI", 36, len(offer) if count is None else count, mode, 0, capabilities) + guid
@@ -222,7 +224,8 @@ class Talk:
             return body + bytes(8) + dialects
         offset = 64 + 36 + len(dialects)
         gap = -offset % 8
-        return body + struct.pack("<IHH", offset + gap, len(contexts), 0) + dialects + bytes(gap) + chained(contexts) + padding
+        body += struct.pack("<IHH", offset + gap, len(contexts), 0) + dialects + bytes(gap)
+        return body + chained(contexts) + padding
 
     def negotiate_response(self, dialect, mode, capabilities, guid, contexts):
         offset = 128 if contexts else 0
@@ -256,8 +259,9 @@ class Talk:
             contexts = contexts_311() if 0x0311 in offer else []
         if answer_contexts is None:
             answer_contexts = contexts_311(ciphers=(2,), salt=b"\xa5" * 32) if dialect == 0x0311 else []
-        request = {"offer": offer, "mode": mode, "capabilities": self.capabilities, "guid": self.guid, "contexts": contexts}
-        request.update(arrived or {}, padding=padding)
+        request = {"offer": offer, "mode": mode, "capabilities": self.capabilities, "guid": self.guid}
+        request.update(contexts=contexts, padding=padding)
+        request.update(arrived or {})
         response = {"dialect": dialect, "mode": server_mode, "capabilities": self.server_capabilities}
         response.update(guid=self.server_guid, contexts=answer_contexts)
         response.update(chosen or {})
@@ -297,7 +301,10 @@ class Talk:
         head = self.header(SESSION_SETUP, True, status, signed, session=session)
         return head + struct.pack("<HHHH", 9, flags, 72, len(token)) + token
 
-    def logon(self, status=0, flags=0, signed=True, user="alice", answered=True, binding=False, response_size=200, mark="SESSION_SETUP"):
+    def logon(
+        self, status=0, flags=0, signed=True, user="alice", answered=True, binding=False, response_size=200,
+        mark="SESSION_SETUP",
+    ):
         """Two rounds of NTLM. `flags`: 1 guest, 2 anonymous, 4 encrypt."""
         self.sessions += 1
         session = 0x400000 + self.sessions if not binding else 0x400099
@@ -314,11 +321,16 @@ class Talk:
         self.session_id = session
         return self
 
-    def tree(self, status=0, signed=True, answer_signed=None, answered=True, share_flags=0, path="\\\\server\\data", mark="TREE_CONNECT"):
+    def tree(
+        self, status=0, signed=True, answer_signed=None, answered=True, share_flags=0, path="\\\\server\\data",
+        mark="TREE_CONNECT",
+    ):
         name = path.encode("utf-16le")
         self.tree_id = 0
         self.put(
-            "client", self.header(TREE_CONNECT, signed=signed) + struct.pack("<HHHH", 9, 0, 72, len(name)) + name, f"{mark} request"
+            "client",
+            self.header(TREE_CONNECT, signed=signed) + struct.pack("<HHHH", 9, 0, 72, len(name)) + name,
+            f"{mark} request",
         )
         if not answered:
             return self
@@ -326,24 +338,29 @@ class Talk:
         if status:
             return self.error(TREE_CONNECT, status, f"{mark} response", answer_signed).next()
         self.tree_id = 1
-        head = self.header(TREE_CONNECT, True, 0, answer_signed)
-        return self.put("server", head + struct.pack("<HBBIII", 16, 1, 0, share_flags, 0, 0x1F01FF), f"{mark} response").next()
+        answer = self.header(TREE_CONNECT, True, 0, answer_signed)
+        answer += struct.pack("<HBBIII", 16, 1, 0, share_flags, 0, 0x1F01FF)
+        return self.put("server", answer, f"{mark} response").next()
 
     def opened(self, logon=None, tree=None, **negotiate):
         """Up to a share: handshake, NEGOTIATE, logon, TREE_CONNECT. The first two take keywords for their steps."""
         return self.handshake().negotiate(**negotiate).logon(**(logon or {})).tree(**(tree or {}))
 
-    def validate(self, signed=True, answered=True, status=0, answer=None, answer_signed=None, signature=None, mark="VALIDATE", **claims):
-        """`claims`: what the request says otherwise than the NEGOTIATE request that the client sent (dialects, capabilities,
-        guid, mode; file_id, flags, max_output, count, input); `answer` the same of the response (capabilities, guid, mode,
-        dialect; output: all of it)."""
+    def validate(
+        self, signed=True, answered=True, status=0, answer=None, answer_signed=None, signature=None, mark="VALIDATE",
+        **claims,
+    ):
+        """`claims`: what the request says otherwise than the NEGOTIATE request that the client sent (dialects,
+        capabilities, guid, mode; file_id, flags, max_output, count, input); `answer` the same of the response
+        (capabilities, guid, mode, dialect; output: all of it)."""
         dialects = claims.get("dialects", self.offer)
         info = struct.pack("<I", claims.get("capabilities", self.capabilities)) + claims.get("guid", self.guid)
         info += struct.pack("<HH", claims.get("mode", self.mode), claims.get("count", len(dialects)))
         info = claims.get("input", info + b"".join(struct.pack("<H", dialect) for dialect in dialects))
         head = self.header(IOCTL, signed=signed)
         fixed = struct.pack("<HHI", 57, 0, VALIDATE_NEGOTIATE_INFO) + claims.get("file_id", ONES)
-        fixed += struct.pack("<IIIIIIII", 120, len(info), 0, 120, 0, claims.get("max_output", 24), claims.get("flags", 1), 0)
+        most, flags = claims.get("max_output", 24), claims.get("flags", 1)
+        fixed += struct.pack("<IIIIIIII", 120, len(info), 0, 120, 0, most, flags, 0)
         self.put("client", head + fixed + info, f"{mark} request")
         if not answered:
             return self
@@ -351,15 +368,21 @@ class Talk:
         if status:
             return self.error(IOCTL, status, f"{mark} response", answer_signed, signature=signature).next()
         answer = answer or {}
-        info = struct.pack("<I", answer.get("capabilities", self.server_capabilities)) + answer.get("guid", self.server_guid)
-        info = answer.get("output", info + struct.pack("<HH", answer.get("mode", self.server_mode), answer.get("dialect", self.dialect)))
-        fixed = struct.pack("<HHI", 49, 0, VALIDATE_NEGOTIATE_INFO) + ONES + struct.pack("<IIIIII", 112, 0, 112, len(info), 0, 0)
+        info = struct.pack("<I", answer.get("capabilities", self.server_capabilities))
+        info += answer.get("guid", self.server_guid)
+        info += struct.pack("<HH", answer.get("mode", self.server_mode), answer.get("dialect", self.dialect))
+        info = answer.get("output", info)
+        fixed = struct.pack("<HHI", 49, 0, VALIDATE_NEGOTIATE_INFO) + ONES
+        fixed += struct.pack("<IIIIII", 112, 0, 112, len(info), 0, 0)
         head = self.header(IOCTL, True, 0, answer_signed, signature)
         return self.put("server", head + fixed + info, f"{mark} response").next()
 
-    def request(self, command=CLOSE, status=0, signed=True, answer_signed=None, answered=True, mark="work", size=24, **changes):
+    def request(
+        self, command=CLOSE, status=0, signed=True, answer_signed=None, answered=True, mark="work", size=24, **changes
+    ):
         """An ordinary request, one that uses the share."""
-        self.put("client", self.header(command, signed=signed) + struct.pack("<H", size) + bytes(size - 2), f"{mark} request", **changes)
+        message = self.header(command, signed=signed) + struct.pack("<H", size) + bytes(size - 2)
+        self.put("client", message, f"{mark} request", **changes)
         if not answered:
             return self
         answer_signed = signed if answer_signed is None else answer_signed

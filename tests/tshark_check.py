@@ -4,8 +4,8 @@
 usage: tshark_check.py --evidence COMMAND [FOLDER...]
 
 Compares which packets hold them and the fields in them: dialects, Capabilities, SecurityMode, ClientGuid or ServerGuid.
-COMMAND (tests/evidence.c) prints what src/explain made of a capture; sharkd, which Debian installs with tshark, asks the
-dissectors about many captures in one process. Every difference has to have a reason out of tests/tshark_known.py.
+COMMAND (tests/evidence.c) prints what src/explain made of a capture; sharkd, which Debian installs with tshark, asks
+the dissectors about many captures in one process. Every difference has to have a reason out of tests/tshark_known.py.
 """
 import argparse
 import itertools
@@ -24,7 +24,9 @@ from tshark_known import reason_of
 VALIDATE = 0x00140204
 NEGOTIATE, IOCTL = 0, 11
 SUFFIXES = (".pcap", ".pcapng", ".cap", ".gz", ".zst")
-FILTER = f"smb2.cmd == 0 || smb2.ioctl.function == {VALIDATE} || (smb2.cmd == 11 && smb2.nt_status != 0) || smb.cmd == 0x72"
+FILTER = " || ".join(
+    ("smb2.cmd == 0", f"smb2.ioctl.function == {VALIDATE}", "(smb2.cmd == 11 && smb2.nt_status != 0)", "smb.cmd == 0x72")
+)
 
 
 class Sharkd:
@@ -56,7 +58,7 @@ class Sharkd:
         raise RuntimeError(f"sharkd ended at {method} {params}")
 
     def load(self, path):
-        """Is it loaded? Of a file that is cut sharkd reads what is there, but does not answer; so ask for its status."""
+        """Is it loaded? Of a file that is cut sharkd reads what is there, but does not answer: so its status is asked."""
         request = {"jsonrpc": "2.0", "id": next(self.numbers), "method": "load", "params": {"file": str(path)}}
         self.process.stdin.write(json.dumps(request) + "\n")
         return (self.ask("status") or {}).get("filename") == path.name

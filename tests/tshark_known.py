@@ -22,7 +22,7 @@ def has_other_leg(connection, connections):
 
 
 def reason_of(place, sentence, connection, connections):
-    """The known reason of a difference, else None. place: (packet, kind); connection: as src/explain has it, or None."""
+    """The known reason of a difference, else None. place: (packet, kind); connection: src/explain's, or None."""
     packet, _ = place
     if connection is None or sentence != UNSEEN:
         return None
