@@ -1,5 +1,5 @@
-/* Prints what src/explain read of the NEGOTIATE and VALIDATE messages of some captures, for tests/tshark_check.py to hold
- * against what Wireshark's dissectors say: a line of JSON per connection. usage: evidence FILE... */
+/* Prints what src/explain read of the NEGOTIATE and VALIDATE messages of some captures, for tests/tshark_check.py to
+ * hold against what Wireshark's dissectors say: a line of JSON per connection. usage: evidence FILE... */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,8 +90,8 @@ static void print_evidence(void *context, struct evidence *evidence) {
         return;
     endpoint_text(&evidence->client, client);
     endpoint_text(&evidence->server, server);
-    printf("{\"file\":\"%s\",\"client\":\"%s\",\"server\":\"%s\",\"gap\":%" PRIu64 ",\"decoded\":[", (const char *)context,
-           client, server, first_gap(evidence->tcp));
+    printf("{\"file\":\"%s\",\"client\":\"%s\",\"server\":\"%s\",\"gap\":%" PRIu64 ",\"decoded\":[",
+           (const char *)context, client, server, first_gap(evidence->tcp));
     print_negotiate(&evidence->negotiate);
     for (uint32_t i = 0; i < evidence->validations_count; i++)
         print_validation(&evidence->validations[i]);

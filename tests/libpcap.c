@@ -1,5 +1,5 @@
-/* A second opinion on captures: what src/capture's reader yields is what libpcap reads, packet by packet (times, lengths,
- * link type, octets), over given files and folders and over one capture written anew in each variant of the formats.
+/* A second opinion on captures: what src/capture's reader yields is what libpcap reads, packet by packet (times,
+ * lengths, link type, octets), over given files and folders and over one capture written anew in each variant of the formats.
  * Where libpcap stops earlier it must be for one of the reasons in `known`; any other difference fails.
  *
  * usage: libpcap FILE PATH...    FILE: a pcap of Ethernet, to be written anew; paths that are not there are passed over
@@ -23,7 +23,7 @@ static const struct known {
 } known[] = {
     {"unknown file format", "packed with gzip or zstd, Network Monitor's, or no capture"},
     {"different from the type of the first interface", "pcapng: libpcap keeps to one link type in a file"},
-    {"pcapng block size 469762048", "pcapng: a later section of the other byte order; 28 octets read the wrong way round"},
+    {"pcapng block size 469762048", "pcapng: a later section of the other byte order; 28 octets read in the wrong one"},
     {"tried to read 16 header bytes, only got 1", "pcap: a line's end behind the last record is no record"},
 };
 

@@ -2,7 +2,7 @@
 
 A Talk is one TCP connection as one observer saw it. Its methods add what the two ends say, in the order of the calls,
 and return the Talk, so that a conversation reads as a chain: Talk().opened().validate(answered=False).rst("server").
-What is left out of a call is as in a healthy conversation. Packets that a test wants to name have marks: see Talk.marks.
+What is left out of a call is as in a healthy conversation. Packets that a test may want to name have marks.
 
 Layouts are those of [MS-SMB2] 2.2; every number is little-endian but for TCP/IP's and the frame's length.
 """

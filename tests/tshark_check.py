@@ -25,7 +25,7 @@ VALIDATE = 0x00140204
 NEGOTIATE, IOCTL = 0, 11
 SUFFIXES = (".pcap", ".pcapng", ".cap", ".gz", ".zst")
 FILTER = " || ".join(
-    ("smb2.cmd == 0", f"smb2.ioctl.function == {VALIDATE}", "(smb2.cmd == 11 && smb2.nt_status != 0)", "smb.cmd == 0x72")
+    ("smb2.cmd == 0", f"smb2.ioctl.function == {VALIDATE}", "smb2.cmd == 11 && smb2.nt_status != 0", "smb.cmd == 0x72")
 )
 
 
@@ -58,7 +58,7 @@ class Sharkd:
         raise RuntimeError(f"sharkd ended at {method} {params}")
 
     def load(self, path):
-        """Is it loaded? Of a file that is cut sharkd reads what is there, but does not answer: so its status is asked."""
+        """Is it loaded? Of a file that is cut sharkd reads what is there without an answer; so its status is asked."""
         request = {"jsonrpc": "2.0", "id": next(self.numbers), "method": "load", "params": {"file": str(path)}}
         self.process.stdin.write(json.dumps(request) + "\n")
         return (self.ask("status") or {}).get("filename") == path.name

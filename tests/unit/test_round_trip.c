@@ -44,7 +44,8 @@ static void assert_same_fields(const struct message *a, const struct message *b)
 
 static void round_trip(struct span bytes, struct tally *tally) {
     uint8_t first_room[SEED_SIZE_MAX + 1], second_room[SEED_SIZE_MAX + 1]; /* and the pad octet of an error */
-    struct writer first = writer_over(first_room, sizeof first_room), second = writer_over(second_room, sizeof second_room);
+    struct writer first = writer_over(first_room, sizeof first_room);
+    struct writer second = writer_over(second_room, sizeof second_room);
     struct message message, again;
 
     message_decode(bytes, bytes.size, &message);
