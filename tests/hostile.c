@@ -1,5 +1,6 @@
 /* Captures, alone and in pairs, cut at random places and with random octets changed, many seeded cases: no crash, no
- * leak, no hang, memory within the limit. usage: hostile CASES SEED FOLDER... (folders that are not there are passed over); prints TAP. */
+ * leak, no hang, memory within the limit. Prints TAP.
+ * usage: hostile CASES SEED FOLDER... (folders that are not there are passed over) */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* A second opinion on captures: what src/capture's reader yields is what libpcap reads, packet by packet (times,
- * lengths, link type, octets), over given files and folders and over one capture written anew in each variant of the formats.
- * Where libpcap stops earlier it must be for one of the reasons in `known`; any other difference fails.
+ * lengths, link type, octets), over given files and folders and over one capture written anew in each variant of the
+ * formats. Where libpcap stops earlier it must be for one of the reasons in `known`; any other difference fails.
  *
  * usage: libpcap FILE PATH...    FILE: a pcap of Ethernet, to be written anew; paths that are not there are passed over
  * Prints TAP. */
@@ -173,10 +173,12 @@ static bool copy_load(struct copy *copy, const char *path) {
     if (capture_open(&capture, path, &reason) != 0)
         return false;
     while (copy->count < COPY_PACKETS_MAX && capture_next(capture, &packet) == CAPTURE_PACKET) {
-        copy->times_ns[copy->count] = packet.time_ns + copy->count % 1000; /* nanoseconds that are not all zero */
-        copy->wire_sizes[copy->count++] = packet.wire_size + copy->count % 3;
+        unsigned i = copy->count++;
+
+        copy->times_ns[i] = packet.time_ns + i % 1000; /* nanoseconds that are not all zero */
+        copy->wire_sizes[i] = packet.wire_size + i % 3;
         blob_put(&copy->octets, packet.bytes.data, packet.bytes.size);
-        copy->starts[copy->count] = copy->octets.size;
+        copy->starts[i + 1] = copy->octets.size;
     }
     capture_close(capture);
     return copy->count > 0;
