@@ -23,6 +23,9 @@ RULES_LIST(FIND)
 /* The client closed right after the answer to VALIDATE: it had connected to a share and did nothing there. */
 bool gave_up_after_validation(const struct facts *facts);
 
+/* Of the last VALIDATE request: does it give the server a reason of its own to close (V06, V08, V09)? */
+bool validate_request_at_fault(const struct facts *facts);
+
 /* The client left between the final SESSION_SETUP response and TREE_CONNECT, without LOGOFF. */
 bool left_after_session(const struct facts *facts);
 /* The first message under the new key was refused with ACCESS_DENIED. */

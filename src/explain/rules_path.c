@@ -126,7 +126,7 @@ bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
         return request_differs_here(inquiry, finding);
     if (!server_closed_on_validate(facts) || !facts->validated->request_comparable ||
         inquiry->vantage.place == PLACE_SERVER || !facts->keyed || facts->told != NULL ||
-        facts->closing->sequence_distance > 0) /* octets in front of the FIN are missing: it may have answered */
+        validate_request_at_fault(facts) || facts->closing->sequence_distance > 0) /* octets in front of the FIN are missing: it may have answered */
         return false;
     finding->explains_end = true;
     finding->confidence = facts->quiet_ns < AT_ONCE_NS && facts->forgery.weight == 0 &&

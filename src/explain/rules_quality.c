@@ -123,10 +123,26 @@ bool find_Q04(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
+/* The most that this end put into one segment beyond what the other one asked for; 0: never more. */
+static uint32_t beyond_mss(const struct evidence *evidence, enum direction from) {
+    const struct tcp_side *side = &evidence->tcp[from];
+    uint16_t mss = evidence->tcp[from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT].mss;
+
+    return mss != 0 && side->largest_acked > mss ? side->largest_acked : 0;
+}
+
 bool find_Q05(const struct inquiry *inquiry, struct finding *finding) {
-    (void)inquiry;
-    (void)finding;
-    return false; /* harmless here: lengths come from the IP header, checksums are never looked at */
+    uint32_t client = beyond_mss(inquiry->evidence, FROM_CLIENT), server = beyond_mss(inquiry->evidence, FROM_SERVER);
+
+    if (client == 0 && server == 0)
+        return false;
+    finding->severity = SEVERITY_FINDING_NOTE;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    finding_say(finding, "Segments of up to %u octets from the %s are larger than the network carries: a network card cuts or "
+                         "joins them (offload). Harmless here: lengths come from the IP header, checksums are not looked at.",
+                client > server ? client : server, client > server ? "client" : "server");
+    finding_packet(finding, inquiry->evidence->tcp[client > server ? FROM_SERVER : FROM_CLIENT].syn_packet);
+    return true;
 }
 
 bool find_Q06(const struct inquiry *inquiry, struct finding *finding) {

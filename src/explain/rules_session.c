@@ -67,6 +67,8 @@ bool find_D02(const struct inquiry *inquiry, struct finding *finding) {
     finding_packet(finding, negotiate->smb1_request_packet);
     finding_packet(finding, negotiate->smb1_response_packet);
     negotiate_packets(inquiry, finding);
+    if (!smb1_answer)
+        finding_packet(finding, facts->closing->packet);
     finding_remedy(finding, REMEDY_UPGRADE_SMB1_SERVER);
     return true;
 }

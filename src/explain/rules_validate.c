@@ -197,25 +197,33 @@ bool find_V05(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
+/* What is wrong with the form of the request, or NULL. */
+static const char *request_fault(const struct validation_evidence *validation) {
+    if (validation == NULL || validation->request_packet == 0 || validation->request_cut)
+        return NULL;
+    if (!validation->request_decoded)
+        return "its input is shorter than its own DialectCount says";
+    if (validation->request_input_count != 24u + 2u * validation->dialect_count)
+        return "InputCount is not 24 + 2 * DialectCount";
+    if (validation->dialect_count == 0)
+        return "DialectCount is 0";
+    if (validation->max_output_response < 24)
+        return "MaxOutputResponse is less than 24";
+    if (!validation->file_id_all_ones)
+        return "FileId is not all ones";
+    return validation->ioctl_flags != 1 ? "the IS_FSCTL flag is not set" : NULL;
+}
+
+bool validate_request_at_fault(const struct facts *facts) {
+    return facts->evidence->negotiate.dialect == SMB2_DIALECT_311 || request_fault(facts->validation) != NULL ||
+           (facts->keyed && !facts->validation->request_signed);
+}
+
 bool find_V06(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = facts->validation;
-    const char *what = NULL;
+    const char *what = request_fault(validation);
 
-    if (validation == NULL || validation->request_packet == 0 || validation->request_cut)
-        return false;
-    if (!validation->request_decoded)
-        what = "its input is shorter than its own DialectCount says";
-    else if (validation->request_input_count != 24u + 2u * validation->dialect_count)
-        what = "InputCount is not 24 + 2 * DialectCount";
-    else if (validation->dialect_count == 0)
-        what = "DialectCount is 0";
-    else if (validation->max_output_response < 24)
-        what = "MaxOutputResponse is less than 24";
-    else if (!validation->file_id_all_ones)
-        what = "FileId is not all ones";
-    else if (validation->ioctl_flags != 1)
-        what = "the IS_FSCTL flag is not set";
     if (what == NULL)
         return false;
     finding->explains_end = facts->closer == CLOSER_SERVER;
