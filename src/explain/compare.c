@@ -333,6 +333,39 @@ static void compare_closings(struct comparison *comparison, const struct evidenc
         comparison->close_far_packet = first_of(&far->tcp[FROM_CLIENT])->packet;
 }
 
+static const struct log_entry *smb1_request(const struct evidence *evidence) {
+    for (uint32_t i = 0; i < evidence->log_count; i++)
+        if (evidence->log[i].kind == MESSAGE_SMB1_NEGOTIATE_REQUEST)
+            return &evidence->log[i];
+    return NULL;
+}
+
+static bool smb1_altered(const struct evidence *near, const struct evidence *far) {
+    const struct log_entry *a = smb1_request(near), *b = smb1_request(far);
+
+    return a != NULL && b != NULL && a->digest != 0 && b->digest != 0 && a->digest != b->digest;
+}
+
+static void smb1_dialects_value(char *text, const struct negotiate_evidence *negotiate) {
+    struct list_text list;
+
+    list_begin(&list, text);
+    if (negotiate->smb1_offers_202)
+        list_add(&list, "SMB 2.002");
+    if (negotiate->smb1_offers_wildcard)
+        list_add(&list, "SMB 2.???");
+    list_end(&list);
+}
+
+/* [MS-SMB2] 3.3.5.3: the strings of a multi-protocol NEGOTIATE that speak of SMB 2. */
+static void compare_smb1_dialects(struct comparison *comparison, const struct negotiate_evidence *near,
+                                  const struct negotiate_evidence *far) {
+    struct field_values *values = changed_field(comparison, "NEGOTIATE request", "Dialects");
+
+    smb1_dialects_value(values->sent, near);
+    smb1_dialects_value(values->arrived, far);
+}
+
 void compare(const struct evidence *near, const struct evidence *far, struct comparison *comparison) {
     const struct negotiate_evidence *a = &near->negotiate, *b = &far->negotiate;
 
@@ -344,12 +377,12 @@ void compare(const struct evidence *near, const struct evidence *far, struct com
         comparison->negotiate_request_altered = true;
     }
     if (a->response.whole && b->response.whole && !same_octets(&a->response, &b->response)) {
-        unsigned before = comparison->fields_count;
-
         compare_response(comparison, &b->response, &a->response);
         comparison->negotiate_response_altered = true;
-        /* An answer to another request differs for that reason alone, unless its own fields were touched. */
-        (void)before;
+    }
+    if (smb1_altered(near, far)) {
+        compare_smb1_dialects(comparison, a, b);
+        comparison->negotiate_request_altered = true;
     }
     compare_logs(comparison, near, far);
     compare_closings(comparison, near, far);

@@ -20,12 +20,20 @@
 RULES_LIST(FIND)
 #undef FIND
 
+/* VALIDATE names the offered dialects in their order, and others up to 3.1.1 besides: a list cut on the way, or one of
+ * the Windows 10 and Server 2016 builds that put all they implement there, <192>. */
+bool lists_what_it_implements(const struct inquiry *inquiry);
 /* The client closed right after the answer to VALIDATE: it had connected to a share and did nothing there. */
 bool gave_up_after_validation(const struct facts *facts);
 
 /* Of the last VALIDATE request: does it give the server a reason of its own to close (V06, V08, V09)? */
 bool validate_request_at_fault(const struct facts *facts);
 
+/* It closed after one validation, and others of the same client at this server validated and went to work: so ends one
+ * that wanted no more, too. One that rejects the answer is met by all, or tries again on another share. */
+bool only_looked_in(const struct inquiry *inquiry);
+/* Octets of its end may be missing right in front of the closing segment: what was the last word is not known. */
+bool missed_before_close(const struct facts *facts);
 /* The client left between the final SESSION_SETUP response and TREE_CONNECT, without LOGOFF. */
 bool left_after_session(const struct facts *facts);
 /* The first message under the new key was refused with ACCESS_DENIED. */

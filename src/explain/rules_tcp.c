@@ -34,7 +34,8 @@ bool find_T02(const struct inquiry *inquiry, struct finding *finding) {
     const struct tcp_side *server = &inquiry->evidence->tcp[FROM_SERVER];
 
     if (client->syn_packet == 0 || server->syn_packet != 0 || server->rst.packet == 0 ||
-        server->octets > 0)
+        server->octets > 0 || client->octets > 0 || inquiry->facts->lossy ||
+        client->packets > client->syn_retransmissions + 1u) /* who sends more than SYN is connected */
         return false;
     finding->explains_end = true;
     finding->confidence = CONFIDENCE_LIKELY;
