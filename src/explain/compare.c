@@ -397,9 +397,14 @@ static bool guid_known(const uint8_t guid[16]) {
     return false;
 }
 
+/* A SESSION_SETUP request of this size holds more than NTLM's first message, which all connections of a client have in
+ * common: the proof of a logon, made from a fresh challenge or time. */
+#define LOGON_PROOF_SIZE_MIN 288u
+
 bool compare_is_singular(const struct log_entry *entry) {
     return entry->digest != 0 && entry->size >= 72 &&
-           (entry->is_signed || (entry->command == SMB2_SESSION_SETUP && entry->from == FROM_SERVER));
+           (entry->is_signed || (entry->command == SMB2_SESSION_SETUP &&
+                                 (entry->from == FROM_SERVER || entry->size >= LOGON_PROOF_SIZE_MIN)));
 }
 
 /* Messages that are octet by octet the same on both sides: *singular counts those that cannot be so by chance. */
