@@ -91,6 +91,12 @@ def logon_refused_for_want_of_encryption():
     return Talk(at="client").handshake().negotiate(dialect=0x0210).logon(status=t.STATUS_ACCESS_DENIED).fin("client")
 
 
+@case({"A01": "certain"}, no=["E01"])
+def logon_refused_and_what_the_client_can_is_not_known():
+    talk = Talk(at="client").handshake().negotiate().logon(status=t.STATUS_ACCESS_DENIED).fin("client")
+    return without(talk, "NEGOTIATE request")
+
+
 @case({"E01": "certain"})
 def session_asks_for_encryption_and_is_not_encrypted():
     return Talk(at="client").opened(logon={"flags": 4}, tree={"status": t.STATUS_ACCESS_DENIED}).fin("client")

@@ -206,26 +206,48 @@ static struct session_evidence *session_new(struct evidence *evidence, uint64_t 
     return session;
 }
 
-static void observe_session_request(struct evidence *evidence, const struct event *event,
-                                    uint64_t packet, uint64_t time_ns) {
-    const struct session_setup_request *request = &event->message.body.session_setup_request;
-    uint64_t session_id = event->message.header.session_id;
-    struct session_evidence *session = session_by_id(evidence, session_id);
+/* The session of a request whose answers were seen first: it lay behind a gap. */
+static struct session_evidence *session_answered_later(struct evidence *evidence, uint64_t time_ns) {
+    for (uint32_t i = 0; i < evidence->sessions_count; i++)
+        if (evidence->sessions[i].first_request_packet == 0 && evidence->sessions[i].response_time_ns > time_ns)
+            return &evidence->sessions[i];
+    return NULL;
+}
 
-    if (session == NULL)
-        session = session_new(evidence, session_id, packet);
-    if (session == NULL)
-        return;
-    if (session->success && session->status == STATUS_SUCCESS)
-        session->reauthentication = true;
+/* What a SESSION_SETUP request says, [MS-SMB2] 2.2.5. */
+static void note_logon(struct session_evidence *session, const struct event *event, uint64_t packet, uint64_t time_ns) {
+    const struct session_setup_request *request = &event->message.body.session_setup_request;
+
+    if (session->first_request_packet == 0)
+        session->first_request_packet = packet;
     session->last_request_packet = packet;
     session->last_request_time_ns = time_ns;
-    session->has_response = false;
     session->rounds++;
     session->security_mode = request->security_mode;
     session->binding |= (request->flags & 1) != 0;
     ntlm_look(request->security_buffer, &session->ntlm);
     session->kerberos |= token_is_kerberos(request->security_buffer);
+}
+
+static void observe_session_request(struct evidence *evidence, const struct event *event,
+                                    uint64_t packet, uint64_t time_ns) {
+    uint64_t session_id = event->message.header.session_id;
+    struct session_evidence *session = session_by_id(evidence, session_id);
+
+    if (session == NULL)
+        session = session_answered_later(evidence, time_ns);
+    if (session == NULL)
+        session = session_new(evidence, session_id, packet);
+    if (session == NULL)
+        return;
+    if (session->has_response && session->response_time_ns > time_ns) {
+        note_logon(session, event, packet, time_ns); /* seen late, behind a gap: its answer stands */
+        return;
+    }
+    if (session->success && session->status == STATUS_SUCCESS)
+        session->reauthentication = true;
+    note_logon(session, event, packet, time_ns);
+    session->has_response = false;
 }
 
 static void observe_session_response(struct evidence *evidence, const struct event *event,

@@ -188,7 +188,8 @@ static bool cannot_encrypt(const struct inquiry *inquiry) {
         return false;
     if (negotiate->dialect == SMB2_DIALECT_311)
         return !negotiate->has_encryption_context || negotiate->cipher == 0;
-    return negotiate->dialect < SMB2_DIALECT_300 || !(negotiate->request.capabilities & SMB2_GLOBAL_CAP_ENCRYPTION);
+    return negotiate->dialect < SMB2_DIALECT_300 ||
+           (negotiate->request.decoded && !(negotiate->request.capabilities & SMB2_GLOBAL_CAP_ENCRYPTION));
 }
 
 /* Wrong credentials are told otherwise: a server that demands encryption refuses the whole logon so. */
