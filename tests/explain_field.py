@@ -259,6 +259,18 @@ def reset_sooner_than_the_server_can_answer():
     return talk.wait(0.001 - t.WAY_S).rst("server")
 
 
+@case({"M05": "likely"}, no=["L05"], packets=["close"])
+def reset_at_work_that_neither_end_sent():
+    def build(talk):
+        talk.opened().validate()
+        for _ in range(50):  # more messages than a ladder holds
+            talk.request()
+        talk.request(answered=False)
+        return talk.rst("server" if talk.at == "client" else "client")
+
+    return both_ends(build)
+
+
 # --- both ends, and nothing altered ---
 
 

@@ -82,7 +82,7 @@ def one_retransmission_that_arrives():
     )
 
 
-@case({"T04": "likely"}, no=["M05", "T06"], packets=["late request", "close"])
+@case({"T04": "likely"}, no=["M05", "T06", "L05"], packets=["late request", "close"])
 def idle_connection_forgotten():
     return Talk().opened().worked().wait(120).request(answered=False, mark="late").rst("server")
 
@@ -92,7 +92,7 @@ def server_closes_an_idle_connection():
     return Talk().opened().worked().wait(900).fin("server")
 
 
-@case(no=["T04", "T06"])
+@case({"L05": "possible"}, no=["T04", "T06"], packets=["close"])
 def reset_at_work():
     return Talk().opened().worked().request(answered=False).rst("server")
 

@@ -275,10 +275,13 @@ static void add_change(struct comparison *comparison, enum change_kind kind, con
 
 /* A message that only one side has: dropped when its sender has it, added when its receiver has it. What a capture
  * itself lost, or what came after its end, proves nothing. */
-static bool reliable(const struct evidence *evidence) {
+static bool captured_whole(const struct evidence *evidence) {
     return evidence->tcp[0].gaps == 0 && evidence->tcp[1].gaps == 0 && evidence->tcp[0].unseen_acked == 0 &&
-           evidence->tcp[1].unseen_acked == 0 && !evidence->began_before_capture &&
-           evidence->log_seen <= EVIDENCE_LOG_HEAD_MAX;
+           evidence->tcp[1].unseen_acked == 0 && !evidence->began_before_capture;
+}
+
+static bool reliable(const struct evidence *evidence) {
+    return captured_whole(evidence) && evidence->log_seen <= EVIDENCE_LOG_HEAD_MAX;
 }
 
 static void compare_logs(struct comparison *comparison, const struct evidence *near, const struct evidence *far) {
@@ -324,9 +327,9 @@ static bool closed_of_its_own(const struct evidence *own, enum direction end) {
 
 static void compare_closings(struct comparison *comparison, const struct evidence *near, const struct evidence *far) {
     comparison->close_not_sent_by_server =
-        closed_of_its_own(near, FROM_SERVER) && !closed_of_its_own(far, FROM_SERVER) && reliable(far);
+        closed_of_its_own(near, FROM_SERVER) && !closed_of_its_own(far, FROM_SERVER) && captured_whole(far);
     comparison->close_not_sent_by_client =
-        closed_of_its_own(far, FROM_CLIENT) && !closed_of_its_own(near, FROM_CLIENT) && reliable(near);
+        closed_of_its_own(far, FROM_CLIENT) && !closed_of_its_own(near, FROM_CLIENT) && captured_whole(near);
     if (comparison->close_not_sent_by_server)
         comparison->close_near_packet = first_of(&near->tcp[FROM_SERVER])->packet;
     if (comparison->close_not_sent_by_client)
