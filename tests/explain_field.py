@@ -77,6 +77,12 @@ def logoff_with_its_answer_on_311():
     return talk.logon().logoff().rst("client")
 
 
+@case({"M03": "possible"}, packets=["close"])
+def first_encrypted_message_not_opened_on_311():
+    talk = Talk(at="client").handshake().negotiate(offer=t.SMB311, dialect=0x0311).logon(flags=4)
+    return talk.encrypted("client").fin("server")
+
+
 # --- sessions ---
 
 
@@ -221,6 +227,11 @@ def left_without_having_used_the_share():
 @case({"M05": "possible"}, no=["V10"], packets=["close"])
 def reset_before_validate():
     return Talk(at="client").opened().rst("server")
+
+
+@case(no=["V10"], ok=True)
+def reset_before_validate_seen_by_the_server():
+    return Talk(at="server").opened().rst("client")
 
 
 @case({"M02": "note possible"}, ok=True)

@@ -383,19 +383,36 @@ static bool preauth_proven(const struct inquiry *inquiry, struct finding *findin
     return found;
 }
 
+/* The server closed on the first encrypted message: it could not open it. */
+static bool first_encrypted_refused(const struct facts *facts) {
+    const struct traffic_evidence *traffic = &facts->evidence->traffic;
+
+    return facts->keyed && traffic->encrypted[FROM_CLIENT] == 1 && traffic->encrypted[FROM_SERVER] == 0 &&
+           facts->evidence->trees_count == 0 && facts->closer == CLOSER_SERVER && facts->quiet_ns < AT_ONCE_NS &&
+           !missed_before_close(facts);
+}
+
 bool find_M03(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     bool left = left_after_session(facts), refused = first_signed_refused(facts);
+    bool unopened = first_encrypted_refused(facts);
 
     if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311)
         return false;
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
         return preauth_proven(inquiry, finding);
-    if (!left && !refused)
+    if (!left && !refused && !unopened)
         return false;
     finding->explains_end = true;
     finding->confidence = CONFIDENCE_POSSIBLE;
-    if (left)
+    if (unopened)
+        finding_say(finding,
+                    "The server closed the connection (packet %llu) on the very first encrypted message (packet %llu) although the logon "
+                    "had succeeded: it could not decrypt it (E04), so the two ends have different keys. On SMB 3.1.1 that is what any "
+                    "alteration of NEGOTIATE or SESSION_SETUP on the way leads to.",
+                    (unsigned long long)facts->closing->packet,
+                    (unsigned long long)facts->evidence->traffic.first_encrypted_packet[FROM_CLIENT]);
+    else if (left)
         finding_say(finding,
                     "The server accepted the logon (packet %llu) and the client closed at once (packet %llu) without "
                     "connecting to a share. On SMB 3.1.1 a client does that when the signature of this answer does not "

@@ -343,8 +343,8 @@ bool find_V10(const struct inquiry *inquiry, struct finding *finding) {
         return false;
     if (facts->tree == NULL || facts->tree->status != STATUS_SUCCESS || facts->session->binding)
         return false; /* additional channels connect no tree and validate nothing, 3.2.5.5 */
-    if (unused && (facts->closer != CLOSER_CLIENT || missed_before_close(facts)))
-        return false; /* VALIDATE may have been what comes next */
+    if (unused && (facts->closer != CLOSER_CLIENT || facts->ending == ENDING_RST || missed_before_close(facts)))
+        return false; /* cut off: VALIDATE may have been what comes next */
     finding->severity = SEVERITY_EXPOSURE;
     finding->confidence = unused ? CONFIDENCE_POSSIBLE : CONFIDENCE_CERTAIN;
     dialect_text(evidence->negotiate.dialect, dialect);
