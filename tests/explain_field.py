@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What `smbproof explain` says of connections as they come in the field: endings of Windows, captures with holes, clients
-that only look in, boxes that touch other messages than NEGOTIATE, both ends at hand.
+"""What `smbproof explain` says of connections as they come in the field: endings of Windows, captures with holes,
+clients that only look in, boxes that touch other messages than NEGOTIATE, both ends at hand.
 
 usage: explain_field.py --smbproof COMMAND [NAME...]     NAME: of a case; its capture is kept and its path printed
 
@@ -88,8 +88,8 @@ def first_encrypted_message_not_opened_on_311():
 
 @case({"M01": "likely"}, packets=["VALIDATE request", "close"])
 def anonymous_first_and_then_a_user():
-    talk = Talk(at="client").handshake().negotiate().logon(user="", signed=False).tree(signed=False, path="\\\\server\\IPC$")
-    return talk.logon().tree().validate(answered=False).fin("server")
+    talk = Talk(at="client").handshake().negotiate().logon(user="", signed=False)
+    return talk.tree(signed=False, path="\\\\server\\IPC$").logon().tree().validate(answered=False).fin("server")
 
 
 @case({"E01": "likely", "A01": "possible"}, no=["M01"])
@@ -131,7 +131,8 @@ def client_goes_on_after_the_wildcard_seen_by_the_client():
 
 def smb1_answered_with_202(talk, dialects):
     talk.offer = t.SMB3
-    return talk.handshake().smb1_negotiate(dialects).smb1_answered(0x0202).logon().tree().validate(answered=False).fin("server")
+    talk.handshake().smb1_negotiate(dialects).smb1_answered(0x0202).logon().tree()
+    return talk.validate(answered=False).fin("server")
 
 
 @case({"M01": "likely"}, packets=["SMB1 NEGOTIATE request", "VALIDATE request", "close"])
@@ -155,7 +156,8 @@ def closed_on_a_multi_protocol_negotiate():
 
 @case({"Q04": "note certain"}, no=["M02", "V11", "V04"], ok=True)
 def response_lost_and_all_went_well():
-    return without(Talk(at="server").opened().validate().request().request().request().fin("client"), "NEGOTIATE response")
+    talk = Talk(at="server").opened().validate().request().request().request().fin("client")
+    return without(talk, "NEGOTIATE response")
 
 
 @case(no=["D05", "D04", "M02"], ok=True)
@@ -178,7 +180,8 @@ def tree_connect_lost():
 
 @case(no=["V12", "M05"])
 def answer_to_validate_lost_seen_by_the_server():
-    return without(Talk(at="server").opened().validate(status=t.STATUS_ACCESS_DENIED).fin("server"), "VALIDATE response")
+    talk = Talk(at="server").opened().validate(status=t.STATUS_ACCESS_DENIED).fin("server")
+    return without(talk, "VALIDATE response")
 
 
 @case(no=["T02"])

@@ -108,8 +108,8 @@ static void note_line(struct company_book *book, enum book_kind kind, const stru
         return;
     line->total++;
     line->failed += failed;
-    line->worked_after_validation += facts->validation != NULL && facts->validated->result == VALIDATION_VALID &&
-                                     facts->stage == STAGE_WORK;
+    line->worked_after_validation +=
+        facts->validation != NULL && facts->validated->result == VALIDATION_VALID && facts->stage == STAGE_WORK;
     if (evidence->negotiate.dialect == SMB2_DIALECT_311) {
         line->preauth_total++;
         line->preauth_failed += failed;

@@ -400,8 +400,8 @@ static bool guid_known(const uint8_t guid[16]) {
     return false;
 }
 
-/* A SESSION_SETUP request of this size holds more than NTLM's first message, which all connections of a client have in
- * common: the proof of a logon, made from a fresh challenge or time. */
+/* A SESSION_SETUP request of this size holds more than NTLM's first message, which all connections of a client have
+ * in common: the proof of a logon, made from a fresh challenge or time. */
 #define LOGON_PROOF_SIZE_MIN 288u
 
 bool compare_is_singular(const struct log_entry *entry) {

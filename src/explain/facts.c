@@ -29,25 +29,27 @@ bool session_is_anonymous(const struct session_evidence *session) {
  * capture, that is not known, and no. */
 static bool session_is_keyed(const struct evidence *evidence, const struct session_evidence *session) {
     const struct tcp_side *client = &evidence->tcp[FROM_CLIENT];
-    bool seen = session->ntlm.seen_authenticate || session->kerberos || (client->cut_packets == 0 && client->gaps == 0);
+    bool seen =
+        session->ntlm.seen_authenticate || session->kerberos || (client->cut_packets == 0 && client->gaps == 0);
 
     return seen && !(session->flags & 1) && !session_is_anonymous(session);
 }
 
-static struct forgery forgery_of(const struct closing_segment *closing,
-                                 const struct tcp_side *side, uint64_t handshake_ns) {
-    uint64_t least_ns = handshake_ns != 0 && handshake_ns < side->least_reaction_ns ? handshake_ns : side->least_reaction_ns;
+static struct forgery forgery_of(const struct closing_segment *closing, const struct tcp_side *side,
+                                 uint64_t handshake_ns) {
+    uint64_t least_ns =
+        handshake_ns != 0 && handshake_ns < side->least_reaction_ns ? handshake_ns : side->least_reaction_ns;
     struct forgery forgery = {
         .other_distance = side->ttl != 0 && side->packets >= FINGERPRINT_PACKETS_MIN && closing->ttl != side->ttl &&
-                          closing->ttl != side->ttl_other &&
-                          ttl_hops(closing->ttl) != ttl_hops(side->ttl),
+                          closing->ttl != side->ttl_other && ttl_hops(closing->ttl) != ttl_hops(side->ttl),
         .other_mac = closing->other_mac,
-        .still_talking = side->packets_after_rst > 0 && closing == &side->rst &&
-                         side->last_data_time_ns > closing->time_ns,
+        .still_talking =
+            side->packets_after_rst > 0 && closing == &side->rst && side->last_data_time_ns > closing->time_ns,
         .out_of_place = closing->sequence_distance < 0 || closing->sequence_distance > CAPTURE_LOSS_MAX,
         .odd_ip_id = closing->ip_id_leaps,
-        .too_soon = closing == &side->rst && handshake_ns != 0 && closing->reaction_ns != 0 && least_ns > TOO_SOON_MARGIN_NS &&
-                    closing->reaction_ns < least_ns / 2 && least_ns - closing->reaction_ns > TOO_SOON_MARGIN_NS,
+        .too_soon = closing == &side->rst && handshake_ns != 0 && closing->reaction_ns != 0 &&
+                    least_ns > TOO_SOON_MARGIN_NS && closing->reaction_ns < least_ns / 2 &&
+                    least_ns - closing->reaction_ns > TOO_SOON_MARGIN_NS,
     };
 
     /* A hint only: all that was measured before may have waited for the program or for the address of a neighbour. */
@@ -79,8 +81,9 @@ static void find_ending(struct facts *facts) {
     facts->closing = first;
     if (first == NULL)
         return;
-    facts->forgery = forgery_of(first, &evidence->tcp[facts->closing_from],
-                                facts->closing_from == FROM_SERVER ? evidence->syn_answer_ns : evidence->answer_ack_ns);
+    facts->forgery =
+        forgery_of(first, &evidence->tcp[facts->closing_from],
+                   facts->closing_from == FROM_SERVER ? evidence->syn_answer_ns : evidence->answer_ack_ns);
     facts->closer = facts->forgery.weight >= FORGERY_WEIGHT_MIN ? CLOSER_INJECTED
                     : facts->closing_from == FROM_CLIENT        ? CLOSER_CLIENT
                                                                 : CLOSER_SERVER;

@@ -104,8 +104,8 @@ bool negotiation_unaltered(const struct inquiry *inquiry) {
     const struct comparison *comparison = inquiry->comparison;
 
     return comparison == NULL ||
-           (comparison->comparable && !comparison->negotiate_request_altered && !comparison->negotiate_response_altered &&
-            logon_answer_unaltered(inquiry) &&
+           (comparison->comparable && !comparison->negotiate_request_altered &&
+            !comparison->negotiate_response_altered && logon_answer_unaltered(inquiry) &&
             change_of_command(comparison, CHANGE_ALTERED, SMB2_SESSION_SETUP, FROM_CLIENT) == NULL);
 }
 

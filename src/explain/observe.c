@@ -215,7 +215,8 @@ static struct session_evidence *session_answered_later(struct evidence *evidence
 }
 
 /* What a SESSION_SETUP request says, [MS-SMB2] 2.2.5. */
-static void note_logon(struct session_evidence *session, const struct event *event, uint64_t packet, uint64_t time_ns) {
+static void note_logon(struct session_evidence *session, const struct event *event, uint64_t packet,
+                       uint64_t time_ns) {
     const struct session_setup_request *request = &event->message.body.session_setup_request;
 
     if (session->first_request_packet == 0)
@@ -229,8 +230,8 @@ static void note_logon(struct session_evidence *session, const struct event *eve
     session->kerberos |= token_is_kerberos(request->security_buffer);
 }
 
-static void observe_session_request(struct evidence *evidence, const struct event *event,
-                                    uint64_t packet, uint64_t time_ns) {
+static void observe_session_request(struct evidence *evidence, const struct event *event, uint64_t packet,
+                                    uint64_t time_ns) {
     uint64_t session_id = event->message.header.session_id;
     struct session_evidence *session = session_by_id(evidence, session_id);
 

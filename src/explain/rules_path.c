@@ -50,14 +50,14 @@ static bool altered_proven(const struct inquiry *inquiry, struct finding *findin
         return false;
     finding->confidence = CONFIDENCE_CERTAIN;
     copy_fields(comparison, request ? "NEGOTIATE request" : "NEGOTIATE response", finding);
-    finding_say(finding,
-                request ? "The NEGOTIATE request that the client sent (packet %llu) is not the one that reached "
-                          "the server (packet %llu of its capture): it was altered between the two captures."
-                        : "The NEGOTIATE response that reached the client (packet %llu) is not the one that the "
-                          "server sent (packet %llu of its capture): it was altered between the two captures.",
-                (unsigned long long)near,
-                (unsigned long long)(request ? request_packet(inquiry->far)
-                                             : inquiry->far->negotiate.response.packet));
+    finding_say(
+        finding,
+        request ? "The NEGOTIATE request that the client sent (packet %llu) is not the one that reached "
+                  "the server (packet %llu of its capture): it was altered between the two captures."
+                : "The NEGOTIATE response that reached the client (packet %llu) is not the one that the "
+                  "server sent (packet %llu of its capture): it was altered between the two captures.",
+        (unsigned long long)near,
+        (unsigned long long)(request ? request_packet(inquiry->far) : inquiry->far->negotiate.response.packet));
     name_changed_fields(finding);
     say_how_it_ended(inquiry, finding);
     finding_packet(finding, near);
@@ -133,13 +133,15 @@ static bool claim_altered(const struct inquiry *inquiry, struct finding *finding
         if (change->kind != CHANGE_ALTERED || !change->near.validate || change->near.from != FROM_CLIENT)
             continue;
         finding->confidence = CONFIDENCE_LIKELY; /* that it differs is certain; who did it is concluded */
-        finding_say(finding,
-                    "The VALIDATE request that the client sent (packet %llu) is not the one that reached the server (packet "
-                    "%llu of its capture): it was altered between the two captures.",
-                    (unsigned long long)change->near.packet, (unsigned long long)change->far.packet);
+        finding_say(
+            finding,
+            "The VALIDATE request that the client sent (packet %llu) is not the one that reached the server (packet "
+            "%llu of its capture): it was altered between the two captures.",
+            (unsigned long long)change->near.packet, (unsigned long long)change->far.packet);
         say_how_it_ended(inquiry, finding);
         packets_of_validation(inquiry, finding);
-        finding_rule_out(finding, CAUSE_V05, "the two captures show two different VALIDATE requests for one connection");
+        finding_rule_out(finding, CAUSE_V05,
+                         "the two captures show two different VALIDATE requests for one connection");
         remedies_for_alteration(inquiry, finding);
         return true;
     }
@@ -153,8 +155,8 @@ static bool chosen_in_smb1(const struct inquiry *inquiry) {
     return negotiate->smb1_request_packet != 0 && negotiate->requests == 0 && negotiate->dialect == SMB2_DIALECT_202;
 }
 
-/* The list of strings that arrived here says less than the client claims: it had "SMB 2.???", which stands for 2.1 and
- * later ([MS-SMB2] 3.2.4.2.2.1). */
+/* The list of strings that arrived here says less than the client claims: it had "SMB 2.???", which stands for 2.1
+ * and later ([MS-SMB2] 3.2.4.2.2.1). */
 static bool smb1_list_cut(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = facts->validation;
@@ -170,9 +172,11 @@ static bool smb1_list_cut(const struct inquiry *inquiry, struct finding *finding
     finding->explains_end = facts->closer == CLOSER_SERVER;
     finding->confidence = at_server(inquiry) && validation->request_signed ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
     finding_say(finding,
-                "The SMB 1 NEGOTIATE that arrived here (packet %llu) offers no dialect above 2.0.2, but the client claims in its VALIDATE "
+                "The SMB 1 NEGOTIATE that arrived here (packet %llu) offers no dialect above 2.0.2, but the client "
+                "claims in its VALIDATE "
                 "request (packet %llu) to have offered more: the list was cut on the way to the server.",
-                (unsigned long long)negotiate_of(inquiry)->smb1_request_packet, (unsigned long long)validation->request_packet);
+                (unsigned long long)negotiate_of(inquiry)->smb1_request_packet,
+                (unsigned long long)validation->request_packet);
     finding_packet(finding, negotiate_of(inquiry)->smb1_request_packet);
     packets_of_validation(inquiry, finding);
     remedies_for_alteration(inquiry, finding);
@@ -195,16 +199,15 @@ bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
         facts->quiet_ns >= AT_ONCE_NS)           /* a mismatch is noticed at once; see validate_swallowed() */
         return false;
     finding->explains_end = true;
-    finding->confidence = facts->forgery.weight == 0 && facts->keyed &&
-                                  !facts->lossy && place_known(inquiry)
+    finding->confidence = facts->forgery.weight == 0 && facts->keyed && !facts->lossy && place_known(inquiry)
                               ? CONFIDENCE_LIKELY
                               : CONFIDENCE_POSSIBLE;
     finding_say(finding,
                 "The server closed the connection (packet %llu, %s, %.1f ms after the %sVALIDATE request, packet "
                 "%llu) instead of answering. A server must do that when the NEGOTIATE request it received is not "
                 "the one the client now claims to have sent: it was altered on the way.",
-                (unsigned long long)facts->closing->packet, ending_text(facts),
-                seconds(facts->quiet_ns) * 1000.0, facts->validation->request_signed ? "signed " : "",
+                (unsigned long long)facts->closing->packet, ending_text(facts), seconds(facts->quiet_ns) * 1000.0,
+                facts->validation->request_signed ? "signed " : "",
                 (unsigned long long)facts->validation->request_packet);
     finding_packet(finding, request_packet(inquiry->evidence));
     packets_of_validation(inquiry, finding);
@@ -214,8 +217,8 @@ bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
-/* To an SMB 1 NEGOTIATE a server answers in SMB 2 with 2.0.2 or 0x02FF, nothing else ([MS-SMB2] 3.3.5.3); and to 0x02FF a
- * client sends another NEGOTIATE. */
+/* To an SMB 1 NEGOTIATE a server answers in SMB 2 with 2.0.2 or 0x02FF, nothing else ([MS-SMB2] 3.3.5.3); and to
+ * 0x02FF a client sends another NEGOTIATE. */
 static bool wrong_answer_to_smb1(const struct inquiry *inquiry, struct finding *finding) {
     const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
     bool skipped = negotiate->dialect == SMB2_DIALECT_WILDCARD && inquiry->evidence->sessions_count > 0 &&
@@ -230,13 +233,15 @@ static bool wrong_answer_to_smb1(const struct inquiry *inquiry, struct finding *
     finding->confidence = impossible ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
     if (impossible)
         finding_say(finding,
-                    "The SMB 1 NEGOTIATE (packet %llu) was answered with dialect 0x%04x (packet %llu); a server may choose only 2.0.2 "
+                    "The SMB 1 NEGOTIATE (packet %llu) was answered with dialect 0x%04x (packet %llu); a server may "
+                    "choose only 2.0.2 "
                     "or 0x02ff there: the answer was altered on the way.",
                     (unsigned long long)negotiate->smb1_request_packet, negotiate->dialect,
                     (unsigned long long)negotiate->response.packet);
     else
         finding_say(finding,
-                    "The server asked for an SMB 2 NEGOTIATE (0x02ff, packet %llu), and the client went on without one: another answer "
+                    "The server asked for an SMB 2 NEGOTIATE (0x02ff, packet %llu), and the client went on without "
+                    "one: another answer "
                     "may have reached it, altered behind this place, or the client is broken (D04).",
                     (unsigned long long)negotiate->response.packet);
     finding_packet(finding, negotiate->smb1_request_packet);
@@ -282,8 +287,8 @@ bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
         return true;
     }
     if (gave_up_after_validation(facts) && facts->validated->result == VALIDATION_VALID &&
-        facts->validated->response_comparable && inquiry->vantage.place != PLACE_CLIENT && inquiry->comparison == NULL &&
-        !only_looked_in(inquiry)) {
+        facts->validated->response_comparable && inquiry->vantage.place != PLACE_CLIENT &&
+        inquiry->comparison == NULL && !only_looked_in(inquiry)) {
         finding->explains_end = true;
         finding->confidence = CONFIDENCE_POSSIBLE;
         finding_say(finding,
@@ -338,7 +343,8 @@ bool missed_before_close(const struct facts *facts) {
 /* 3.1.1, or keys that differ: the client leaves right after the final SESSION_SETUP response. */
 bool left_after_session(const struct facts *facts) {
     return facts->stage == STAGE_SESSION && facts->closer == CLOSER_CLIENT && facts->keyed &&
-           !facts->session->binding && facts->quiet_ns < AT_ONCE_NS && !facts->encrypted && !missed_before_close(facts) &&
+           !facts->session->binding && facts->quiet_ns < AT_ONCE_NS && !facts->encrypted &&
+           !missed_before_close(facts) &&
            (facts->session->logoff_response_packet == 0 || facts->session->logoff_status == STATUS_ACCESS_DENIED);
 }
 
@@ -370,7 +376,8 @@ static bool preauth_proven(const struct inquiry *inquiry, struct finding *findin
         if (change->near.command != SMB2_SESSION_SETUP || change->kind != CHANGE_ALTERED)
             continue;
         finding->confidence = CONFIDENCE_CERTAIN;
-        finding_say(finding, "A SESSION_SETUP message differs between the two captures (packet %llu here, %llu there): %s.",
+        finding_say(finding,
+                    "A SESSION_SETUP message differs between the two captures (packet %llu here, %llu there): %s.",
                     (unsigned long long)change->near.packet, (unsigned long long)change->far.packet,
                     change->far.from == FROM_SERVER && change->far.status == STATUS_SUCCESS
                         ? "its own signature cannot fit any more"
@@ -407,8 +414,10 @@ bool find_M03(const struct inquiry *inquiry, struct finding *finding) {
     finding->confidence = CONFIDENCE_POSSIBLE;
     if (unopened)
         finding_say(finding,
-                    "The server closed the connection (packet %llu) on the very first encrypted message (packet %llu) although the logon "
-                    "had succeeded: it could not decrypt it (E04), so the two ends have different keys. On SMB 3.1.1 that is what any "
+                    "The server closed the connection (packet %llu) on the very first encrypted message (packet "
+                    "%llu) although the logon "
+                    "had succeeded: it could not decrypt it (E04), so the two ends have different keys. On SMB 3.1.1 "
+                    "that is what any "
                     "alteration of NEGOTIATE or SESSION_SETUP on the way leads to.",
                     (unsigned long long)facts->closing->packet,
                     (unsigned long long)facts->evidence->traffic.first_encrypted_packet[FROM_CLIENT]);
@@ -478,7 +487,8 @@ static bool answer_forged(const struct inquiry *inquiry, struct finding *finding
                     (unsigned long long)change->near.packet);
     else
         finding_say(finding,
-                    "The %s %s at the client (packet %llu) is not the one at the server (packet %llu of its capture)%s: a box "
+                    "The %s %s at the client (packet %llu) is not the one at the server (packet %llu of its "
+                    "capture)%s: a box "
                     "on the path rewrote it without the key.",
                     name, by_server ? "answer" : "request", (unsigned long long)change->near.packet,
                     (unsigned long long)change->far.packet,
@@ -507,15 +517,19 @@ static bool answered_at_server(const struct evidence *far, const struct validati
 static bool stripped_elsewhere(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct tree_evidence *tree = facts->tree;
-    bool unsigned_tree = facts->stage == STAGE_TREE && tree->request_signed && !tree->response_signed && !tree->response_cut;
+    bool unsigned_tree =
+        facts->stage == STAGE_TREE && tree->request_signed && !tree->response_signed && !tree->response_cut;
 
-    if (!unsigned_tree || facts->closer != CLOSER_CLIENT || facts->quiet_ns >= AT_ONCE_NS || missed_before_close(facts))
+    if (!unsigned_tree || facts->closer != CLOSER_CLIENT || facts->quiet_ns >= AT_ONCE_NS ||
+        missed_before_close(facts))
         return false;
     finding->explains_end = true;
     finding->confidence = CONFIDENCE_LIKELY;
     finding_say(finding,
-                "The server signed the final SESSION_SETUP response (packet %llu), so it has the key and can sign; yet the answer to "
-                "the signed TREE_CONNECT (packet %llu) is not signed, and the client closed the connection. A box on the path that "
+                "The server signed the final SESSION_SETUP response (packet %llu), so it has the key and can sign; "
+                "yet the answer to "
+                "the signed TREE_CONNECT (packet %llu) is not signed, and the client closed the connection. A box on "
+                "the path that "
                 "has no key answered itself, or stripped the signature.",
                 (unsigned long long)facts->session->response_packet, (unsigned long long)tree->response_packet);
     finding_packet(finding, facts->session->response_packet);
@@ -590,9 +604,11 @@ static void say_forgery(const struct inquiry *inquiry, struct finding *finding) 
     if (forgery->odd_ip_id)
         finding_say(finding, " its IP id 0x%04x does not follow that end's others;", facts->closing->ip_id);
     if (forgery->too_soon)
-        finding_say(finding, " it came %.1f ms after what it acknowledges, where that end never took less than %.1f ms;",
+        finding_say(finding,
+                    " it came %.1f ms after what it acknowledges, where that end never took less than %.1f ms;",
                     seconds(facts->closing->reaction_ns) * 1000.0, seconds(side->least_reaction_ns) * 1000.0);
-    finding_say(finding, " a device on the path %s %s.", certain ? "injected it" : "may have injected it", stage_text(facts->stage));
+    finding_say(finding, " a device on the path %s %s.", certain ? "injected it" : "may have injected it",
+                stage_text(facts->stage));
 }
 
 /* One sign of forgery only, where a reset would be the server's answer to VALIDATE as well. */
@@ -699,8 +715,8 @@ static bool reset_while_setting_up(const struct inquiry *inquiry, struct finding
     const struct facts *facts = inquiry->facts;
     bool in_setup = facts->stage == STAGE_NEGOTIATE_SENT || facts->stage == STAGE_SESSION_SENT ||
                     facts->stage == STAGE_TREE_SENT ||
-                    (facts->quiet_ns < AT_ONCE_NS && (facts->stage == STAGE_NEGOTIATED || facts->stage == STAGE_SESSION ||
-                                                      facts->stage == STAGE_TREE));
+                    (facts->quiet_ns < AT_ONCE_NS && (facts->stage == STAGE_NEGOTIATED ||
+                                                      facts->stage == STAGE_SESSION || facts->stage == STAGE_TREE));
 
     if (facts->stage == STAGE_NEGOTIATE_SENT && negotiate_of(inquiry)->request.packet == 0)
         return false; /* a client of SMB 1 only: D03 */
@@ -741,7 +757,8 @@ bool find_M05(const struct inquiry *inquiry, struct finding *finding) {
         finding_remedy(finding, REMEDY_BOTH_ENDS);
         return true;
     }
-    return reset_in_doubt(inquiry, finding) || validate_swallowed(inquiry, finding) || reset_while_setting_up(inquiry, finding);
+    return reset_in_doubt(inquiry, finding) || validate_swallowed(inquiry, finding) ||
+           reset_while_setting_up(inquiry, finding);
 }
 
 bool find_M06(const struct inquiry *inquiry, struct finding *finding) {

@@ -62,8 +62,9 @@ bool find_D02(const struct inquiry *inquiry, struct finding *finding) {
         finding_say(finding, "The client offered SMB 2 as well, and the server answered in SMB 1 (packet %llu): it speaks nothing newer.",
                     (unsigned long long)negotiate->smb1_response_packet);
     else
-        finding_say(finding, "The server closed the connection (packet %llu) on the NEGOTIATE request of SMB 2 (packet %llu) "
-                             "without a word, as one does that speaks only SMB 1.",
+        finding_say(finding,
+                    "The server closed the connection (packet %llu) on the NEGOTIATE request of SMB 2 (packet %llu) "
+                    "without a word, as one does that speaks only SMB 1.",
                     (unsigned long long)facts->closing->packet,
                     (unsigned long long)(negotiate->request.packet != 0 ? negotiate->request.packet
                                                                         : negotiate->smb1_request_packet));
@@ -196,8 +197,8 @@ static bool cannot_encrypt(const struct inquiry *inquiry) {
 static bool refused_for_encryption(const struct inquiry *inquiry) {
     const struct session_evidence *session = inquiry->facts->session;
 
-    return session != NULL && session_failed(session) && session->status == STATUS_ACCESS_DENIED && !session->binding &&
-           cannot_encrypt(inquiry);
+    return session != NULL && session_failed(session) && session->status == STATUS_ACCESS_DENIED &&
+           !session->binding && cannot_encrypt(inquiry);
 }
 
 bool find_A01(const struct inquiry *inquiry, struct finding *finding) {
@@ -234,7 +235,8 @@ bool find_A06(const struct inquiry *inquiry, struct finding *finding) {
 bool find_G01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
 
-    if (!facts->guest || !logon_answer_unaltered(inquiry) || facts->closer != CLOSER_CLIENT || missed_before_close(facts) || facts->session->ntlm.anonymous ||
+    if (!facts->guest || !logon_answer_unaltered(inquiry) || facts->closer != CLOSER_CLIENT ||
+        missed_before_close(facts) || facts->session->ntlm.anonymous ||
         (facts->stage != STAGE_SESSION && facts->stage != STAGE_TREE))
         return false;
     if (facts->stage == STAGE_TREE && facts->tree->disconnect_packet != 0)
@@ -308,7 +310,8 @@ bool find_E01(const struct inquiry *inquiry, struct finding *finding) {
     bool tree = facts->tree != NULL && facts->tree->has_response && facts->tree->status == STATUS_ACCESS_DENIED &&
                 !facts->encrypted;
     const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
-    uint64_t denied = traffic->unsigned_denied_packet != 0 ? traffic->unsigned_denied_packet : traffic->first_denied_packet;
+    uint64_t denied =
+        traffic->unsigned_denied_packet != 0 ? traffic->unsigned_denied_packet : traffic->first_denied_packet;
     bool plain = facts->authenticated && !facts->encrypted && denied != 0 &&
                  ((session->flags & 4) || (facts->tree != NULL && facts->tree->share_flags & 0x8000));
 
@@ -316,14 +319,17 @@ bool find_E01(const struct inquiry *inquiry, struct finding *finding) {
         return false;
     finding->explains_end = facts->closer != CLOSER_NONE;
     finding->confidence = plain ? CONFIDENCE_CERTAIN : logon ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
-    finding_say(finding, "The server refused %s with ACCESS_DENIED (packet %llu) and the connection %s: it may demand encryption.",
-                logon ? "the logon" : tree ? "the share" : "a request in clear",
-                (unsigned long long)(logon ? session->response_packet
-                                     : tree ? facts->tree->response_packet
-                                            : denied),
-                plain ? "is not encrypted although the server asked for it" : "cannot be encrypted as negotiated");
-    finding_packet(finding, logon ? session->response_packet : tree ? facts->tree->response_packet
-                                                                   : denied);
+    finding_say(
+        finding,
+        "The server refused %s with ACCESS_DENIED (packet %llu) and the connection %s: it may demand encryption.",
+        logon  ? "the logon"
+        : tree ? "the share"
+               : "a request in clear",
+        (unsigned long long)(logon  ? session->response_packet
+                             : tree ? facts->tree->response_packet
+                                    : denied),
+        plain ? "is not encrypted although the server asked for it" : "cannot be encrypted as negotiated");
+    finding_packet(finding, logon ? session->response_packet : tree ? facts->tree->response_packet : denied);
     finding_remedy(finding, REMEDY_ENCRYPT_CLIENT);
     return true;
 }
@@ -390,18 +396,23 @@ bool find_S04(const struct inquiry *inquiry, struct finding *finding) {
     finding->explains_end = true;
     finding->confidence = inquiry->comparison != NULL ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
     if (left && !refused)
-        finding_say(finding,
-                    "The server accepted the logon (packet %llu) and the client closed at once (packet %llu) without connecting "
-                    "to a share: it found the answer's signature wrong. The ends have different keys or algorithms%s.",
-                    (unsigned long long)facts->session->response_packet, (unsigned long long)facts->closing->packet,
-                    inquiry->comparison != NULL ? ""
-                                                : "; a NEGOTIATE response whose dialect was altered on the way (M02) does that");
+        finding_say(
+            finding,
+            "The server accepted the logon (packet %llu) and the client closed at once (packet %llu) without "
+            "connecting "
+            "to a share: it found the answer's signature wrong. The ends have different keys or algorithms%s.",
+            (unsigned long long)facts->session->response_packet, (unsigned long long)facts->closing->packet,
+            inquiry->comparison != NULL
+                ? ""
+                : "; a NEGOTIATE response whose dialect was altered on the way (M02) does that");
     if (left && !refused && (negotiate_of(inquiry)->request.security_mode & 2) != 0 &&
-        (negotiate_of(inquiry)->request.capabilities & SMB2_GLOBAL_CAP_ENCRYPTION) != 0 && !encryption_offered(inquiry))
+        (negotiate_of(inquiry)->request.capabilities & SMB2_GLOBAL_CAP_ENCRYPTION) != 0 &&
+        !encryption_offered(inquiry))
         finding_say(finding, " Or the client demands encryption, which was not negotiated (E01).");
     else
         finding_say(finding,
-                    "The first signed request was refused with ACCESS_DENIED (packet %llu) although the logon had succeeded: the "
+                    "The first signed request was refused with ACCESS_DENIED (packet %llu) although the logon had "
+                    "succeeded: the "
                     "ends have different keys or algorithms%s.",
                     (unsigned long long)facts->evidence->traffic.first_denied_packet,
                     inquiry->comparison != NULL ? "" : "; a dialect altered on the way (M01, M02) does that, too");
@@ -421,8 +432,9 @@ bool find_S04(const struct inquiry *inquiry, struct finding *finding) {
 bool find_S09(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
 
-    if (!facts->keyed || !facts->dialect_known || facts->session->response_signed || !logon_answer_unaltered(inquiry) || facts->session->response_cut ||
-        facts->session->reauthentication || facts->session->has_response == false || facts->encrypted)
+    if (!facts->keyed || !facts->dialect_known || facts->session->response_signed ||
+        !logon_answer_unaltered(inquiry) || facts->session->response_cut || facts->session->reauthentication ||
+        facts->session->has_response == false || facts->encrypted)
         return false;
     if (negotiate_of(inquiry)->dialect < SMB2_DIALECT_300)
         return false;
@@ -451,8 +463,9 @@ bool find_P01(const struct inquiry *inquiry, struct finding *finding) {
     finding->confidence = CONFIDENCE_POSSIBLE;
     if (inquiry->comparison != NULL) {
         finding->explains_end = true;
-        finding_say(finding, "The negotiation reached both ends unaltered, yet their keys differ: one of them computes the "
-                             "pre-authentication hash over the wrong messages, or another session key (S04).");
+        finding_say(finding,
+                    "The negotiation reached both ends unaltered, yet their keys differ: one of them computes the "
+                    "pre-authentication hash over the wrong messages, or another session key (S04).");
         negotiate_packets(inquiry, finding);
         finding_packet(finding, facts->session->response_packet);
         finding_packet(finding, facts->closing != NULL ? facts->closing->packet : 0);

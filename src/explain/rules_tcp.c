@@ -33,8 +33,8 @@ bool find_T02(const struct inquiry *inquiry, struct finding *finding) {
     const struct tcp_side *client = &inquiry->evidence->tcp[FROM_CLIENT];
     const struct tcp_side *server = &inquiry->evidence->tcp[FROM_SERVER];
 
-    if (client->syn_packet == 0 || server->syn_packet != 0 || server->rst.packet == 0 ||
-        server->octets > 0 || client->octets > 0 || inquiry->facts->lossy ||
+    if (client->syn_packet == 0 || server->syn_packet != 0 || server->rst.packet == 0 || server->octets > 0 ||
+        client->octets > 0 || inquiry->facts->lossy ||
         client->packets > client->syn_retransmissions + 1u) /* who sends more than SYN is connected */
         return false;
     finding->explains_end = true;
@@ -225,8 +225,10 @@ bool find_L05(const struct inquiry *inquiry, struct finding *finding) {
     finding->explains_end = true;
     finding->confidence = CONFIDENCE_POSSIBLE;
     finding_say(finding,
-                "The connection was reset (packet %llu) at work, while the %s request (packet %llu) waited for its answer: the server "
-                "stopped or was restarted, or a device on the path reset it in the server's name (M05). Negotiation was over by then.",
+                "The connection was reset (packet %llu) at work, while the %s request (packet %llu) waited for its "
+                "answer: the server "
+                "stopped or was restarted, or a device on the path reset it in the server's name (M05). Negotiation "
+                "was over by then.",
                 (unsigned long long)facts->closing->packet, command_name(traffic->unanswered_command),
                 (unsigned long long)traffic->unanswered_packet);
     finding_packet(finding, traffic->unanswered_packet);

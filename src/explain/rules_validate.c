@@ -18,16 +18,15 @@ static bool answered_rightly(const struct inquiry *inquiry) {
            facts->validated->response_comparable;
 }
 
-/* LOGOFF right after the answer, the share neither used nor disconnected: so ends a client that has had enough. One that
- * only looked in disconnects from the share first. */
+/* LOGOFF right after the answer, the share neither used nor disconnected: so ends a client that has had enough. One
+ * that only looked in disconnects from the share first. */
 static bool logged_off_in_haste(const struct facts *facts) {
     const struct traffic_evidence *traffic = &facts->evidence->traffic;
     const struct validation_evidence *validation = facts->validation;
 
-    return validation != NULL && validation->response_packet != 0 && facts->tree != NULL &&
-           facts->session != NULL && facts->session->logoff_packet > validation->response_packet &&
-           facts->tree->disconnect_packet == 0 && traffic->data_requests == 0 &&
-           traffic->last_working_request_packet < validation->response_packet &&
+    return validation != NULL && validation->response_packet != 0 && facts->tree != NULL && facts->session != NULL &&
+           facts->session->logoff_packet > validation->response_packet && facts->tree->disconnect_packet == 0 &&
+           traffic->data_requests == 0 && traffic->last_working_request_packet < validation->response_packet &&
            facts->closing->time_ns - validation->response_time_ns < CLOSE_AT_ONCE_NS;
 }
 
@@ -440,8 +439,9 @@ bool find_V12(const struct inquiry *inquiry, struct finding *finding) {
         finding_rule_out(finding, CAUSE_M01, "the NEGOTIATE request is the same at both ends");
         packets_of_validation(inquiry, finding);
     } else if (facts->stage == STAGE_VALIDATE_SENT && inquiry->comparison == NULL &&
-               inquiry->vantage.place == PLACE_SERVER && facts->closer == CLOSER_SERVER && !missed_before_close(facts) &&
-               facts->validated->request_comparable && facts->validated->request_differs == 0) {
+               inquiry->vantage.place == PLACE_SERVER && facts->closer == CLOSER_SERVER &&
+               !missed_before_close(facts) && facts->validated->request_comparable &&
+               facts->validated->request_differs == 0) {
         finding->explains_end = true;
         finding->confidence = CONFIDENCE_LIKELY;
         finding_say(finding,

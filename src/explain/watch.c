@@ -70,10 +70,9 @@ static uint64_t reaction_of(const struct watched *watched, enum direction from, 
     return packet->time_ns - since + 1;
 }
 
-static struct closing_segment closing_of(const struct packet *packet,
-                                         const struct segment *segment,
-                                         const struct segment_note *note,
-                                         const struct tcp_side *side, uint64_t reaction_ns) {
+static struct closing_segment closing_of(const struct packet *packet, const struct segment *segment,
+                                         const struct segment_note *note, const struct tcp_side *side,
+                                         uint64_t reaction_ns) {
     return (struct closing_segment){
         .packet = packet->number,
         .time_ns = packet->time_ns,
@@ -85,8 +84,8 @@ static struct closing_segment closing_of(const struct packet *packet,
         .has_ip_id = segment->has_ip_id,
         .dont_fragment = segment->dont_fragment,
         .has_timestamp = segment->has_timestamp,
-        .other_mac = segment->has_mac && side->has_mac &&
-                     memcmp(segment->source_mac, side->mac, sizeof side->mac) != 0,
+        .other_mac =
+            segment->has_mac && side->has_mac && memcmp(segment->source_mac, side->mac, sizeof side->mac) != 0,
         .has_ack = (segment->flags & TCP_ACK) != 0,
         .ip_id_leaps = segment->has_ip_id && segment->ip_id != 0 && side->ip_id_steps >= 4 &&
                        side->ip_id_small_steps == side->ip_id_steps &&
@@ -166,7 +165,8 @@ static void note_waits(struct watched *watched, enum direction from, const struc
         watched->ack_wanted_since[from] = packet->time_ns;
         watched->ack_wanted_size[from] = segment->payload_size;
     }
-    /* A client's next packet that carries octets waited for its program: the handshake's own acknowledgment is lost. */
+    /* A client's next packet that carries octets waited for its program: the handshake's own acknowledgment is lost.
+     */
     if (from == FROM_CLIENT && evidence->answer_ack_ns == 0 && segment->payload_size == 0 &&
         evidence->tcp[FROM_CLIENT].octets == 0 && !(segment->flags & (TCP_SYN | TCP_FIN | TCP_RST)) &&
         evidence->tcp[FROM_SERVER].syn_packet != 0 && packet->time_ns > evidence->tcp[FROM_SERVER].syn_time_ns)

@@ -166,7 +166,8 @@ const char *next_step(const struct result *result, unsigned i) {
         "smbproof explain client.pcap server.pcap",
         "Linux: tcpdump -i any -s 0 -B 65536 -w end.pcap 'tcp port 445'",
         "Windows: pktmon start --capture --pkt-size 0 -f end.etl (then pktmon stop; pktmon etl2pcap end.etl), or "
-        "netsh trace start capture=yes maxSize=512 tracefile=end.etl (then netsh trace stop; etl2pcapng end.etl end.pcapng)",
+        "netsh trace start capture=yes maxSize=512 tracefile=end.etl (then netsh trace stop; etl2pcapng end.etl "
+        "end.pcapng)",
     };
     const unsigned count = sizeof steps / sizeof steps[0];
     bool unsure = result->outcome == OUTCOME_CANNOT_TELL;
