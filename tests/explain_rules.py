@@ -82,7 +82,7 @@ def one_retransmission_that_arrives():
     )
 
 
-@case({"T04": "likely"}, no=["M05", "T06"], packets=["late request", "close"])
+@case({"T04": "likely"}, no=["M05", "T06", "L05"], packets=["late request", "close"])
 def idle_connection_forgotten():
     return Talk().opened().worked().wait(120).request(answered=False, mark="late").rst("server")
 
@@ -92,7 +92,7 @@ def server_closes_an_idle_connection():
     return Talk().opened().worked().wait(900).fin("server")
 
 
-@case(no=["T04", "T06"])
+@case({"L05": "possible"}, no=["T04", "T06"], packets=["close"])
 def reset_at_work():
     return Talk().opened().worked().request(answered=False).rst("server")
 
@@ -477,7 +477,7 @@ def multi_protocol_negotiation():
     )
 
 
-@case({"D04": "certain"}, packets=["NEGOTIATE response"])
+@case({"D04": "possible", "M02": "possible"}, packets=["NEGOTIATE response"])
 def client_goes_on_after_the_wildcard():
     return Talk().handshake().smb1_negotiate(MULTI).smb1_answered(0x02FF).logon(answered=False).fin("server")
 
@@ -841,7 +841,8 @@ def self_checks():
         yield "a rule without a case is not noticed"
 
 
-def main():
+def main(covering=True):
+    """covering: is each rule to have its cases?"""
     parser = argparse.ArgumentParser()
     parser.add_argument("--smbproof", required=True)
     parser.add_argument("names", nargs="*")
@@ -851,7 +852,7 @@ def main():
     validator = validator_of(source)
     tap = Tap()
     tap.result("this test notices what is wrong", self_checks())
-    if not options.names:
+    if covering and not options.names:
         rules = re.findall(r"FIND\(([A-Z]\d\d)\)", (source / "src" / "explain" / "rules.h").read_text())
         tap.result(f"{len(rules)} rules have cases", uncovered(rules, cases) if rules else ["no rules found"])
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:

@@ -23,6 +23,7 @@
 struct closing_segment {
     uint64_t packet, time_ns;
     int64_t sequence_distance; /* from the next octet expected of its side */
+    uint64_t reaction_ns;      /* since the octets of the other end that it is the first to acknowledge; 0: none */
     uint16_t ip_id, window;
     uint8_t ttl;
     bool has_ip_id, dont_fragment, has_timestamp, other_mac, has_ack;
@@ -46,6 +47,7 @@ struct tcp_side {
     uint64_t packets_after_rst, packets_after_fin; /* with payload or SYN: proof that it was not closed */
     uint32_t isn, sent_end, highest_ack; /* sent_end: behind its last octet seen */
     uint32_t syn_retransmissions, tail_retransmissions; /* of the same octets at the end, without an answer */
+    uint64_t least_reaction_ns; /* smallest: from octets of the other end to this end's acknowledgment or answer */
     uint16_t mss, last_ip_id;
     uint32_t ip_id_steps, ip_id_small_steps; /* between packets of this side; small: 1 to 16 */
     uint32_t largest_acked, largest_stuck;  /* payload of one segment: acknowledged, retransmitted in vain */
@@ -71,6 +73,7 @@ struct negotiate_side {
 
 struct negotiate_evidence {
     uint64_t smb1_request_packet, smb1_response_packet, wildcard_response_packet;
+    bool smb1_offers_202, smb1_offers_wildcard;
     bool smb1_offers_smb2, smb1_answer_is_smb1, smb1_request_cut;
     uint16_t smb1_dialect_index;
     uint32_t requests;          /* SMB2 NEGOTIATE requests seen */
@@ -172,6 +175,8 @@ struct traffic_evidence {
     uint16_t unanswered_command;
     uint64_t data_requests;               /* CREATE, READ, WRITE and the like: the connection was used */
     uint64_t requests_after_validation;   /* any request after the last validation's answer */
+    uint64_t last_other_request_packet;   /* the last request that is no VALIDATE */
+    uint64_t last_working_request_packet; /* the same, LOGOFF and TREE_DISCONNECT aside: more than taking leave */
     uint64_t first_denied_packet;         /* first signed request answered by ACCESS_DENIED */
     uint16_t first_denied_command;
     uint64_t session_deleted_packet, session_expired_packet, name_deleted_packet;

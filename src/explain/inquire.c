@@ -85,6 +85,32 @@ bool place_known(const struct inquiry *inquiry) {
     return inquiry->vantage.place == PLACE_CLIENT || inquiry->vantage.place == PLACE_SERVER;
 }
 
+const struct change *change_of_command(const struct comparison *comparison, enum change_kind kind, uint16_t command,
+                                       enum direction from) {
+    for (unsigned i = 0; i < comparison->changes_count; i++) {
+        const struct change *change = &comparison->changes[i];
+        const struct log_entry *entry = change->near.packet != 0 ? &change->near : &change->far;
+
+        if (change->kind == kind && entry->command == command && entry->from == (uint8_t)from)
+            return change;
+    }
+    return NULL;
+}
+
+bool logon_answer_unaltered(const struct inquiry *inquiry) {
+    return inquiry->comparison == NULL ||
+           change_of_command(inquiry->comparison, CHANGE_ALTERED, SMB2_SESSION_SETUP, FROM_SERVER) == NULL;
+}
+
+bool negotiation_unaltered(const struct inquiry *inquiry) {
+    const struct comparison *comparison = inquiry->comparison;
+
+    return comparison == NULL ||
+           (comparison->comparable && !comparison->negotiate_request_altered &&
+            !comparison->negotiate_response_altered && logon_answer_unaltered(inquiry) &&
+            change_of_command(comparison, CHANGE_ALTERED, SMB2_SESSION_SETUP, FROM_CLIENT) == NULL);
+}
+
 const char *closer_text(const struct facts *facts) {
     static const char *const texts[] = {
         [CLOSER_NONE] = "nobody",
