@@ -26,9 +26,12 @@ MAY_INCLUDE = {
     "core": {"core", "wire"},  # and crypto/crypto.h, see below
     "capture": {"capture", "wire"},
     "explain": {"explain", "capture", "core", "wire"},
-    "tools": {"tools", "explain", "capture", "core", "auth", "crypto", "wire"},
+    "net": {"net", "wire"},
+    "client": {"client", "net", "auth", "core", "wire"},
+    "lib": {"client", "auth", "core", "wire"},  # and include/smbproof.h
+    "tools": {"tools", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
 }
-MAY_INCLUDE_FILE = {"auth": {"crypto/crypto.h"}, "core": {"crypto/crypto.h"}, "explain": {"crypto/crypto.h"}}
+MAY_INCLUDE_FILE = {folder: {"crypto/crypto.h"} for folder in ("auth", "core", "explain", "client")}
 ONLY_OPENSSL = "crypto/openssl.c"
 
 # What compilers, glibc's <assert.h> and its checked variants (-D_FORTIFY_SOURCE) leave undefined in a library that
