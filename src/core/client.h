@@ -10,13 +10,13 @@
  *         case CLIENT_TOKEN:   step the authentication with client_token_in(&client);
  *                              client_take_token(&client, token, is_complete, session_key); break;
  *         case CLIENT_KEYS:    make handles of the keys in client.keys; client_take_handles(&client, &handles); break;
- *         case CLIENT_READY:   return true;   // set up, tree connected and validated: requests may be made
+ *         case CLIENT_READY:   return true;   // set up: a tree may be connected, then requests made
  *         case CLIENT_CLOSED:  return false;  // close the transport; client.failure says why
  *         }
  *     }
  *
- * client_set_up() begins with NEGOTIATE and ends with a session that is authenticated and whose final SESSION_SETUP
- * response was verified. client_connect_tree() adds a TREE_CONNECT and, below 3.1.1, the first time, the signed
+ * That begins with NEGOTIATE and ends with a session that is authenticated and whose final SESSION_SETUP response was
+ * verified. client_connect_tree() adds a TREE_CONNECT and, below 3.1.1, the first time, the signed
  * FSCTL_VALIDATE_NEGOTIATE_INFO (3.2.5.5); no other request goes out before its answer was verified.
  *
  * Then requests: several messages may share a frame (a compound chain), and several frames may be in flight as far as
@@ -32,6 +32,7 @@
 #ifndef SMBPROOF_CORE_CLIENT_H
 #define SMBPROOF_CORE_CLIENT_H
 
+#include "core/client_offer.h"
 #include "core/conversation.h"
 #include "core/keys.h"
 #include "core/negotiation.h"
@@ -67,13 +68,24 @@ enum client_phase {
     CLIENT_PHASE_LOGOFF,
 };
 
-/* Why a connection was given up. Which of the values is meaningful follows from the rule. */
+enum client_fault {
+    CLIENT_FAULT_NONE,         /* closed by the caller's wish: LOGOFF */
+    CLIENT_FAULT_RULE,         /* the server, or somebody on the way, broke verdict.rule */
+    CLIENT_FAULT_STATUS,       /* the server refused, with `status` */
+    CLIENT_FAULT_TOKEN,        /* the authentication failed on this side */
+    CLIENT_FAULT_TIMED_OUT,    /* no answer came; with verdict.rule where that is a failure of the validation */
+    CLIENT_FAULT_DISCONNECTED, /* likewise */
+    CLIENT_FAULT_CRYPTO,       /* a key, hash or signature could not be computed */
+};
+
+/* Why a connection was given up. */
 struct client_failure {
+    enum client_fault fault;
     enum client_phase phase;
-    struct verdict verdict;   /* rule RULE_NONE: a plain refusal of the server's, with `status` */
+    struct verdict verdict;   /* its rule is RULE_NONE where none was broken */
     uint32_t status;          /* NTSTATUS of the answer at fault; 0 none */
-    const char *field;        /* as [MS-SMB2] spells it, NULL none: what differed */
-    struct span expected, found; /* its two values in wire octets; they point into the client */
+    const char *field;        /* as [MS-SMB2] spells it, NULL none: what was wrong */
+    struct span expected, found; /* its values in wire octets, empty where there is none; they point into the client */
 };
 
 /* The keyed handles of a session; borrowed from the shell until client_wipe(). */
@@ -84,7 +96,7 @@ struct client_handles {
 
 struct client_setup {
     const struct client_policy *policy; /* copied */
-    uint8_t salt[32];                   /* random */
+    uint8_t salt[CLIENT_SALT_SIZE];     /* random */
     bool anonymous;     /* the shell will authenticate nobody: such a session has no keys */
     uint8_t *output;    /* CLIENT_OUTPUT_MAX octets, borrowed: messages of the set-up are made here */
 };
@@ -133,8 +145,9 @@ enum client_want client_step(struct client *client);
 /* CLIENT_SEND: the frame, with its header. */
 struct span client_output(const struct client *client);
 void client_sent(struct client *client);
-/* One frame's content (without the four octets in front), which is changed where it has to be decrypted, and is to be
- * left alone until client_response() said false. False: the connection is closed (see client.failure). A keep-alive or
+/* One frame's content (without the four octets in front), at most client_frame_max(). It is changed where it has to be
+ * decrypted, and is to be left alone until client_next_response() said false and client_step() wants neither TOKEN nor
+ * KEYS. False: the connection is closed (see client.failure). A keep-alive or
  * another NetBIOS packet is not to be given here. */
 bool client_receive(struct client *client, uint8_t *content, size_t size);
 
@@ -143,24 +156,31 @@ struct span client_token_in(const struct client *client);
 /* The token to send, copied. `is_complete`: the authentication has all that it needs, and `session_key` is the key
  * (empty for anonymous). An empty token that is complete after the server's last word is not sent. */
 void client_take_token(struct client *client, struct span token, bool is_complete, struct span session_key);
-/* The authentication failed on this side: `rule` and `status` say why. */
+/* The authentication failed on this side. */
 void client_refuse_token(struct client *client, uint32_t status);
 void client_take_handles(struct client *client, const struct client_handles *handles);
 
 /* In CLIENT_READY: connects the share \\server\share (UTF-16LE) and, where that is due, validates. Then step again. A
  * refusal by the server (no such share) leaves the client ready, with the status in client.tree_status. */
 void client_connect_tree(struct client *client, struct span path);
+/* A tree that is connected; NULL for none. Forgotten when its TREE_DISCONNECT was answered. */
+const struct client_tree *client_tree_find(const struct client *client, uint32_t tree_id);
 /* Of the tree connected last: its TreeId; 0 where that was refused. */
 uint32_t client_tree(const struct client *client);
 /* In CLIENT_READY, after a request came back with STATUS_NETWORK_SESSION_EXPIRED: authenticates again, with the same
  * keys (3.2.5.3.2). Requests in flight keep their owners. Then step again, CLIENT_TOKEN comes first. */
 void client_reauthenticate(struct client *client);
+/* Is there something that only a retry with less protection would get round? Then none is to be made (3.2.5.14.12). */
+bool client_failed_securely(const struct client *client);
 /* In CLIENT_READY: LOGOFF. Then step until CLIENT_CLOSED, without a failure. */
 void client_log_off(struct client *client);
 /* No answer came in time, or the transport is gone. While validation is awaited that is a security failure (3.2.6.1,
  * protocol rule V-14), else a plain one. The client is closed. */
 void client_timed_out(struct client *client);
 void client_disconnected(struct client *client);
+
+/* The longest frame's content that may come now, in octets. */
+uint32_t client_frame_max(const struct client *client);
 
 /* Credits at hand, of which each request takes its CreditCharge (3.2.4.1.2). */
 uint32_t client_credits(const struct client *client);
@@ -171,17 +191,22 @@ uint32_t client_read_max(const struct client *client);
 uint32_t client_write_max(const struct client *client);
 
 void client_frame_begin(struct client_frame *frame, uint8_t *data, size_t size);
-/* Adds an element; false where credits, room or places for requests run out (nothing is added then). */
+/* Adds an element; false where credits, room or places for requests run out (nothing is added then). A frame to which
+ * something was added has to be finished and sent. */
 bool client_frame_add(struct client *client, struct client_frame *frame, struct client_request *request,
                       client_body_encode *encode, const void *arguments);
 /* Signs or seals; the octets to send. Empty on failure: the client is closed. */
 struct span client_frame_finish(struct client *client, struct client_frame *frame);
 /* Makes a CANCEL of a request in flight (3.2.4.24), to be sent as it is; `data` has CLIENT_CANCEL_MAX octets. Empty where
- * it is not in flight any more. */
+ * it is not in flight any more, or was cancelled before. */
 #define CLIENT_CANCEL_MAX (CLIENT_HEADROOM + 72u)
 struct span client_cancel(struct client *client, uint64_t message_id, uint8_t *data);
 
-/* The next response of what was received last; false when there is none. */
+/* A body of StructureSize 4 and nothing else: ECHO, TREE_DISCONNECT, LOGOFF. */
+void client_encode_empty(struct writer *writer, const void *arguments);
+
+/* The next response of what was received last; false when there is none, or when the connection has been closed over
+ * it. Oplock breaks and other messages that nobody asked for are passed over. */
 bool client_next_response(struct client *client, struct client_response *response);
 
 #endif

@@ -194,6 +194,17 @@ static size_t search(struct conversation *conversation, enum direction from, str
     return at;
 }
 
+void conversation_frame(struct conversation *conversation, enum direction from, uint32_t length) {
+    struct stream *stream = &conversation->streams[from];
+
+    assert(stream->synced && stream->frame_left == 0);
+    stream->offset += FRAME_HEADER_SIZE;
+    stream->frame_left = length;
+    stream->chained = false;
+    stream->session_id = 0;
+    stream->tree_id = 0;
+}
+
 /* The four octets between messages. They are only believed when what follows fits. */
 static size_t feed_frame_header(struct conversation *conversation, enum direction from, struct span bytes) {
     struct stream *stream = &conversation->streams[from];
@@ -221,11 +232,7 @@ static size_t feed_frame_header(struct conversation *conversation, enum directio
             return 0;
         }
     }
-    stream->offset += FRAME_HEADER_SIZE;
-    stream->frame_left = frame.length;
-    stream->chained = false;
-    stream->session_id = 0;
-    stream->tree_id = 0;
+    conversation_frame(conversation, from, frame.length);
     if (frame.type == FRAME_MESSAGE && frame.length >= 4)
         return FRAME_HEADER_SIZE;
     skip_rest_of_frame(stream);

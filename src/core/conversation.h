@@ -76,6 +76,9 @@ void conversation_init(struct conversation *conversation);
  * (see conversation_wants), or when events are still to be fetched. */
 size_t conversation_feed(struct conversation *conversation, enum direction from, struct span bytes);
 
+/* A frame's four octets were read elsewhere, and its content of `length` octets is fed next. */
+void conversation_frame(struct conversation *conversation, enum direction from, uint32_t length);
+
 /* How many octets must be at hand before feeding this direction consumes anything; at least 1. */
 size_t conversation_wants(const struct conversation *conversation, enum direction from);
 

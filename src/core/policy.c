@@ -42,6 +42,7 @@ void client_policy_defaults(struct client_policy *policy) {
         .signing_algorithms = all_signing_algorithms,
         .transport = TRANSPORT_DIRECT_TCP,
         .require_secure_negotiate = true,
+        .refuse_unvalidated_3x = true,
     };
 }
 

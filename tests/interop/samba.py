@@ -1,0 +1,218 @@
+"""A private smbd on loopback for the tests: own folder, own port, own accounts, nothing of the system's Samba touched.
+
+    with Samba({"smb encrypt": "required"}, shares={"locked": {"read only": "yes"}}) as samba:
+        run(f"smb://root@127.0.0.1:{samba.port}/data", samba.password)
+
+Runs as root, since smbd does. `Samba.missing()` says why it cannot be started here; a test then says that it skipped.
+From a shell: samba.py start FOLDER [KEY=VALUE...] prints the port, samba.py stop FOLDER ends it.
+"""
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+START_SECONDS = 20
+STOP_SECONDS = 10
+FOLDERS = ("private", "lock", "state", "cache", "pid", "ncalrpc", "log")
+
+
+def free_port():
+    """A port that nobody listens on now. Below the range that the kernel gives to clients, so that none takes it."""
+    for _ in range(200):
+        port = random.randint(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port was found")
+
+
+class Samba:
+    """settings: of [global], over the defaults below. shares: {name: settings}, beside "data", which is writable, and
+    "public", which guests may use. users: {Unix name: password}; the names must exist on this machine."""
+
+    def __init__(self, settings=None, shares=None, users=None, folder=None, port=None):
+        self.users = {"root": "secret"} if users is None else users
+        self.password = self.users.get("root")
+        self.own_folder = folder is None
+        self.folder = Path(folder or tempfile.mkdtemp(prefix="smbproof-samba-"))
+        self.port = port or free_port()
+        self.share = self.folder / "share"
+        self.settings = settings or {}
+        self.shares = shares or {}
+        self.process = None
+
+    @staticmethod
+    def missing():
+        if os.geteuid() != 0:
+            return "smbd needs root"
+        absent = [name for name in ("smbd", "pdbedit") if shutil.which(name, path=search_path()) is None]
+        return f"{' and '.join(absent)} not installed" if absent else None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def global_settings(self):
+        named = {
+            "server role": "standalone server",
+            "interfaces": "lo 127.0.0.1/8 ::1/128",
+            "bind interfaces only": "yes",
+            "disable netbios": "yes",
+            "smb ports": str(self.port),
+            "private dir": self.folder / "private",
+            "lock directory": self.folder / "lock",
+            "state directory": self.folder / "state",
+            "cache directory": self.folder / "cache",
+            "pid directory": self.folder / "pid",
+            "ncalrpc dir": self.folder / "ncalrpc",
+            "log file": self.folder / "log" / "log",
+            "log level": "0",
+            "load printers": "no",
+            "printcap name": "/dev/null",
+            "disable spoolss": "yes",
+            "server min protocol": "SMB2_02",
+            "map to guest": "Bad User",
+            "guest account": "nobody",
+        }
+        named.update(self.settings)
+        return named
+
+    def write_config(self):
+        shares = {
+            "data": {"path": self.share, "read only": "no"},
+            "public": {"path": self.share, "read only": "yes", "guest ok": "yes"},
+        }
+        for name, settings in self.shares.items():
+            shares.setdefault(name, {"path": self.share}).update(settings)
+        parts = {"global": self.global_settings(), **shares}
+        lines = []
+        for name, settings in parts.items():
+            lines.append(f"[{name}]")
+            lines += [f" {key} = {value}" for key, value in settings.items()]
+        (self.folder / "smb.conf").write_text("\n".join(lines) + "\n")
+
+    def tool(self, *arguments, **options):
+        """Runs one of Samba's own tools with this configuration."""
+        command = [arguments[0], "-s", str(self.folder / "smb.conf"), *arguments[1:]]
+        environment = {**os.environ, "PATH": search_path()}
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=environment, **options)
+
+    def set_password(self, user, password):
+        known = subprocess.run(
+            ["pdbedit", "-s", self.folder / "smb.conf", "-u", user], capture_output=True, env={"PATH": search_path()}
+        )
+        if known.returncode == 0:
+            self.tool("pdbedit", "-x", user)
+        self.tool("pdbedit", "-a", "-t", user, input=f"{password}\n{password}\n")
+
+    def nt_hash(self, user="root"):
+        """As 32 hexadecimal digits, out of the server's own database."""
+        return self.tool("pdbedit", "-L", "-w", "-u", user).stdout.split(":")[3]
+
+    def start(self):
+        for name in FOLDERS:
+            (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o755)
+        self.share.mkdir(exist_ok=True)
+        self.share.chmod(0o777)
+        self.write_config()
+        for user, password in self.users.items():
+            self.set_password(user, password)
+        self.run()
+
+    def run(self):
+        command = ["smbd", "-F", "--no-process-group", "-s", str(self.folder / "smb.conf")]
+        with open(self.folder / "out", "wb") as out:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env={**os.environ, "PATH": search_path()},
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        said = (self.folder / "out").read_text(errors="replace") + self.log()
+        self.stop()
+        raise OSError(f"smbd did not start: {said[-2000:]}")
+
+    def log(self):
+        return "".join(path.read_text(errors="replace") for path in sorted((self.folder / "log").glob("log*")))
+
+    def kill(self, how=signal.SIGTERM):
+        """Ends the server and the process of each connection, which are one process group."""
+        if self.process is None:
+            return
+        end_group(self.process.pid, how)
+        self.process.wait()
+        self.process = None
+
+    def stop(self):
+        self.kill()
+        if self.own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def search_path():
+    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+def end_group(leader, how=signal.SIGTERM):
+    deadline = time.monotonic() + STOP_SECONDS
+    try:
+        os.killpg(leader, how)
+        while time.monotonic() < deadline and group_lives(leader):
+            time.sleep(0.05)
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def group_lives(leader):
+    """Is any process of the group left that is not a zombie?"""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except (OSError, IndexError):
+            continue
+        if int(fields[2]) == leader and fields[0] not in "ZX":
+            return True
+    return False
+
+
+def main():
+    if len(sys.argv) >= 3 and sys.argv[1] == "start":
+        samba = Samba(dict(pair.split("=", 1) for pair in sys.argv[3:]), folder=sys.argv[2])
+        samba.start()
+        (samba.folder / "leader").write_text(str(samba.process.pid))
+        print(samba.port)
+    elif len(sys.argv) == 3 and sys.argv[1] == "stop":
+        end_group(int((Path(sys.argv[2]) / "leader").read_text()))
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
