@@ -22,18 +22,21 @@ PROTOCOL = {"wire", "core"}
 MAY_INCLUDE = {
     "wire": {"wire"},
     "crypto": {"crypto", "wire"},
+    "auth": {"auth", "wire"},  # and crypto/crypto.h, as core
     "core": {"core", "wire"},  # and crypto/crypto.h, see below
     "capture": {"capture", "wire"},
     "explain": {"explain", "capture", "core", "wire"},
-    "tools": {"tools", "explain", "capture", "core", "crypto", "wire"},
+    "net": {"net", "wire"},
+    "client": {"client", "net", "auth", "core", "wire"},
+    "tools": {"tools", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
 }
-MAY_INCLUDE_FILE = {"core": {"crypto/crypto.h"}, "explain": {"crypto/crypto.h"}}
+MAY_INCLUDE_FILE = {folder: {"crypto/crypto.h"} for folder in ("auth", "core", "explain", "client")}
 ONLY_OPENSSL = "crypto/openssl.c"
 
 # What gcc, glibc's <assert.h> and its checked variants (-D_FORTIFY_SOURCE) leave undefined in a library that calls
 # memcpy, memset, memcmp, memmove, strlen and assert.
 BARE_SYMBOLS = {
-    "memcpy", "memset", "memcmp", "memmove", "strlen", "__assert_fail", "__stack_chk_fail",
+    "memcpy", "memset", "memcmp", "memmove", "memchr", "bcmp", "strlen", "__assert_fail", "__stack_chk_fail",
     "__memcpy_chk", "__memset_chk", "__memmove_chk", "_GLOBAL_OFFSET_TABLE_",
 }  # fmt: skip
 

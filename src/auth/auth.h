@@ -1,10 +1,12 @@
 /* Authentication: token in, token out, and at the end a name and a session key.
  *
- * An initiator (the client's part) or an acceptor (the server's) carries one logon. Both speak SPNEGO around NTLMv2 or
- * Kerberos ([MS-SPNG], [MS-NLMP], [RFC4178]); an acceptor also takes NTLMSSP without SPNEGO. A step may block where
- * Kerberos is asked (it talks to a KDC), so a server takes it on a worker. Nothing here knows SMB.
+ * An initiator (the client's part) or an acceptor (the server's) carries one logon. Both speak
+ * SPNEGO around NTLMv2 or Kerberos ([MS-SPNG], [MS-NLMP], [RFC4178]); an acceptor also takes
+ * NTLMSSP without SPNEGO. A step may block where Kerberos is asked (it talks to a KDC), so a server
+ * takes it on a worker. Nothing here knows SMB.
  *
- * Secrets are wiped when they are no longer needed, compared in constant time, and never printed. */
+ * Secrets are wiped when they are no longer needed, compared in constant time, and never printed.
+ */
 #ifndef SMBPROOF_AUTH_AUTH_H
 #define SMBPROOF_AUTH_AUTH_H
 
@@ -16,6 +18,8 @@
 #define AUTH_SESSION_KEY_MAX 64u
 /* Octets of a user, domain, realm or host name, UTF-8, with its NUL. */
 #define AUTH_NAME_MAX 512u
+/* Octets of the longest password, UTF-8. */
+#define AUTH_PASSWORD_MAX 1024u
 #define AUTH_NT_HASH_SIZE 16u
 /* Tokens that one logon may take in one direction. */
 #define AUTH_LEGS_MAX 6u
@@ -24,12 +28,12 @@ enum auth_method { AUTH_METHOD_ANY, AUTH_METHOD_NTLM, AUTH_METHOD_KERBEROS, AUTH
 
 /* Who logs on. Strings are UTF-8 and borrowed while the initiator lives. */
 struct auth_credentials {
-    enum auth_method method;      /* ANY: Kerberos where a ticket can be had, else NTLM */
-    const char *user, *domain;    /* NULL or "": none */
-    const char *password;         /* NULL: none */
-    const uint8_t *nt_hash;       /* AUTH_NT_HASH_SIZE octets in place of a password, or NULL */
-    const char *host;             /* the server's name, for the principal cifs/host */
-    const char *ccache;           /* Kerberos cache to use; NULL: the default one */
+    enum auth_method method;   /* ANY: Kerberos where a ticket can be had, else NTLM */
+    const char *user, *domain; /* NULL or "": none */
+    const char *password;      /* NULL: none */
+    const uint8_t *nt_hash;    /* AUTH_NT_HASH_SIZE octets in place of a password, or NULL */
+    const char *host;          /* the server's name, for the principal cifs/host */
+    const char *ccache;        /* Kerberos cache to use; NULL: the default one */
 };
 
 enum auth_state {
@@ -42,9 +46,10 @@ struct auth_initiator;
 /* NULL: no memory. */
 struct auth_initiator *auth_initiator_new(const struct auth_credentials *credentials);
 void auth_initiator_free(struct auth_initiator *initiator);
-/* `token` is the server's: at first its hint from the NEGOTIATE response, which may be empty. `out` borrows from the
- * initiator until its next step. */
-enum auth_state auth_initiator_step(struct auth_initiator *initiator, struct span token, struct span *out);
+/* `token` is the server's: at first its hint from the NEGOTIATE response, which may be empty. `out`
+ * borrows from the initiator until its next step. */
+enum auth_state auth_initiator_step(struct auth_initiator *initiator, struct span token,
+                                    struct span *out);
 /* After AUTH_COMPLETE; empty for an anonymous logon. Borrowed. */
 struct span auth_initiator_session_key(const struct auth_initiator *initiator);
 bool auth_initiator_is_anonymous(const struct auth_initiator *initiator);

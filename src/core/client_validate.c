@@ -302,14 +302,23 @@ static struct verdict check_info_success(const struct message *response, const s
     return check_info(&info, record, ioctl->output_offset);
 }
 
+/* What a server that does not know the FSCTL says: Windows up to 2008 R2 and smbd the first, others the next two. */
+static bool says_unknown(uint32_t status) {
+    return status == STATUS_FILE_CLOSED || status == STATUS_NOT_SUPPORTED || status == STATUS_INVALID_DEVICE_REQUEST;
+}
+
 /* A genuine server, since it knows the key, that does not implement the validation: it is one of 2.x, and nobody can
- * have talked it down from 3.x. On a 3.x dialect it contradicts itself, which [MS-SMB2] lets pass. */
-static struct verdict check_info_error(const struct client_policy *policy, const struct negotiation *record) {
-    if (!dialect_is_3x(record->answered.dialect))
+ * have talked it down from 3.x. On a 3.x dialect it contradicts itself, and with another status it may have compared
+ * and found a difference (ksmbd says INVALID_PARAMETER then). [MS-SMB2] lets both pass. */
+static struct verdict check_info_error(const struct message *response, const struct client_policy *policy,
+                                       const struct negotiation *record) {
+    enum rule rule = RULE_INFO_RESPONSE_STATUS;
+
+    if (dialect_is_3x(record->answered.dialect))
+        rule = RULE_INFO_RESPONSE_UNSUPPORTED_3X;
+    else if (says_unknown(response->header.status))
         return verdict_accept();
-    if (policy->refuse_unvalidated_3x)
-        return verdict_disconnect(RULE_INFO_RESPONSE_UNSUPPORTED_3X, AT_STATUS);
-    return verdict_note(RULE_INFO_RESPONSE_UNSUPPORTED_3X, AT_STATUS);
+    return policy->refuse_unvalidated_3x ? verdict_disconnect(rule, AT_STATUS) : verdict_note(rule, AT_STATUS);
 }
 
 static struct verdict decide_info(const struct message *response, const struct client_policy *policy,
@@ -320,7 +329,7 @@ static struct verdict decide_info(const struct message *response, const struct c
         return verdict_disconnect(RULE_INFO_RESPONSE_ACCESS_DENIED, AT_STATUS);
     if (response->header.status == STATUS_SUCCESS)
         return check_info_success(response, policy, record);
-    return check_info_error(policy, record);
+    return check_info_error(response, policy, record);
 }
 
 struct verdict client_validate_info(const struct message *response, const struct client_policy *policy,

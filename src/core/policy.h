@@ -47,7 +47,8 @@ struct client_policy {
     struct id_list signing_algorithms; /* 3.1.1; empty: no signing context is sent */
     enum transport transport;
     bool require_secure_negotiate; /* RequireSecureNegotiate: validate below 3.1.1 */
-    bool refuse_unvalidated_3x;    /* a signed error to the validation on 3.0 or 3.0.2 ends the connection */
+    bool refuse_unvalidated_3x;    /* a signed error to the validation ends the connection on 3.0 and 3.0.2, and where it
+                                      does not say "unknown" below; [MS-SMB2] accepts it */
     bool accept_longer_info;       /* more than 24 octets of validation output are accepted (old Macs) */
     bool accept_small_sizes;       /* sizes below 65536 are accepted (Windows up to 8.1: from 4096 on) */
     bool allow_guest;              /* a guest session, which nothing protects, is accepted */
@@ -68,7 +69,7 @@ struct server_policy {
     bool compare_all_dialects;
 };
 
-/* All dialects, all ciphers, signing and encryption possible but not required, validation on, no guest. The
+/* All dialects, all ciphers, signing and encryption possible but not required, validation on and strict, no guest. The
  * ClientGuid is zero: the caller has the randomness. */
 void client_policy_defaults(struct client_policy *policy);
 void server_policy_defaults(struct server_policy *policy);

@@ -21,6 +21,7 @@
 
 #define SHA512_SIZE      64u /* octets, as all sizes here */
 #define HMAC_SHA256_SIZE 32u
+#define MD5_SIZE         16u
 #define MAC_TAG_SIZE     16u /* HMAC-SHA256 is cut to it ([MS-SMB2] 3.1.4.1) */
 #define MAC_NONCE_SIZE   12u /* AES-GMAC only */
 #define AEAD_TAG_SIZE    16u
@@ -46,6 +47,10 @@ bool hash_sha512(const struct span *spans, size_t count, uint8_t digest[SHA512_S
 
 bool hmac_sha256(struct span key, const struct span *spans, size_t count,
                  uint8_t tag[HMAC_SHA256_SIZE]);
+
+/* What NTLM is made of ([MS-NLMP] 6). A system whose policy forbids MD5 makes both fail. */
+bool hash_md5(const struct span *spans, size_t count, uint8_t digest[MD5_SIZE]);
+bool hmac_md5(struct span key, const struct span *spans, size_t count, uint8_t tag[MD5_SIZE]);
 
 /* SP 800-108 in counter mode with HMAC-SHA256 and 32-bit counter and length, as [MS-SMB2] 3.1.4.2
  * has it. The zero octet that separates label and context is added here; a label that ends in a

@@ -142,6 +142,30 @@ bool hmac_sha256(struct span key, const struct span *spans, size_t count,
     return good;
 }
 
+/* ---- MD5, for NTLM ---- */
+
+bool hash_md5(const struct span *spans, size_t count, uint8_t digest[MD5_SIZE]) {
+    EVP_MD *md5 = EVP_MD_fetch(NULL, "MD5", NULL);
+    EVP_MD_CTX *context = md5 ? EVP_MD_CTX_new() : NULL;
+    bool good = context && EVP_DigestInit_ex2(context, md5, NULL) == 1;
+    unsigned size = 0;
+
+    for (size_t i = 0; good && i < count; i++)
+        good = spans[i].size == 0 || EVP_DigestUpdate(context, spans[i].data, spans[i].size) == 1;
+    good = good && EVP_DigestFinal_ex(context, digest, &size) == 1 && size == MD5_SIZE;
+    EVP_MD_CTX_free(context);
+    EVP_MD_free(md5);
+    return good;
+}
+
+bool hmac_md5(struct span key, const struct span *spans, size_t count, uint8_t tag[MD5_SIZE]) {
+    EVP_MAC_CTX *context = evp_mac_new("HMAC", OSSL_MAC_PARAM_DIGEST, "MD5", key);
+    bool good = context && evp_mac_run(context, spans, count, tag, MD5_SIZE);
+
+    EVP_MAC_CTX_free(context);
+    return good;
+}
+
 /* ---- key derivation ---- */
 
 static OSSL_PARAM octets_parameter(const char *name, struct span bytes) {

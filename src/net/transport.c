@@ -52,7 +52,7 @@ static int wait_for(int fd, short events, int64_t deadline_ms) {
 
 /* ---- connecting ---- */
 
-static void describe_peer(struct transport *transport, const struct sockaddr *address, socklen_t size) {
+static void describe_peer(struct transport_socket *transport, const struct sockaddr *address, socklen_t size) {
     char host[46] = "?", service[8] = "?";
     int error = getnameinfo(address, size, host, sizeof host, service, sizeof service, NI_NUMERICHOST | NI_NUMERICSERV);
     bool is_v6 = error == 0 && strchr(host, ':') != NULL;
@@ -94,7 +94,7 @@ static unsigned count_addresses(const struct addrinfo *address) {
     return count;
 }
 
-static int connect_any(struct transport *transport, const struct addrinfo *address, int64_t deadline_ms) {
+static int connect_any(struct transport_socket *transport, const struct addrinfo *address, int64_t deadline_ms) {
     int status = -ENOENT;
 
     for (; address != NULL; address = address->ai_next) {
@@ -136,7 +136,7 @@ static void put_netbios_name(struct writer *writer, const char *name, uint8_t su
     writer_u8(writer, 0);
 }
 
-static int request_netbios_session(struct transport *transport, int64_t deadline_ms) {
+static int request_netbios_session(struct transport_socket *transport, int64_t deadline_ms) {
     uint8_t request[FRAME_HEADER_SIZE + 2 * NETBIOS_NAME_SIZE], head[FRAME_HEADER_SIZE];
     struct writer writer = writer_over(request, sizeof request);
     struct frame frame = {FRAME_SESSION_REQUEST, 2 * NETBIOS_NAME_SIZE};
@@ -156,13 +156,13 @@ static int request_netbios_session(struct transport *transport, int64_t deadline
     return frame.type == FRAME_POSITIVE_RESPONSE && frame.length == 0 ? 0 : -ECONNREFUSED;
 }
 
-int transport_connect(struct transport *transport, const char *host, uint16_t port, int64_t deadline_ms) {
+int transport_connect(struct transport_socket *transport, const char *host, uint16_t port, int64_t deadline_ms) {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *addresses;
     char service[6];
     int status;
 
-    *transport = (struct transport){.fd = -1};
+    *transport = (struct transport_socket){.fd = -1};
     snprintf(service, sizeof service, "%u", (unsigned)port);
     status = getaddrinfo(host, service, &hints, &addresses);
     if (status != 0)
@@ -176,7 +176,7 @@ int transport_connect(struct transport *transport, const char *host, uint16_t po
     return status;
 }
 
-int transport_adopt(struct transport *transport, int fd) {
+int transport_adopt(struct transport_socket *transport, int fd) {
     const int on = 1;
     int flags = fcntl(fd, F_GETFL);
 
@@ -187,7 +187,7 @@ int transport_adopt(struct transport *transport, int fd) {
     return 0;
 }
 
-void transport_close(struct transport *transport) {
+void transport_close(struct transport_socket *transport) {
     if (transport->fd >= 0)
         close(transport->fd);
     transport->fd = -1;
@@ -195,7 +195,7 @@ void transport_close(struct transport *transport) {
 
 /* ---- octets ---- */
 
-int transport_send(struct transport *transport, struct span octets, int64_t deadline_ms) {
+int transport_send(struct transport_socket *transport, struct span octets, int64_t deadline_ms) {
     while (octets.size > 0) {
         ssize_t sent = send(transport->fd, octets.data, octets.size, MSG_NOSIGNAL);
 
@@ -214,7 +214,7 @@ int transport_send(struct transport *transport, struct span octets, int64_t dead
 }
 
 /* Reads `size` octets; fewer where the peer closes: how many came, or a negative errno. */
-static int64_t read_octets(struct transport *transport, uint8_t *data, size_t size, int64_t deadline_ms) {
+static int64_t read_octets(struct transport_socket *transport, uint8_t *data, size_t size, int64_t deadline_ms) {
     size_t at = 0;
 
     while (at < size) {
@@ -236,7 +236,7 @@ static int64_t read_octets(struct transport *transport, uint8_t *data, size_t si
     return (int64_t)at;
 }
 
-int transport_read(struct transport *transport, uint8_t *data, size_t size, int64_t deadline_ms) {
+int transport_read(struct transport_socket *transport, uint8_t *data, size_t size, int64_t deadline_ms) {
     int64_t got = read_octets(transport, data, size, deadline_ms);
 
     if (got < 0)
@@ -244,7 +244,7 @@ int transport_read(struct transport *transport, uint8_t *data, size_t size, int6
     return (size_t)got == size ? 0 : -ECONNRESET;
 }
 
-int64_t transport_next_frame(struct transport *transport, int64_t deadline_ms) {
+int64_t transport_next_frame(struct transport_socket *transport, int64_t deadline_ms) {
     for (unsigned i = 0; i < TRANSPORT_IDLE_FRAMES_MAX; i++) {
         uint8_t head[FRAME_HEADER_SIZE];
         struct frame frame;

@@ -12,7 +12,7 @@
 /* Keep-alives and empty frames that are passed over while one message is awaited. */
 #define TRANSPORT_IDLE_FRAMES_MAX 64u
 
-struct transport {
+struct transport_socket {
     int fd; /* non-blocking; -1: not connected */
     char address[64]; /* of the peer, as text, and its port; for messages to people */
 };
@@ -24,17 +24,17 @@ int64_t transport_deadline(int64_t timeout_ms);
 /* Connects to one of the addresses that the name has, tried one after the other until the deadline; each gets its share
  * of the time. On port 139 a session is requested of *SMBSERVER ([RFC1002] 4.3.2), and -ECONNREFUSED is the answer that
  * there is none. -ENOENT: the name is not known. */
-int transport_connect(struct transport *transport, const char *host, uint16_t port, int64_t deadline_ms);
+int transport_connect(struct transport_socket *transport, const char *host, uint16_t port, int64_t deadline_ms);
 /* Takes over a connected socket. */
-int transport_adopt(struct transport *transport, int fd);
-void transport_close(struct transport *transport);
+int transport_adopt(struct transport_socket *transport, int fd);
+void transport_close(struct transport_socket *transport);
 
 /* Sends all of it, or fails. */
-int transport_send(struct transport *transport, struct span octets, int64_t deadline_ms);
+int transport_send(struct transport_socket *transport, struct span octets, int64_t deadline_ms);
 /* The length of the next message's content, whose four octets in front were read; keep-alives are passed over. 0: the
  * peer has closed the connection. -EPROTO: what came is no frame. */
-int64_t transport_next_frame(struct transport *transport, int64_t deadline_ms);
+int64_t transport_next_frame(struct transport_socket *transport, int64_t deadline_ms);
 /* Reads just so many octets: a frame's content. -ECONNRESET where the peer closes in its middle. */
-int transport_read(struct transport *transport, uint8_t *data, size_t size, int64_t deadline_ms);
+int transport_read(struct transport_socket *transport, uint8_t *data, size_t size, int64_t deadline_ms);
 
 #endif

@@ -776,14 +776,38 @@ static void test_info_errors(void **state) {
     exchange_init_302(&exchange);
     exchange_serve_info(&exchange, PROTECTION_SIGNED);
     octets_put(&exchange.info_response, 8, 4, (uint32_t)STATUS_INVALID_DEVICE_REQUEST);
+    assert_verdict(exchange_receive_info(&exchange, PROTECTION_SIGNED), RULE_INFO_RESPONSE_UNSUPPORTED_3X,
+                   ACTION_DISCONNECT, 0, 8);
+    exchange.client_policy.refuse_unvalidated_3x = false;
     assert_verdict(exchange_receive_info(&exchange, PROTECTION_SIGNED), RULE_INFO_RESPONSE_UNSUPPORTED_3X, ACTION_NOTE,
                    0, 8);
     assert_int_equal(exchange.client.validation, VALIDATION_UNSUPPORTED);
-    exchange.client_policy.refuse_unvalidated_3x = true;
-    assert_verdict(exchange_receive_info(&exchange, PROTECTION_SIGNED), RULE_INFO_RESPONSE_UNSUPPORTED_3X,
-                   ACTION_DISCONNECT, 0, 8);
-    exchange.client.answered.dialect = SMB2_DIALECT_210;
-    assert_accepted(exchange_receive_info(&exchange, PROTECTION_SIGNED));
+}
+
+/* Below 3.0 the statuses by which servers say that they do not know the FSCTL, and no other. */
+static void test_info_errors_2x(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t status;
+        bool accepted;
+    } cases[] = {
+        {STATUS_FILE_CLOSED, true},           {STATUS_NOT_SUPPORTED, true},     {STATUS_INVALID_DEVICE_REQUEST, true},
+        {STATUS_INVALID_PARAMETER, false},    {STATUS_NOT_IMPLEMENTED, false},  {STATUS_FS_DRIVER_REQUIRED, false},
+        {STATUS_USER_SESSION_DELETED, false}, {STATUS_BUFFER_TOO_SMALL, false}, {STATUS_BUFFER_OVERFLOW, false},
+    };
+    for (unsigned i = 0; i < COUNT_OF(cases); i++) {
+        struct exchange exchange;
+        exchange_init_302(&exchange);
+        exchange_serve_info(&exchange, PROTECTION_SIGNED);
+        exchange.client.answered.dialect = SMB2_DIALECT_210;
+        octets_put(&exchange.info_response, 8, 4, cases[i].status);
+        struct verdict verdict = exchange_receive_info(&exchange, PROTECTION_SIGNED);
+        assert_int_equal(verdict.rule, cases[i].accepted ? RULE_NONE : RULE_INFO_RESPONSE_STATUS);
+        assert_int_equal(verdict.action, cases[i].accepted ? ACTION_ACCEPT : ACTION_DISCONNECT);
+        exchange.client_policy.refuse_unvalidated_3x = false;
+        verdict = exchange_receive_info(&exchange, PROTECTION_SIGNED);
+        assert_true(verdict_goes_on(&verdict));
+    }
 }
 
 static void test_info_pending_and_missing(void **state) {
@@ -846,6 +870,7 @@ int main(void) {
         cmocka_unit_test(test_bad_info_responses),
         cmocka_unit_test(test_info_unprotected),
         cmocka_unit_test(test_info_errors),
+        cmocka_unit_test(test_info_errors_2x),
         cmocka_unit_test(test_info_pending_and_missing),
         cmocka_unit_test(test_info_longer),
     };

@@ -1,0 +1,491 @@
+#include "client/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/handles.h"
+#include "client/words.h"
+#include "net/transport.h"
+#include "wire/text.h"
+
+/* Octets that a receive buffer begins with; it grows to the longest frame that came. */
+#define RECEIVE_SIZE 65536u
+/* Room for one request that is sent by itself, besides its payload. */
+#define REQUEST_ROOM 8192u
+/* Interim responses to one request. Each gives the server the timeout once more, and nothing proves who sent it. */
+#define INTERIMS_MAX 8u
+/* Milliseconds that LOGOFF may take: the connection is closed anyhow. */
+#define LOG_OFF_MS 2000
+
+struct session {
+    struct client client;
+    struct transport_socket transport;
+    struct auth_credentials credentials;
+    struct auth_initiator *initiator;
+    struct client_handles handles;
+    struct session_error error; /* why the connection is gone */
+    int64_t timeout_ms;
+    char host[AUTH_NAME_MAX];
+    char mechanism[16];
+    uint8_t *received, *sending;
+    size_t received_size, sending_size;
+    uint8_t output[CLIENT_OUTPUT_MAX];
+};
+
+/* ---- errors ---- */
+
+static enum session_error_kind kind_of_fault(const struct client_failure *failure) {
+    switch (failure->fault) {
+    case CLIENT_FAULT_NONE:
+        return SESSION_ERROR_DISCONNECTED;
+    case CLIENT_FAULT_RULE:
+        return SESSION_ERROR_PROTOCOL;
+    case CLIENT_FAULT_STATUS:
+        return failure->phase == CLIENT_PHASE_SESSION_SETUP ? SESSION_ERROR_AUTHENTICATION : SESSION_ERROR_REFUSED;
+    case CLIENT_FAULT_TOKEN:
+        return SESSION_ERROR_AUTHENTICATION;
+    case CLIENT_FAULT_TIMED_OUT:
+        return SESSION_ERROR_TIMED_OUT;
+    case CLIENT_FAULT_DISCONNECTED:
+        return SESSION_ERROR_DISCONNECTED;
+    case CLIENT_FAULT_CRYPTO:
+        break;
+    }
+    return SESSION_ERROR_SYSTEM;
+}
+
+static size_t copy_value(uint8_t room[CLIENT_VALUE_MAX], struct span value) {
+    if (value.size > 0)
+        memcpy(room, value.data, value.size);
+    return value.size;
+}
+
+/* The client is closed: what it says becomes the session's error. */
+static void keep_failure(struct session *session, int number) {
+    const struct client_failure *failure = &session->client.failure;
+    struct session_error *error = &session->error;
+
+    if (error->kind != SESSION_ERROR_NONE)
+        return;
+    *error = (struct session_error){
+        .kind = kind_of_fault(failure),
+        .phase = failure->phase,
+        .rule = failure->verdict.rule,
+        .field = failure->field,
+        .status = failure->status,
+        .number = number,
+        .is_security = client_failed_securely(&session->client),
+    };
+    error->expected_size = copy_value(error->expected, failure->expected);
+    error->found_size = copy_value(error->found, failure->found);
+    session_error_describe(error);
+    if (failure->fault == CLIENT_FAULT_TOKEN && session->initiator != NULL)
+        snprintf(error->sentence, sizeof error->sentence, "%s", auth_initiator_reason(session->initiator));
+}
+
+/* The connection is gone for the reason that the client has; false, for the caller to return. */
+static bool fail(struct session *session, int number, struct session_error *error) {
+    keep_failure(session, number);
+    transport_close(&session->transport);
+    *error = session->error;
+    return false;
+}
+
+/* An error of the transport, as a negative errno; 0: the peer closed. */
+static bool fail_transport(struct session *session, int64_t status, struct session_error *error) {
+    if (status == -ETIMEDOUT)
+        client_timed_out(&session->client);
+    else
+        client_disconnected(&session->client);
+    return fail(session, (int)-status, error);
+}
+
+static void set_error(struct session_error *error, enum session_error_kind kind, uint32_t status, int number) {
+    *error = (struct session_error){
+        .kind = kind, .phase = CLIENT_PHASE_READY, .status = status, .number = number};
+    session_error_describe(error);
+}
+
+bool session_is_open(const struct session *session) {
+    return session->client.want != CLIENT_CLOSED;
+}
+
+const struct client *session_client(const struct session *session) {
+    return &session->client;
+}
+
+struct client *session_frames(struct session *session) {
+    return &session->client;
+}
+
+const char *session_mechanism(const struct session *session) {
+    return session->mechanism;
+}
+
+const char *session_address(const struct session *session) {
+    return session->transport.address;
+}
+
+/* ---- octets ---- */
+
+static bool grow(uint8_t **data, size_t *size, size_t wanted) {
+    uint8_t *larger;
+
+    if (wanted <= *size)
+        return true;
+    larger = realloc(*data, wanted);
+    if (larger == NULL)
+        return false;
+    *data = larger;
+    *size = wanted;
+    return true;
+}
+
+/* Memory ran out in the middle of a connection: what lies in the stream cannot be skipped. */
+static bool fail_memory(struct session *session, struct session_error *error) {
+    set_error(&session->error, SESSION_ERROR_SYSTEM, 0, ENOMEM);
+    client_disconnected(&session->client);
+    return fail(session, ENOMEM, error);
+}
+
+/* One frame, handed to the client. */
+static bool receive_frame(struct session *session, int64_t deadline_ms, struct session_error *error) {
+    int64_t size = transport_next_frame(&session->transport, deadline_ms);
+    int status;
+
+    if (size <= 0)
+        return fail_transport(session, size, error);
+    if (size > client_frame_max(&session->client)) {
+        client_receive(&session->client, NULL, (size_t)size); /* says what is wrong with it */
+        return fail(session, 0, error);
+    }
+    if (!grow(&session->received, &session->received_size, (size_t)size))
+        return fail_memory(session, error);
+    status = transport_read(&session->transport, session->received, (size_t)size, deadline_ms);
+    if (status < 0)
+        return fail_transport(session, status, error);
+    if (!client_receive(&session->client, session->received, (size_t)size))
+        return fail(session, 0, error);
+    return true;
+}
+
+/* ---- set-up ---- */
+
+static void step_authentication(struct session *session) {
+    struct span out = {NULL, 0}, key = {NULL, 0};
+    enum auth_state state = auth_initiator_step(session->initiator, client_token_in(&session->client), &out);
+
+    if (state == AUTH_FAILED) {
+        client_refuse_token(&session->client, STATUS_LOGON_FAILURE);
+        return;
+    }
+    if (state == AUTH_COMPLETE) {
+        key = auth_initiator_session_key(session->initiator);
+        snprintf(session->mechanism, sizeof session->mechanism, "%s", auth_initiator_mechanism(session->initiator));
+    }
+    client_take_token(&session->client, out, state == AUTH_COMPLETE, key);
+}
+
+static void take_keys(struct session *session) {
+    struct client_handles handles;
+
+    client_handles_new(&session->client, &handles); /* on failure they are NULL, and the client closes */
+    session->handles = handles;
+    client_take_handles(&session->client, &handles);
+}
+
+/* Does what the client wants until it is ready. */
+static bool drive(struct session *session, int64_t deadline_ms, struct session_error *error) {
+    for (;;) {
+        int status;
+
+        switch (client_step(&session->client)) {
+        case CLIENT_SEND:
+            status = transport_send(&session->transport, client_output(&session->client), deadline_ms);
+            if (status < 0)
+                return fail_transport(session, status, error);
+            client_sent(&session->client);
+            break;
+        case CLIENT_RECEIVE:
+            if (!receive_frame(session, deadline_ms, error))
+                return false;
+            break;
+        case CLIENT_TOKEN:
+            step_authentication(session);
+            break;
+        case CLIENT_KEYS:
+            take_keys(session);
+            break;
+        case CLIENT_READY:
+            return true;
+        case CLIENT_CLOSED:
+            return fail(session, 0, error);
+        }
+    }
+}
+
+static int64_t deadline(const struct session *session) {
+    return transport_deadline(session->timeout_ms);
+}
+
+static bool new_initiator(struct session *session) {
+    auth_initiator_free(session->initiator);
+    session->initiator = auth_initiator_new(&session->credentials);
+    return session->initiator != NULL;
+}
+
+static bool is_zero(const uint8_t *octets, size_t size) {
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < size; i++)
+        any |= octets[i];
+    return any == 0;
+}
+
+static bool start_client(struct session *session, const struct client_policy *policy) {
+    struct client_policy own = *policy;
+    struct client_setup setup = {.policy = &own, .output = session->output};
+
+    setup.anonymous = session->credentials.method == AUTH_METHOD_ANONYMOUS;
+    if (!crypto_random(setup.salt, sizeof setup.salt))
+        return false;
+    if (is_zero(own.guid, sizeof own.guid) && !crypto_random(own.guid, sizeof own.guid))
+        return false;
+    client_init(&session->client, &setup);
+    return true;
+}
+
+static struct session *session_new(const struct session_options *options) {
+    struct session *session = calloc(1, sizeof *session);
+
+    if (session == NULL)
+        return NULL;
+    session->transport.fd = -1;
+    session->client.want = CLIENT_CLOSED;
+    session->credentials = *options->credentials;
+    session->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : SESSION_TIMEOUT_MS;
+    snprintf(session->host, sizeof session->host, "%s", options->host);
+    if (session->credentials.host == NULL)
+        session->credentials.host = session->host;
+    if (!grow(&session->received, &session->received_size, RECEIVE_SIZE) || !new_initiator(session)) {
+        session_close(session);
+        return NULL;
+    }
+    return session;
+}
+
+/* The transport is connected. */
+static struct session *set_up(struct session *session, const struct session_options *options,
+                              struct session_error *error) {
+    if (!start_client(session, options->policy))
+        set_error(error, SESSION_ERROR_SYSTEM, 0, 0);
+    else if (drive(session, deadline(session), error))
+        return session;
+    session_close(session);
+    return NULL;
+}
+
+struct session *session_open(const struct session_options *options, struct session_error *error) {
+    uint16_t port = options->port != 0 ? options->port : TRANSPORT_PORT_DIRECT;
+    struct session *session = session_new(options);
+    int status;
+
+    *error = (struct session_error){.kind = SESSION_ERROR_NONE};
+    if (session == NULL) {
+        set_error(error, SESSION_ERROR_SYSTEM, 0, ENOMEM);
+        return NULL;
+    }
+    status = transport_connect(&session->transport, session->host, port, deadline(session));
+    if (status < 0) {
+        set_error(error, SESSION_ERROR_UNREACHABLE, 0, -status);
+        session_close(session);
+        return NULL;
+    }
+    return set_up(session, options, error);
+}
+
+struct session *session_open_socket(const struct session_options *options, int fd, struct session_error *error) {
+    struct session *session = session_new(options);
+    int status;
+
+    *error = (struct session_error){.kind = SESSION_ERROR_NONE};
+    if (session == NULL) {
+        set_error(error, SESSION_ERROR_SYSTEM, 0, ENOMEM);
+        return NULL;
+    }
+    status = transport_adopt(&session->transport, fd);
+    if (status < 0) {
+        set_error(error, SESSION_ERROR_UNREACHABLE, 0, -status);
+        session_close(session);
+        return NULL;
+    }
+    return set_up(session, options, error);
+}
+
+void session_close(struct session *session) {
+    struct session_error ignored;
+
+    if (session == NULL)
+        return;
+    if (session->client.want == CLIENT_READY && session->client.pending_count == 0) {
+        client_log_off(&session->client);
+        drive(session, transport_deadline(LOG_OFF_MS), &ignored);
+    }
+    transport_close(&session->transport);
+    client_wipe(&session->client);
+    client_handles_free(&session->handles);
+    auth_initiator_free(session->initiator);
+    free(session->received);
+    free(session->sending);
+    crypto_wipe(session->output, sizeof session->output);
+    free(session);
+}
+
+bool session_reauthenticate(struct session *session, struct session_error *error) {
+    if (!session_is_open(session))
+        return fail(session, 0, error);
+    assert(session->client.pending_count == 0);
+    if (!new_initiator(session)) {
+        set_error(error, SESSION_ERROR_SYSTEM, 0, ENOMEM);
+        return false;
+    }
+    client_reauthenticate(&session->client);
+    return drive(session, deadline(session), error);
+}
+
+/* ---- trees ---- */
+
+/* \\host\share in UTF-16LE. */
+static struct span share_path(const char *host, const char *share, uint8_t *room, size_t size) {
+    struct writer writer = writer_over(room, size);
+
+    if (strlen(share) >= SESSION_SHARE_MAX || strpbrk(share, "\\/") != NULL || share[0] == 0)
+        return (struct span){NULL, 0};
+    text_to_utf16(text_span("\\\\"), &writer);
+    text_to_utf16(text_span(host), &writer);
+    text_to_utf16(text_span("\\"), &writer);
+    text_to_utf16(text_span(share), &writer);
+    return writer_done(&writer);
+}
+
+bool session_connect_tree(struct session *session, const char *share, uint32_t *tree, struct session_error *error) {
+    uint8_t room[CLIENT_PATH_MAX];
+    struct span path = share_path(session->host, share, room, sizeof room);
+
+    if (!session_is_open(session))
+        return fail(session, 0, error);
+    if (path.size == 0) {
+        set_error(error, SESSION_ERROR_ARGUMENT, STATUS_BAD_NETWORK_NAME, 0);
+        return false;
+    }
+    client_connect_tree(&session->client, path);
+    if (!drive(session, deadline(session), error))
+        return false;
+    *tree = client_tree(&session->client);
+    if (session->client.tree_status == STATUS_SUCCESS)
+        return true;
+    set_error(error, SESSION_ERROR_REFUSED, session->client.tree_status, 0);
+    error->phase = CLIENT_PHASE_TREE_CONNECT;
+    return false;
+}
+
+bool session_disconnect_tree(struct session *session, uint32_t tree, struct session_error *error) {
+    struct client_response response;
+
+    return session_request(session, SMB2_TREE_DISCONNECT, tree, 0, client_encode_empty, NULL, &response, error);
+}
+
+/* ---- requests ---- */
+
+bool session_send(struct session *session, struct client_frame *frame, struct session_error *error) {
+    struct span octets = client_frame_finish(&session->client, frame);
+    int status;
+
+    if (octets.size == 0)
+        return fail(session, 0, error);
+    status = transport_send(&session->transport, octets, deadline(session));
+    if (status < 0)
+        return fail_transport(session, status, error);
+    return true;
+}
+
+bool session_receive(struct session *session, struct client_response *response, struct session_error *error) {
+    int64_t until = deadline(session);
+
+    while (!client_next_response(&session->client, response)) {
+        if (!session_is_open(session))
+            return fail(session, 0, error);
+        if (!receive_frame(session, until, error))
+            return false;
+    }
+    return true;
+}
+
+bool session_cancel(struct session *session, uint64_t message_id, struct session_error *error) {
+    uint8_t room[CLIENT_CANCEL_MAX];
+    struct span octets = client_cancel(&session->client, message_id, room);
+    int status;
+
+    if (!session_is_open(session))
+        return fail(session, 0, error);
+    status = transport_send(&session->transport, octets, deadline(session));
+    if (status < 0)
+        return fail_transport(session, status, error);
+    return true;
+}
+
+/* One request, one final response. */
+static bool request_once(struct session *session, struct client_request *request, client_body_encode *encode,
+                         const void *arguments, struct client_response *response, struct session_error *error) {
+    size_t room = CLIENT_HEADROOM + SMB2_HEADER_SIZE + REQUEST_ROOM + (size_t)request->payload;
+    struct client_frame frame;
+
+    if (!session_is_open(session))
+        return fail(session, 0, error);
+    assert(session->client.pending_count == 0);
+    if (!grow(&session->sending, &session->sending_size, room)) {
+        set_error(error, SESSION_ERROR_SYSTEM, 0, ENOMEM);
+        return false;
+    }
+    client_frame_begin(&frame, session->sending, session->sending_size);
+    if (!client_frame_add(&session->client, &frame, request, encode, arguments)) {
+        set_error(error, SESSION_ERROR_ARGUMENT, STATUS_INSUFFICIENT_RESOURCES, 0);
+        return false;
+    }
+    if (!session_send(session, &frame, error))
+        return false;
+    for (unsigned i = 0; i <= INTERIMS_MAX; i++) {
+        if (!session_receive(session, response, error))
+            return false;
+        if (!response->is_interim)
+            return true;
+    }
+    return fail_transport(session, -ETIMEDOUT, error);
+}
+
+bool session_request(struct session *session, uint16_t command, uint32_t tree, uint32_t payload,
+                     client_body_encode *encode, const void *arguments, struct client_response *response,
+                     struct session_error *error) {
+    struct client_request request = {.command = command, .tree_id = tree, .payload = payload};
+
+    if (!request_once(session, &request, encode, arguments, response, error))
+        return false;
+    if (response->status != STATUS_NETWORK_SESSION_EXPIRED)
+        return true;
+    return session_reauthenticate(session, error) &&
+           request_once(session, &request, encode, arguments, response, error);
+}
+
+bool session_echo(struct session *session, struct session_error *error) {
+    struct client_response response;
+
+    if (!session_request(session, SMB2_ECHO, 0, 0, client_encode_empty, NULL, &response, error))
+        return false;
+    if (response.status == STATUS_SUCCESS)
+        return true;
+    set_error(error, SESSION_ERROR_REFUSED, response.status, 0);
+    return false;
+}
