@@ -15,8 +15,16 @@ void host_init(struct host *host, struct keyring *ring) {
     assert(host->places != NULL);
 }
 
+static void place_free(struct host_place *place) {
+    free(place->content);
+    place->content = NULL;
+    place->used = false;
+}
+
 void host_free(struct host *host) {
     server_wipe(&host->server);
+    for (unsigned i = 0; i < HOST_FRAMES; i++)
+        place_free(&host->places[i]);
     free(host->places);
     host->places = NULL;
 }
@@ -30,7 +38,7 @@ void host_begin(struct host *host) {
     setup.fresh.security_buffer = (struct span){hint, sizeof hint};
     server_init(&host->server, &setup);
     for (unsigned i = 0; i < HOST_FRAMES; i++)
-        host->places[i].used = false;
+        place_free(&host->places[i]);
     host->requests = host->cancels = host->trees_ended = host->sessions_ended = host->released = host->rooms = 0;
     host->held_count = 0;
     host->cancelled = NULL;
@@ -111,7 +119,7 @@ static void send(struct host *host) {
     struct span output = server_output(&host->server);
     if (output.size > 0 && host->send != NULL)
         host->send(host->arguments, output);
-    place_of(server_sent(&host->server))->used = false;
+    place_free(place_of(server_sent(&host->server)));
 }
 
 static void do_one(struct host *host, enum server_want want) {
@@ -168,8 +176,9 @@ bool host_give(struct host *host, struct span content) {
     struct host_place *place = host->places;
     while (place->used)
         assert(++place < host->places + HOST_FRAMES);
-    assert(content.size <= HOST_CONTENT_MAX);
     place->used = true;
+    place->content = malloc(content.size > 0 ? content.size : 1);
+    assert(place->content != NULL);
     if (content.size > 0)
         memcpy(place->content, content.data, content.size);
     server_frame_init(&place->frame, place->content, content.size, place->output, host->output_size, place);

@@ -7,8 +7,7 @@
 #include "keyring.h"
 
 #define HOST_FRAMES      16u
-#define HOST_CONTENT_MAX (80u * 1024u) /* octets */
-#define HOST_OUTPUT_MAX  (80u * 1024u)
+#define HOST_OUTPUT_MAX  (80u * 1024u) /* octets */
 #define HOST_KEY_SIZE    16u
 
 /* How a logon ends. */
@@ -17,7 +16,7 @@ enum host_logon { HOST_LOGON_USER, HOST_LOGON_GUEST, HOST_LOGON_ANONYMOUS, HOST_
 struct host_place {
     struct server_frame frame;
     bool used;
-    uint8_t content[HOST_CONTENT_MAX];
+    uint8_t *content; /* of its exact size, so that a read beyond it is noticed */
     uint8_t output[HOST_OUTPUT_MAX];
 };
 
