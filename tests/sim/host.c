@@ -8,8 +8,10 @@ void host_init(struct host *host, struct keyring *ring) {
     memset(host, 0, sizeof *host);
     server_policy_defaults(&host->policy);
     memset(host->key, 0x6b, sizeof host->key);
+    static const uint8_t hint[] = "hint";
     host->ring = ring;
     host->legs = 2;
+    host->hint = (struct span){hint, sizeof hint};
     host->output_size = HOST_OUTPUT_MAX;
     host->places = calloc(HOST_FRAMES, sizeof *host->places);
     assert(host->places != NULL);
@@ -30,12 +32,11 @@ void host_free(struct host *host) {
 }
 
 void host_begin(struct host *host) {
-    static const uint8_t hint[] = "hint";
     struct server_setup setup = {.policy = &host->policy, .session_ids = 0x5e55000000000000};
     memset(setup.fresh.salt, 0xa5, sizeof setup.fresh.salt);
     memset(setup.fresh.server_guid, 0x5e, sizeof setup.fresh.server_guid);
     setup.fresh.system_time = 0x01dd7a8c5e0206a4;
-    setup.fresh.security_buffer = (struct span){hint, sizeof hint};
+    setup.fresh.security_buffer = host->hint;
     server_init(&host->server, &setup);
     for (unsigned i = 0; i < HOST_FRAMES; i++)
         place_free(&host->places[i]);
@@ -48,7 +49,8 @@ static struct host_place *place_of(struct server_frame *frame) {
     return frame->owner;
 }
 
-static void authenticate(struct host *host, struct server_frame *frame) {
+/* A word of its own in each leg, whatever the client's was. */
+static void make_up(struct host *host, struct server_frame *frame) {
     static const uint8_t word[] = "host";
     struct server_logon logon = {.token = {word, sizeof word}, .owner = host};
     if (frame->request.session->legs < host->legs)
@@ -62,6 +64,16 @@ static void authenticate(struct host *host, struct server_frame *frame) {
     logon.is_anonymous = host->logon == HOST_LOGON_ANONYMOUS;
     if (host->logon == HOST_LOGON_USER)
         logon.session_key = (struct span){host->key, sizeof host->key};
+    server_take_token(&host->server, frame, &logon);
+}
+
+static void authenticate(struct host *host, struct server_frame *frame) {
+    struct server_logon logon = {.owner = host};
+    if (host->authenticate == NULL) {
+        make_up(host, frame);
+        return;
+    }
+    host->authenticate(host->arguments, server_token(frame), &logon);
     server_take_token(&host->server, frame, &logon);
 }
 

@@ -27,6 +27,9 @@ struct host {
     uint8_t key[HOST_KEY_SIZE];       /* what the authentication yields */
     enum host_logon logon;
     unsigned legs;                    /* requests that the authentication takes; 2 as with NTLM */
+    /* Another authentication in place of the made-up one; NULL: none. What it fills in is as server_take_token() has it. */
+    void (*authenticate)(void *arguments, struct span token, struct server_logon *logon);
+    struct span hint;                 /* of the NEGOTIATE response */
     bool holds;                       /* requests are not answered, but counted in `held` */
     size_t output_size;               /* octets of output that frames begin with */
     void (*send)(void *arguments, struct span frame); /* gets each frame, header included */

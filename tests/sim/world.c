@@ -78,6 +78,10 @@ static void world_served(void *arguments, const struct server_request *request) 
 
 static void client_token(struct world *world) {
     static const uint8_t word[] = "client";
+    if (world->authenticate != NULL) {
+        world->authenticate(world, client_token_in(&world->client));
+        return;
+    }
     bool is_last = world->client.legs + 1 >= world->host.legs;
     struct span key = {world->client_key, world->anonymous || !is_last ? 0 : sizeof world->client_key};
     struct span token = {word, sizeof word};

@@ -33,6 +33,9 @@ struct world {
     bool anonymous;
     uint8_t client_key[HOST_KEY_SIZE]; /* what the client's authentication yields */
     const char *share;                 /* "docs" by default */
+    /* Another authentication on the client's side, in place of the made-up one: calls client_take_token() or
+     * client_refuse_token(). NULL: none. */
+    void (*authenticate)(struct world *world, struct span token);
     /* Called for each frame in the order they are sent; puts into the queue what goes on. NULL: everything does. */
     void (*adversary)(struct world *world, enum direction from, unsigned index, struct world_frame *frame);
     void *arguments;                   /* the adversary's */
