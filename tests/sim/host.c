@@ -13,8 +13,12 @@ void host_init(struct host *host, struct keyring *ring) {
     host->legs = 2;
     host->hint = (struct span){hint, sizeof hint};
     host->output_size = HOST_OUTPUT_MAX;
-    host->places = calloc(HOST_FRAMES, sizeof *host->places);
+    host->places = malloc(HOST_FRAMES * sizeof *host->places);
     assert(host->places != NULL);
+    for (unsigned i = 0; i < HOST_FRAMES; i++) {
+        host->places[i].used = false;
+        host->places[i].content = NULL;
+    }
 }
 
 static void place_free(struct host_place *place) {

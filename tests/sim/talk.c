@@ -10,7 +10,8 @@
 static void take_frame(void *arguments, struct span frame);
 
 void talk_init(struct talk *talk, uint16_t dialect) {
-    memset(talk, 0, sizeof *talk);
+    memset(talk, 0, offsetof(struct talk, frame));
+    talk->frame.size = talk->frame.count = 0;
     host_init(&talk->host, &talk->ring);
     talk->host.send = take_frame;
     talk->host.arguments = talk;

@@ -38,13 +38,14 @@ struct talk {
     struct mac_key *mac;           /* NULL: no keys */
     struct aead_key *seal, *open;
     uint64_t nonce;
-    struct talk_frame frame;
     /* What came back since the last talk_send(). The messages point into `received`. */
-    struct talk_answer answers[TALK_ANSWERS_MAX];
     unsigned answers_count, frames_count;
-    uint8_t received[4 * TALK_MESSAGE_MAX];
     size_t received_size;
     bool closed;
+    /* From here on nothing is cleared. */
+    struct talk_frame frame;
+    struct talk_answer answers[TALK_ANSWERS_MAX];
+    uint8_t received[4 * TALK_MESSAGE_MAX];
 };
 
 void talk_init(struct talk *talk, uint16_t dialect);
