@@ -49,11 +49,12 @@ struct writer server_answer_writer(struct server_frame *frame) {
     return writer_over(frame->output + frame->end, frame->output_size - frame->end);
 }
 
-/* Is the answer encrypted where the request was not (3.3.4.1.4)? */
+/* Is the answer encrypted where the request was not (3.3.4.1.4)? TREE_CONNECT has no tree yet, and so is not by its
+ * share's wish. */
 static bool encrypts(const struct server_session *session, const struct server_tree *tree, uint16_t command) {
     if (session == NULL || session->handles.seal == NULL || command == SMB2_NEGOTIATE || command == SMB2_SESSION_SETUP)
         return false;
-    return session->encrypt || (tree != NULL && tree->encrypt && command != SMB2_TREE_CONNECT);
+    return session->encrypt || (tree != NULL && tree->encrypt);
 }
 
 static struct smb2_header header_of(const struct server_frame *frame, uint32_t status) {
@@ -177,8 +178,8 @@ void server_answer_empty(struct server *server, struct server_frame *frame) {
     server_respond(server, frame, STATUS_SUCCESS, writer.at - SMB2_HEADER_SIZE);
 }
 
-/* Puts the frame header, and the transform header where the message is encrypted, in front of the message that begins at
- * `start` and ends at `end` of the data. */
+/* Puts the frame header, and the transform header where the message is encrypted, in front of the message that begins
+ * at `start` and ends at `end` of the data. */
 static struct span frame_close(struct server_session *seals, uint8_t *data, size_t start, size_t end) {
     struct span message = {data + start, end - start};
     if (seals != NULL) {
@@ -236,8 +237,7 @@ struct span server_pend(struct server *server, struct server_frame *frame, uint8
     if (seals == NULL && encrypts(request->session, request->tree, request->command))
         seals = request->session;
     frame->start = frame->end;
-    struct span octets =
-        frame_close(seals, data, SERVER_HEADROOM, SERVER_HEADROOM + before + INTERIM_MESSAGE_SIZE);
+    struct span octets = frame_close(seals, data, SERVER_HEADROOM, SERVER_HEADROOM + before + INTERIM_MESSAGE_SIZE);
     if (octets.size == 0)
         server_close(server, verdict_disconnect(RULE_NONE, 0), request);
     return octets;
@@ -254,8 +254,8 @@ struct span server_notify(struct server *server, struct server_session *session,
     if (server->closed)
         return (struct span){NULL, 0};
     header_write(data + SERVER_HEADROOM, &header);
-    struct span octets = frame_close(sealed ? session : NULL, data, SERVER_HEADROOM,
-                                     SERVER_HEADROOM + SMB2_HEADER_SIZE + body_size);
+    struct span octets =
+        frame_close(sealed ? session : NULL, data, SERVER_HEADROOM, SERVER_HEADROOM + SMB2_HEADER_SIZE + body_size);
     if (octets.size == 0)
         server_close(server, verdict_disconnect(RULE_NONE, 0), NULL);
     return octets;

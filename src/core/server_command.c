@@ -29,8 +29,8 @@ void server_serve_smb1(struct server *server, struct server_frame *frame) {
         server_close(server, verdict_disconnect(RULE_SMB1_MESSAGE, 0), request);
         return;
     }
-    struct verdict verdict = server_validate_smb1(&request->message, server->policy, &server->fresh,
-                                                  &server->negotiation, &answer);
+    struct verdict verdict =
+        server_validate_smb1(&request->message, server->policy, &server->fresh, &server->negotiation, &answer);
     /* It counts as MessageId 0 (3.3.5.2.3). */
     if (verdict_goes_on(&verdict) && !server_window_take(&server->window, 0, 1))
         verdict = verdict_disconnect(RULE_SMB1_AFTER_NEGOTIATE, 0);
@@ -215,8 +215,8 @@ static void answer_info(struct server *server, struct server_frame *frame,
 static enum server_want serve_info(struct server *server, struct server_frame *frame) {
     const struct server_request *request = &frame->request;
     struct validate_negotiate_info_response info;
-    struct verdict verdict = server_validate_info(&request->message, &server->negotiation, server->policy,
-                                                  request->protection, &info);
+    struct verdict verdict =
+        server_validate_info(&request->message, &server->negotiation, server->policy, request->protection, &info);
     if (verdict_goes_on(&verdict)) {
         server->negotiation.validation = VALIDATION_SAME;
         answer_info(server, frame, &info);

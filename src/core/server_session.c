@@ -165,8 +165,8 @@ static void logon_continue(struct server *server, struct server_frame *frame, st
 /* Session.SigningRequired (3.3.5.5.3). Nobody can sign without a key, and an encrypted session need not. */
 static bool signing_required(const struct server *server, const struct server_frame *frame) {
     const struct server_session *session = frame->request.session;
-    bool asked_for = (body_of(frame)->security_mode & SMB2_SIGNING_REQUIRED) != 0 ||
-                     server->negotiation.agreed.signing_required;
+    bool asked_for =
+        (body_of(frame)->security_mode & SMB2_SIGNING_REQUIRED) != 0 || server->negotiation.agreed.signing_required;
     return asked_for && session->has_keys && !session->encrypt;
 }
 
@@ -202,8 +202,7 @@ static void logon_new(struct server *server, struct server_frame *frame, struct 
 }
 
 static uint16_t session_flags(const struct server_session *session, const struct server_logon *logon) {
-    return (uint16_t)((logon->is_guest ? SESSION_FLAG_IS_GUEST : 0) |
-                      (logon->is_anonymous ? SESSION_FLAG_IS_NULL : 0) |
+    return (uint16_t)((logon->is_guest ? SESSION_FLAG_IS_GUEST : 0) | (logon->is_anonymous ? SESSION_FLAG_IS_NULL : 0) |
                       (session->encrypt ? SESSION_FLAG_ENCRYPT_DATA : 0));
 }
 

@@ -1,11 +1,11 @@
 /* core/server against any octets: from somebody who has not logged on, and from somebody who has, and knows the keys.
  *
- * The input is a script. The first octet says how it begins: bits 0 to 2 the dialect; bit 3 the client has negotiated; bit 4
- * it has logged on, too, and has a tree; bit 5 the server requires signing; bit 6 it requires encryption. Else every logon
- * fails. Then steps: a control octet, a length of 16 bits (little-endian) and as many octets, fewer at the end. The octets
- * are a frame's content. Bit 0 of the control octet: as they are. Else they are the body of a message whose header is made
- * right, with the command of bits 3 to 7; bit 1 signs it, bit 2 encrypts it. A step without octets answers what is in flight,
- * or with bit 1 sends an interim response. */
+ * The input is a script. The first octet says how it begins: bits 0 to 2 the dialect; bit 3 the client has negotiated;
+ * bit 4 it has logged on, too, and has a tree; bit 5 the server requires signing; bit 6 it requires encryption. Else
+ * every logon fails. Then steps: a control octet, a length of 16 bits (little-endian) and as many octets, fewer at the
+ * end. The octets are a frame's content. Bit 0 of the control octet: as they are. Else they are the body of a message
+ * whose header is made right, with the command of bits 3 to 7; bit 1 signs it, bit 2 encrypts it. A step without octets
+ * answers what is in flight, or with bit 1 sends an interim response. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,10 +13,10 @@
 
 #define INPUT_SIZE_MAX (128u * 1024u) /* octets; longer inputs show nothing new */
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            abort();                                                                                                   \
     } while (0)
 
 struct run {
@@ -116,7 +116,8 @@ static void step(struct run *run, uint8_t control, struct span octets) {
         talk_give(talk, octets.data, octets.size);
     } else {
         bool seal = (control & 4) && talk->seal != NULL;
-        talk_add(talk, control >> 3, octets.data, octets.size, (control & 2) && talk->mac != NULL && (control >> 3) != 0);
+        talk_add(talk, control >> 3, octets.data, octets.size,
+                 (control & 2) && talk->mac != NULL && (control >> 3) != 0);
         talk_send(talk, seal);
     }
 }

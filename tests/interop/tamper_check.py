@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The client against smbd with a relay on the path that changes one thing: each known alteration of a negotiation that can
-be made without the keys ends as a strict client has to end it.
+"""The client against smbd with a relay on the path that changes one thing: each known alteration of a negotiation that
+can be made without the keys ends as a strict client has to end it.
 
 usage: tamper_check.py --connect PROGRAM
 
@@ -120,7 +120,8 @@ def main():
         try_all(peer, ON_311, "3.1.1")
     with peer.serve("relay, smbd after SMB1"):
         try_all(peer, ON_SMB1, "3.1.1", "smb1", "yes")
-    with peer.serve("relay, smbd that requires signing", {"server signing": "mandatory", "server max protocol": "SMB3_02"}):
+    signing = {"server signing": "mandatory", "server max protocol": "SMB3_02"}
+    with peer.serve("relay, smbd that requires signing", signing):
         change = "negotiate.response.SecurityMode=1"
         try_all(peer, [(change, (), DIFFER["SecurityMode"])], "3.0.2", *WITH_302)
     return tap.done()

@@ -1,4 +1,4 @@
-"""A relay on loopback that passes every frame on as it came, but for what it is told to change, by the protocol's names.
+"""A relay on loopback that passes every frame on as it came, but for what it is told to change, by the field's names.
 
     with TamperRelay(port, ["negotiate.response.Capabilities&=~0x40"]) as relay:
         connect to 127.0.0.1:relay.port ...
@@ -16,8 +16,8 @@ A change is a message and what is done to it:
     smb1.request:strip=SMB 2.???                the dialect's string becomes another
     tree_connect.response:reset                 the connection is closed in place of passing it on
 
-Messages: smb1, negotiate (.wildcard_response is the one with dialect 0x02FF), session_setup (.final_response is the one with
-STATUS_SUCCESS), logoff, tree_connect, validate, each .request or .response. Frames that are encrypted are passed on as they
+Messages: smb1, negotiate (.wildcard_response is the one with dialect 0x02FF), session_setup (.final_response is the one
+with STATUS_SUCCESS), logoff, tree_connect, validate, each .request or .response. Frames that are encrypted pass as they
 came.
 """
 import re
@@ -51,12 +51,17 @@ FIELDS = {
     },
     "session_setup.response": {"SessionFlags": (66, 2)},
     "tree_connect.response": {"ShareType": (66, 1), "ShareFlags": (68, 4), "MaximalAccess": (76, 4)},
-    "validate.request": {"Capabilities": (120, 4), "Guid": (124, 16), "SecurityMode": (140, 2), "DialectCount": (142, 2)},
+    "validate.request": {
+        "Capabilities": (120, 4), "Guid": (124, 16), "SecurityMode": (140, 2), "DialectCount": (142, 2),
+    },
     "validate.response": {"Capabilities": (112, 4), "Guid": (116, 16), "SecurityMode": (132, 2), "Dialect": (134, 2)},
 }  # fmt: skip
 DIALECTS_AT = {"negotiate.request": (66, 100), "validate.request": (142, 144)}
 
-CHANGE = re.compile(r"^(\w+)\.(request|response|final_response|wildcard_response)(?:\.(\w+)(=|\|=|&=|\^=|-=)(.+)|@(\d+)=(.+)|:([\w-]+)(?:=(.+))?)$")
+CHANGE = re.compile(
+    r"^(\w+)\.(request|response|final_response|wildcard_response)"
+    r"(?:\.(\w+)(=|\|=|&=|\^=|-=)(.+)|@(\d+)=(.+)|:([\w-]+)(?:=(.+))?)$"
+)
 
 
 def number(text):

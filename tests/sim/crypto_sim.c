@@ -24,8 +24,8 @@ struct mac_key *mac_key_new(enum mac_algorithm algorithm, struct span key);
 bool mac_key_compute(struct mac_key *key, const uint8_t nonce[MAC_NONCE_SIZE], const struct span *spans, size_t count,
                      uint8_t tag[MAC_TAG_SIZE]);
 struct aead_key *aead_key_new(enum aead_algorithm algorithm, enum aead_use use, struct span key);
-bool aead_key_seal(struct aead_key *key, const uint8_t *nonce, struct span additional, struct span plain, uint8_t *cipher,
-                   uint8_t tag[AEAD_TAG_SIZE]);
+bool aead_key_seal(struct aead_key *key, const uint8_t *nonce, struct span additional, struct span plain,
+                   uint8_t *cipher, uint8_t tag[AEAD_TAG_SIZE]);
 bool aead_key_open(struct aead_key *key, const uint8_t *nonce, struct span additional, struct span cipher,
                    const uint8_t tag[AEAD_TAG_SIZE], uint8_t *plain);
 
@@ -107,8 +107,8 @@ struct aead_key *aead_key_new(enum aead_algorithm algorithm, enum aead_use use, 
     return fails() ? NULL : real_aead_key_new(algorithm, use, key);
 }
 
-bool aead_key_seal(struct aead_key *key, const uint8_t *nonce, struct span additional, struct span plain, uint8_t *cipher,
-                   uint8_t tag[AEAD_TAG_SIZE]) {
+bool aead_key_seal(struct aead_key *key, const uint8_t *nonce, struct span additional, struct span plain,
+                   uint8_t *cipher, uint8_t tag[AEAD_TAG_SIZE]) {
     return !fails() && real_aead_key_seal(key, nonce, additional, plain, cipher, tag);
 }
 

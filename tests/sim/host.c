@@ -53,6 +53,11 @@ static struct host_place *place_of(struct server_frame *frame) {
     return frame->owner;
 }
 
+static void hold(struct host *host, struct server_frame *frame) {
+    assert(host->held_count < HOST_FRAMES);
+    host->held[host->held_count++] = frame;
+}
+
 /* A word of its own in each leg, whatever the client's was. */
 static void make_up(struct host *host, struct server_frame *frame) {
     static const uint8_t word[] = "host";
@@ -73,6 +78,10 @@ static void make_up(struct host *host, struct server_frame *frame) {
 
 static void authenticate(struct host *host, struct server_frame *frame) {
     struct server_logon logon = {.owner = host};
+    if (host->holds_tokens) {
+        hold(host, frame);
+        return;
+    }
     if (host->authenticate == NULL) {
         make_up(host, frame);
         return;
@@ -123,12 +132,10 @@ static void serve(struct host *host, struct server_frame *frame) {
     host->requests++;
     if (host->served != NULL)
         host->served(host->arguments, &frame->request);
-    if (host->holds) {
-        assert(host->held_count < HOST_FRAMES);
-        host->held[host->held_count++] = frame;
-    } else {
+    if (host->holds)
+        hold(host, frame);
+    else
         host_answer(host, frame, STATUS_SUCCESS);
-    }
 }
 
 static void send(struct host *host) {

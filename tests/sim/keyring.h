@@ -1,5 +1,5 @@
-/* For tests: keyed handles by key, so that a hundred thousand sessions with the same key share their handles. One ring may
- * serve both ends, since a handle starts anew with each use. */
+/* For tests: keyed handles by key, so that a hundred thousand sessions with the same key share their handles. One ring
+ * may serve both ends, since a handle starts anew with each use. */
 #ifndef SMBPROOF_TESTS_KEYRING_H
 #define SMBPROOF_TESTS_KEYRING_H
 

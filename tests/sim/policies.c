@@ -4,8 +4,8 @@
  *     policies GOLDEN      compares it with the file, as TAP; prints the lines that differ
  *
  * A line is a client and a server that differ from their defaults as they say, and one column for each list of the
- * server's dialects. In a column: dialect, signing algorithm, whether everything is signed (S), and the cipher where the
- * session is encrypted; or who refused, and why. */
+ * server's dialects. In a column: dialect, signing algorithm, whether everything is signed (S), and the cipher where
+ * the session is encrypted; or who refused, and why. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,9 +51,9 @@ static const char *dialect_word(uint16_t dialect, char text[16]) {
 static void tell_agreed(const struct world *world, char *text, size_t size) {
     const struct negotiation_agreed *agreed = &world->client.negotiation.agreed;
     char dialect[16];
-    snprintf(text, size, "%s %s%s%s%s%s", dialect_word(agreed->dialect, dialect), signing_name(agreed->signing_algorithm),
-             world->client.signing_required ? " S" : "", world->client.encrypts ? " " : "",
-             world->client.encrypts ? cipher_name(agreed->cipher) : "",
+    snprintf(text, size, "%s %s%s%s%s%s", dialect_word(agreed->dialect, dialect),
+             signing_name(agreed->signing_algorithm), world->client.signing_required ? " S" : "",
+             world->client.encrypts ? " " : "", world->client.encrypts ? cipher_name(agreed->cipher) : "",
              world->client.negotiation.validation == VALIDATION_SAME ? " V" : "");
 }
 
@@ -82,7 +82,8 @@ static void run_line(struct world *world, char *line, size_t size) {
 
 /* The i-th line of the table, false past the last. */
 static bool line_make(struct world *world, unsigned i, char *line, size_t size) {
-    unsigned client_encryption = i % 3, client_signs = i / 3 % 2, server_encryption = i / 6 % 3, server_signs = i / 18 % 2;
+    unsigned client_encryption = i % 3, client_signs = i / 3 % 2, server_encryption = i / 6 % 3,
+             server_signs = i / 18 % 2;
     unsigned dialects = i / 36;
     if (dialects >= COUNT_OF(client_dialects))
         return false;
@@ -93,7 +94,8 @@ static bool line_make(struct world *world, unsigned i, char *line, size_t size) 
     world->host.policy.signing_required = server_signs;
     world->host.policy.encryption = (enum encryption_policy)server_encryption;
     snprintf(line, size, "%s, %s%s <> %s%s", client_dialects[dialects].name, client_signs ? "signing!, " : "",
-             encryption_names[client_encryption], server_signs ? "signing!, " : "", encryption_names[server_encryption]);
+             encryption_names[client_encryption], server_signs ? "signing!, " : "",
+             encryption_names[server_encryption]);
     run_line(world, line, size);
     return true;
 }

@@ -164,8 +164,8 @@ void talk_negotiate(struct talk *talk) {
 }
 
 bool talk_setup(struct talk *talk, uint64_t session_id, bool sign) {
-    const uint8_t body[] = {25, 0, 0, (uint8_t)talk->mode, 0, 0, 0, 0, 0, 0, 0, 0, 88, 0, 4, 0,
-                            0,  0, 0, 0, 0, 0, 0, 0, 't', 'a', 'l', 'k'};
+    const uint8_t body[] = {
+        25, 0, 0, (uint8_t)talk->mode, 0, 0, 0, 0, 0, 0, 0, 0, 88, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 't', 'a', 'l', 'k'};
     talk->session_id = session_id;
     talk_add(talk, SMB2_SESSION_SETUP, body, sizeof body, sign);
     if (session_id == 0)

@@ -27,15 +27,15 @@ struct talk_frame {
 struct talk {
     struct host host;
     struct keyring ring;
-    uint16_t dialect;              /* to be offered, alone */
-    uint16_t signing, cipher;      /* to be offered on 3.1.1 */
-    uint16_t mode;                 /* SecurityMode, in NEGOTIATE and SESSION_SETUP */
-    uint64_t message_id;           /* of the next request */
+    uint16_t dialect;         /* to be offered, alone */
+    uint16_t signing, cipher; /* to be offered on 3.1.1 */
+    uint16_t mode;            /* SecurityMode, in NEGOTIATE and SESSION_SETUP */
+    uint64_t message_id;      /* of the next request */
     uint64_t session_id;
     uint32_t tree_id;
     struct preauth preauth, session_preauth;
     struct session_keys keys;
-    struct mac_key *mac;           /* NULL: no keys */
+    struct mac_key *mac; /* NULL: no keys */
     struct aead_key *seal, *open;
     uint64_t nonce;
     /* What came back since the last talk_send(). The messages point into `received`. */
@@ -63,7 +63,7 @@ uint32_t talk_status(const struct talk *talk);
 
 /* The usual beginnings. Each asserts that it works. */
 void talk_negotiate(struct talk *talk);
-void talk_logon(struct talk *talk);   /* and negotiates before, where that was not done */
+void talk_logon(struct talk *talk); /* and negotiates before, where that was not done */
 void talk_tree(struct talk *talk, const char *share, bool sign, bool seal);
 /* One SESSION_SETUP request; its answer is in answers[0]. False: closed. */
 bool talk_setup(struct talk *talk, uint64_t session_id, bool sign);

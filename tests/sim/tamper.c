@@ -2,14 +2,15 @@
  *
  *     tamper [--config NAME]... [--all] [--every N] [--golden FILE]
  *
- * What must hold: either both ends end with the same dialect, GUIDs, security modes, capabilities, signing and cipher, or
- * one of them refuses before the first operation. What an alteration may do unnoticed is printed by field, with the number
- * of values: nothing below 3.1.1 protects MaxReadSize, say. With --golden that table has to be the one in FILE (with
+ * What must hold: either both ends end with the same dialect, GUIDs, security modes, capabilities, signing and cipher,
+ * or one of them refuses before the first operation. What an alteration may do unnoticed is printed by field, with the
+ * number of values: nothing below 3.1.1 protects MaxReadSize, say. With --golden that table has to be the one in FILE
+ * (with
  * --every, which takes each N-th value only, its fields have to be among those of FILE). Without it the table goes to
  * standard output, in FILE's format.
  *
- * A server without any 3.x dialect (the configurations named old-) does not validate; there the ends may differ, and the
- * table says so by "apart". Anywhere else that is a failure. */
+ * A server without any 3.x dialect (the configurations named old-) does not validate; there the ends may differ, and
+ * the table says so by "apart". Anywhere else that is a failure. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,10 +19,10 @@
 
 #include "configs.h"
 
-#define FIELDS_MAX   512u /* lines of one configuration's table */
-#define LINE_MAX_    160u /* octets of a line */
-#define CONFIGS_MAX  64u
-#define APARTS_TOLD  8u   /* failures that are printed of each configuration */
+#define FIELDS_MAX  512u /* lines of one configuration's table */
+#define LINE_MAX_   160u /* octets of a line */
+#define CONFIGS_MAX 64u
+#define APARTS_TOLD 8u /* failures that are printed of each configuration */
 
 struct alteration {
     enum direction from;
@@ -372,9 +373,10 @@ int main(int argc, char **argv) {
         double took = seconds() - start;
         if (golden == NULL)
             table_print(&tamper);
-        fprintf(golden != NULL ? stdout : stderr, "%s %u - %s # %" PRIu64 " connections, %" PRIu64
-                " refused, %.1f s, %.0f a second\n", fine ? "ok" : "not ok", i + 1, tamper.config->name, tamper.runs,
-                tamper.refused, took, (double)tamper.runs / took);
+        fprintf(golden != NULL ? stdout : stderr,
+                "%s %u - %s # %" PRIu64 " connections, %" PRIu64 " refused, %.1f s, %.0f a second\n",
+                fine ? "ok" : "not ok", i + 1, tamper.config->name, tamper.runs, tamper.refused, took,
+                (double)tamper.runs / took);
         good = good && fine;
     }
     free(golden);

@@ -1,5 +1,6 @@
-/* Client, server and adversary with a real authentication, NTLMv2 in SPNEGO: each configuration works, keys and all; and an
- * alteration of any octet of what goes before the first operation never leaves the two ends at work and apart. */
+/* Client, server and adversary with a real authentication, NTLMv2 in SPNEGO: each configuration works, keys and all;
+ * and an alteration of any octet of what goes before the first operation never leaves the two ends at work and apart.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -112,7 +113,8 @@ static void alter_octets(struct ntlm *ntlm, const char *config, unsigned frames,
 }
 
 static void test_each_octet(void **state) {
-    static const char *const chosen[] = {"2.1-plain", "3.0.2-plain", "3.0.2-encrypted", "3.1.1-plain-gmac", "3.1.1-gcm128"};
+    static const char *const chosen[] = {"2.1-plain", "3.0.2-plain", "3.0.2-encrypted", "3.1.1-plain-gmac",
+                                         "3.1.1-gcm128"};
     struct ntlm *ntlm = *state;
     for (unsigned i = 0; i < COUNT_OF(chosen); i++) {
         config_apply(config_find(chosen[i]), &ntlm->world);

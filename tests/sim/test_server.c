@@ -240,6 +240,52 @@ static void test_previous_session(void **state) {
     assert_int_equal(talk->host.released, 1);
 }
 
+/* A session is authenticated by one step at a time, and may be gone when the step was taken. */
+static void test_logon_busy(void **state) {
+    struct talk *talk = talk_of(state);
+    struct server *server = &talk->host.server;
+    const struct server_logon refused = {.state = SERVER_LOGON_REFUSED, .status = (uint32_t)STATUS_LOGON_FAILURE};
+    const struct server_logon proceed = {.state = SERVER_LOGON_CONTINUE};
+    talk->mode = SMB2_SIGNING_REQUIRED;
+    talk_logon(talk);
+    talk->host.holds_tokens = true;
+    talk_setup(talk, talk->session_id, true);
+    assert_int_equal(talk->host.held_count, 1);
+    talk_setup(talk, talk->session_id, true);
+    assert_status(talk, (uint32_t)STATUS_REQUEST_NOT_ACCEPTED);
+    server_take_token(server, talk->host.held[0], &proceed);
+    host_run(&talk->host);
+    assert_int_equal(talk->answers[1].message.header.status, STATUS_MORE_PROCESSING_REQUIRED);
+    talk_setup(talk, talk->session_id, true);
+    assert_true(server_delete_session(server, talk->session_id));
+    server_take_token(server, talk->host.held[1], &refused);
+    host_run(&talk->host);
+    assert_status(talk, (uint32_t)STATUS_USER_SESSION_DELETED);
+    assert_int_equal(talk->host.released, 1);
+    assert_int_equal(talk->host.sessions_ended, 0);
+}
+
+static void test_previous_session_id(void **state) {
+    struct talk *talk = talk_of(state);
+    uint8_t body[24] = {25, 0, 0, 1};
+    talk_negotiate(talk);
+    talk->host.holds_tokens = true;
+    put(body + 16, 8, 0x1234567890);
+    talk_add(talk, SMB2_SESSION_SETUP, body, sizeof body, false);
+    talk_send(talk, false);
+    struct server_frame *frame = talk->host.held[0];
+    assert_int_equal(server_previous_session(frame), 0x1234567890);
+    assert_int_equal(server_token(frame).size, 0);
+    /* Its own id says nothing. */
+    talk->session_id = frame->request.session->id;
+    put(body + 16, 8, talk->session_id);
+    server_take_token(&talk->host.server, frame, &(struct server_logon){.state = SERVER_LOGON_CONTINUE});
+    host_run(&talk->host);
+    talk_add(talk, SMB2_SESSION_SETUP, body, sizeof body, false);
+    talk_send(talk, false);
+    assert_int_equal(server_previous_session(talk->host.held[1]), 0);
+}
+
 /* ---- frames and order ---- */
 
 static void test_frames_that_close(void **state) {
@@ -332,6 +378,31 @@ static void test_checks_in_their_order(void **state) {
     talk_send(talk, false);
     assert_status(talk, STATUS_SUCCESS);
     assert_int_equal(talk->host.requests, 1);
+}
+
+/* A tree belongs to its session, and a session that is being set up has none. */
+static void test_other_sessions(void **state) {
+    struct talk *talk = talk_of(state);
+    talk->dialect = SMB2_DIALECT_210;
+    talk_logon(talk);
+    talk_tree(talk, "docs", false, false);
+    uint32_t tree = talk->tree_id;
+    talk_setup(talk, 0, false);
+    talk_add(talk, SMB2_TREE_CONNECT, (const uint8_t[]){9, 0, 0, 0, 72, 0, 2, 0, 's', 0}, 10, false);
+    talk_send(talk, false);
+    assert_status(talk, (uint32_t)STATUS_USER_SESSION_DELETED);
+    or_flags(talk_add(talk, SMB2_ECHO, empty_body, 4, false), SMB2_FLAGS_SIGNED);
+    talk_send(talk, false);
+    assert_status(talk, (uint32_t)STATUS_NOT_SUPPORTED);
+    talk_setup(talk, talk->session_id, false);
+    assert_status(talk, STATUS_SUCCESS);
+    talk->tree_id = tree;
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, false);
+    talk_send(talk, false);
+    assert_status(talk, (uint32_t)STATUS_NETWORK_NAME_DELETED);
+    or_flags(talk_add(talk, SMB2_ECHO, empty_body, 4, false), SMB2_FLAGS_ASYNC_COMMAND);
+    talk_send(talk, false);
+    assert_status(talk, (uint32_t)STATUS_INVALID_PARAMETER);
 }
 
 static void test_signing_required(void **state) {
@@ -666,9 +737,11 @@ static void test_encrypted_session(void **state) {
     for (unsigned i = 2; i < COUNT_OF(dialects); i++) {
         again(talk, dialects[i]);
         talk->host.policy.encryption = ENCRYPTION_MUST;
+        talk->host.policy.signing_required = true;
         talk_logon(talk);
         assert_int_equal(talk->answers[0].message.body.session_setup_response.session_flags, SESSION_FLAG_ENCRYPT_DATA);
         assert_false(talk->answers[0].encrypted);
+        assert_false(server_session_find(&talk->host.server, talk->session_id)->signing_required);
         talk_tree(talk, "docs", false, true);
         assert_status(talk, STATUS_SUCCESS);
         assert_true(talk->answers[0].encrypted);
@@ -765,8 +838,8 @@ static void test_notification(void **state) {
     assert_false(talk->answers[0].encrypted);
     assert_int_equal(talk->answers[0].message.header.message_id, UINT64_MAX);
     assert_int_equal(talk->answers[0].signature, SIGNATURE_EXEMPT);
-    talk->host.send(talk, server_notify(&talk->host.server, session, &talk->host.server.trees[0], SMB2_OPLOCK_BREAK, data,
-                                        24));
+    talk->host.send(
+        talk, server_notify(&talk->host.server, session, &talk->host.server.trees[0], SMB2_OPLOCK_BREAK, data, 24));
     assert_true(talk->answers[1].encrypted);
 }
 
@@ -904,9 +977,12 @@ int main(void) {
         TALK_TEST(test_reauthentication),
         TALK_TEST(test_logoff),
         TALK_TEST(test_previous_session),
+        TALK_TEST(test_logon_busy),
+        TALK_TEST(test_previous_session_id),
         TALK_TEST(test_frames_that_close),
         TALK_TEST(test_headers_that_close),
         TALK_TEST(test_checks_in_their_order),
+        TALK_TEST(test_other_sessions),
         TALK_TEST(test_signing_required),
         TALK_TEST(test_tree_connect),
         cmocka_unit_test(test_window),

@@ -1,5 +1,5 @@
-/* Our client against our server with somebody on the path: what each known alteration of a negotiation comes to, by name;
- * and frames that are lost, repeated, cut, swapped and late. The client is a strict one. */
+/* Our client against our server with somebody on the path: what each known alteration of a negotiation comes to, by
+ * name; and frames that are lost, repeated, cut, swapped and late. The client is a strict one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -315,8 +315,8 @@ static const struct row rows[] = {
      SERVER_REQUIRES, "client in SESSION_SETUP: 3.2.5.1.3-01"},
     {"encryption is taken out of the request", "3.0.2-plain", FROM_CLIENT, NEGOTIATE, request_capabilities, 0,
      "server: 3.3.5.15.12-07; client in VALIDATE: 3.2.6.1-01"},
-    {"encryption is taken out of the request, 3.1.1", "3.1.1-plain-gmac", FROM_CLIENT, NEGOTIATE, request_capabilities, 0,
-     "client in SESSION_SETUP: 3.2.5.1.3-01"},
+    {"encryption is taken out of the request, 3.1.1", "3.1.1-plain-gmac", FROM_CLIENT, NEGOTIATE, request_capabilities,
+     0, "client in SESSION_SETUP: 3.2.5.1.3-01"},
     {"capabilities are taken out of the response", "3.0.2-plain", FROM_SERVER, NEGOTIATE, response_capabilities, 0,
      "client in VALIDATE: 3.2.5.14.12-04"},
     {"capabilities are taken out of the response, 3.1.1", "3.1.1-plain-gmac", FROM_SERVER, NEGOTIATE,
@@ -335,8 +335,8 @@ static const struct row rows[] = {
      "client in SESSION_SETUP: 3.2.5.1.3-01"},
     {"contexts are taken out of the request", "3.1.1-plain-gmac", FROM_CLIENT, NEGOTIATE, request_contexts, 0,
      "client in SESSION_SETUP: 3.2.5.1.3-01"},
-    {"the signing context is taken out of the response", "3.1.1-plain-gmac", FROM_SERVER, NEGOTIATE, response_contexts, 0,
-     "client in SESSION_SETUP: 3.2.5.1.3-01"},
+    {"the signing context is taken out of the response", "3.1.1-plain-gmac", FROM_SERVER, NEGOTIATE, response_contexts,
+     0, "client in SESSION_SETUP: 3.2.5.1.3-01"},
     {"another cipher is answered", "3.1.1-plain-gmac", FROM_SERVER, NEGOTIATE, response_cipher, 0,
      "client in SESSION_SETUP: 3.2.5.1.3-01"},
     {"another cipher is answered, encrypted", "3.1.1-gcm128", FROM_SERVER, NEGOTIATE, response_cipher, 0,
@@ -353,7 +353,8 @@ static const struct row rows[] = {
      "client in VALIDATE: 3.2.5.14.12-02"},
     {"the signature of the final SESSION_SETUP response is stripped", "3.0.2-plain", FROM_SERVER, SETUP_LAST,
      strip_signature, 0, "client in SESSION_SETUP: 3.3.5.5.3-01"},
-    {"likewise on 2.1", "2.1-plain", FROM_SERVER, SETUP_LAST, strip_signature, 0, "client in SESSION_SETUP: 3.3.5.5.3-01"},
+    {"likewise on 2.1", "2.1-plain", FROM_SERVER, SETUP_LAST, strip_signature, 0,
+     "client in SESSION_SETUP: 3.3.5.5.3-01"},
     {"likewise on 3.1.1", "3.1.1-plain-gmac", FROM_SERVER, SETUP_LAST, strip_signature, 0,
      "client in SESSION_SETUP: 3.3.5.5.3-01"},
     {"IS_GUEST is set", "3.0.2-plain", FROM_SERVER, SETUP_LAST, make_guest, 0, "client in SESSION_SETUP: 3.2.5.3.1-01"},
@@ -374,7 +375,8 @@ static const struct row rows[] = {
      "server: 3.2.5.5-01; client in VALIDATE: 3.2.6.1-01"},
     {"the signature of TREE_CONNECT is stripped, 3.1.1", "3.1.1-plain-gmac", FROM_CLIENT, TREE, strip_signature, 0,
      "server: 3.3.5.7-01; client in TREE_CONNECT: disconnected"},
-    {"that of its response", "3.0.2-plain", FROM_SERVER, TREE, strip_signature, 0, "client in TREE_CONNECT: 3.3.4.1.1-01"},
+    {"that of its response", "3.0.2-plain", FROM_SERVER, TREE, strip_signature, 0,
+     "client in TREE_CONNECT: 3.3.4.1.1-01"},
 };
 
 static void test_rows(void **state) {
@@ -429,8 +431,8 @@ struct disturber {
     enum disturbance what;
     enum direction from;
     unsigned index;
-    size_t cut;               /* octets that are left */
-    struct world_frame held;  /* the one that waits for the next */
+    size_t cut;              /* octets that are left */
+    struct world_frame held; /* the one that waits for the next */
     bool holds;
 };
 
@@ -494,7 +496,8 @@ static void test_frames_disturbed(void **state) {
 
 static void test_frames_cut(void **state) {
     struct world *world = *state;
-    static const char *const chosen[] = {"2.1-plain", "3.0.2-plain", "3.0.2-encrypted", "3.1.1-plain-gmac", "3.1.1-smb1"};
+    static const char *const chosen[] = {"2.1-plain", "3.0.2-plain", "3.0.2-encrypted", "3.1.1-plain-gmac",
+                                         "3.1.1-smb1"};
     struct disturber disturber = {.what = CUT};
     for (unsigned i = 0; i < COUNT_OF(chosen); i++)
         for (unsigned from = 0; from < 2; from++)
@@ -525,12 +528,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(test_undisturbed),
-        WORLD_TEST(test_rows),
-        WORLD_TEST(test_guest_is_unprotected),
-        WORLD_TEST(test_other_key),
-        WORLD_TEST(test_frames_disturbed),
-        WORLD_TEST(test_frames_cut),
+        WORLD_TEST(test_undisturbed),          WORLD_TEST(test_rows),
+        WORLD_TEST(test_guest_is_unprotected), WORLD_TEST(test_other_key),
+        WORLD_TEST(test_frames_disturbed),     WORLD_TEST(test_frames_cut),
     };
     return cmocka_run_group_tests_name("world", tests, NULL, NULL);
 }

@@ -290,12 +290,12 @@ const char *world_difference(const struct world *world) {
 static void tell_client(const struct client_failure *failure, char *text, size_t size) {
     static const char *const phases[] = {"NEGOTIATE", "SESSION_SETUP", "TREE_CONNECT", "VALIDATE", "READY", "LOGOFF"};
     const char *status = ntstatus_name(failure->status);
-    const char *what = failure->verdict.rule != RULE_NONE             ? rule_text(failure->verdict.rule)->id
+    const char *what = failure->verdict.rule != RULE_NONE            ? rule_text(failure->verdict.rule)->id
                        : failure->fault == CLIENT_FAULT_DISCONNECTED ? "disconnected"
                        : failure->fault == CLIENT_FAULT_TIMED_OUT    ? "timed out"
                        : failure->fault == CLIENT_FAULT_CRYPTO       ? "crypto"
                        : status != NULL                              ? status
-                                                                      : "?";
+                                                                     : "?";
     snprintf(text, size, "client in %s: %s", phases[failure->phase], what);
 }
 
@@ -305,9 +305,8 @@ void world_tell(const struct world *world, char *text, size_t size) {
         snprintf(text, size, "worked");
         return;
     }
-    snprintf(client, sizeof client, "client: %s", world->phase == WORLD_CONNECTING || world->phase == WORLD_STOPPED
-                                                      ? "refused by status"
-                                                      : "");
+    snprintf(client, sizeof client, "client: %s",
+             world->phase == WORLD_CONNECTING || world->phase == WORLD_STOPPED ? "refused by status" : "");
     if (world->client.want == CLIENT_CLOSED)
         tell_client(&world->client.failure, client, sizeof client);
     if (!world->host.server.closed)

@@ -1,5 +1,5 @@
-/* For tests: our client and our server in one process, and an adversary between them who sees every frame and may do with
- * it what somebody on the path can do. Keys, salts and GUIDs are fixed, so that every run is the same run. */
+/* For tests: our client and our server in one process, and an adversary between them who sees every frame and may do
+ * with it what somebody on the path can do. Keys, salts and GUIDs are fixed, so that every run is the same run. */
 #ifndef SMBPROOF_TESTS_WORLD_H
 #define SMBPROOF_TESTS_WORLD_H
 
@@ -38,15 +38,15 @@ struct world {
     void (*authenticate)(struct world *world, struct span token);
     /* Called for each frame in the order they are sent; puts into the queue what goes on. NULL: everything does. */
     void (*adversary)(struct world *world, enum direction from, unsigned index, struct world_frame *frame);
-    void *arguments;                   /* the adversary's */
-    struct world_queue queues[2];      /* by the direction that they come from */
-    unsigned sent[2];                  /* frames, as the ends sent them */
+    void *arguments;              /* the adversary's */
+    struct world_queue queues[2]; /* by the direction that they come from */
+    unsigned sent[2];             /* frames, as the ends sent them */
     enum world_phase phase;
-    bool served;                       /* the operation reached the server's shell */
-    bool served_apart;                 /* while the two ends did not agree */
+    bool served;       /* the operation reached the server's shell */
+    bool served_apart; /* while the two ends did not agree */
     bool timed_out;
     uint32_t operation_status;
-    uint8_t *output;                   /* the client's, CLIENT_OUTPUT_MAX */
+    uint8_t *output; /* the client's, CLIENT_OUTPUT_MAX */
 };
 
 void world_init(struct world *world);
@@ -55,8 +55,8 @@ void world_free(struct world *world);
 void world_run(struct world *world);
 void world_queue_put(struct world *world, enum direction from, const struct world_frame *frame);
 
-/* Do both ends hold the same dialect, GUIDs, security modes, capabilities, signing and cipher? The name of the first that
- * differs, NULL where none does. */
+/* Do both ends hold the same dialect, GUIDs, security modes, capabilities, signing and cipher? The name of the first
+ * that differs, NULL where none does. */
 const char *world_difference(const struct world *world);
 /* The operation was done and answered: nobody refused. */
 bool world_worked(const struct world *world);
