@@ -21,22 +21,35 @@ static void *handle_new(int kind, int algorithm, struct span key) {
     return aead_key_new((enum aead_algorithm)algorithm, kind == KIND_SEAL ? AEAD_SEAL : AEAD_OPEN, key);
 }
 
-static void *find(struct keyring *ring, int kind, int algorithm, struct span key) {
+static bool place_is(const struct keyring_place *place, int kind, int algorithm, struct span key) {
+    return place->kind == kind && place->algorithm == algorithm && place->size == key.size &&
+           memcmp(place->key, key.data, key.size) == 0;
+}
+
+/* The place of this key, or else the one that was not asked for longest. */
+static struct keyring_place *place_find(struct keyring *ring, int kind, int algorithm, struct span key) {
+    struct keyring_place *oldest = &ring->places[0];
     for (unsigned i = 0; i < KEYRING_PLACES; i++) {
-        const struct keyring_place *place = &ring->places[i];
-        if (place->kind == kind && place->algorithm == algorithm && place->size == key.size &&
-            memcmp(place->key, key.data, key.size) == 0)
-            return place->handle;
+        if (place_is(&ring->places[i], kind, algorithm, key))
+            return &ring->places[i];
+        if (ring->places[i].used < oldest->used)
+            oldest = &ring->places[i];
     }
-    struct keyring_place *place = &ring->places[ring->next];
-    void *handle = handle_new(kind, algorithm, key);
-    if (handle == NULL)
-        return NULL;
-    ring->next = (ring->next + 1) % KEYRING_PLACES;
-    place_empty(place);
-    *place = (struct keyring_place){.kind = kind, .algorithm = algorithm, .size = key.size, .handle = handle};
-    memcpy(place->key, key.data, key.size);
-    return handle;
+    return oldest;
+}
+
+static void *find(struct keyring *ring, int kind, int algorithm, struct span key) {
+    struct keyring_place *place = place_find(ring, kind, algorithm, key);
+    if (!place_is(place, kind, algorithm, key)) {
+        void *handle = handle_new(kind, algorithm, key);
+        if (handle == NULL)
+            return NULL;
+        place_empty(place);
+        *place = (struct keyring_place){.kind = kind, .algorithm = algorithm, .size = key.size, .handle = handle};
+        memcpy(place->key, key.data, key.size);
+    }
+    place->used = ++ring->questions;
+    return place->handle;
 }
 
 struct mac_key *keyring_mac(struct keyring *ring, const struct negotiation_agreed *agreed,

@@ -6,20 +6,21 @@
 #include "core/keys.h"
 #include "core/negotiation.h"
 
-/* Handles kept. One exchange needs six at most. */
+/* Handles kept. One exchange needs six at most, and what was not asked for longest is given up first. */
 #define KEYRING_PLACES 24u
 
 struct keyring_place {
     int kind; /* 0 free */
     int algorithm;
     size_t size;
+    uint64_t used; /* when it was asked for last, counted in questions */
     uint8_t key[AEAD_KEY_MAX];
     void *handle;
 };
 
 struct keyring {
     struct keyring_place places[KEYRING_PLACES];
-    unsigned next; /* to be given up */
+    uint64_t questions;
 };
 
 /* NULL where the library failed. */

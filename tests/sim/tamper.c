@@ -377,6 +377,7 @@ int main(int argc, char **argv) {
                 "%s %u - %s # %" PRIu64 " connections, %" PRIu64 " refused, %.1f s, %.0f a second\n",
                 fine ? "ok" : "not ok", i + 1, tamper.config->name, tamper.runs, tamper.refused, took,
                 (double)tamper.runs / took);
+        fflush(stdout);
         good = good && fine;
     }
     free(golden);
