@@ -10,7 +10,6 @@ void server_init(struct server *server, const struct server_setup *setup) {
     server->fresh = setup->fresh;
     server->session_ids = setup->session_ids;
     negotiation_init(&server->negotiation);
-    preauth_init(&server->preauth);
     server_window_init(&server->window);
 }
 

@@ -110,7 +110,9 @@ static void look_for_share(struct host *host, struct server_frame *frame) {
     struct span path = server_path(frame);
     const struct server_share share = {
         .type = 1, .maximal_access = 0x001f01ff, .encrypt = path_ends(path, 't'), .owner = host};
-    if (path_ends(path, 's') || share.encrypt)
+    if (host->holds_trees)
+        hold(host, frame);
+    else if (path_ends(path, 's') || share.encrypt)
         server_take_tree(&host->server, frame, STATUS_SUCCESS, &share);
     else
         server_take_tree(&host->server, frame, (uint32_t)STATUS_BAD_NETWORK_NAME, NULL);

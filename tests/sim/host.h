@@ -32,7 +32,7 @@ struct host {
     void (*authenticate)(void *arguments, struct span token, struct server_logon *logon);
     struct span hint;                                 /* of the NEGOTIATE response */
     bool holds;                                       /* requests are not answered, but counted in `held` */
-    bool holds_tokens;  /* likewise what asks for authentication */
+    bool holds_tokens, holds_trees; /* likewise what asks for authentication, or for a share */
     size_t output_size;                               /* octets of output that frames begin with */
     void (*send)(void *arguments, struct span frame); /* gets each frame, header included */
     void (*served)(void *arguments,

@@ -1,6 +1,7 @@
 /* Every octet of every message before the first operation, every other value, the whole connection each time.
  *
  *     tamper [--config NAME]... [--all] [--every N] [--golden FILE]
+ *     tamper --list
  *
  * What must hold: either both ends end with the same dialect, GUIDs, security modes, capabilities, signing and cipher,
  * or one of them refuses before the first operation. What an alteration may do unnoticed is printed by field, with the
@@ -318,8 +319,14 @@ struct options {
 };
 
 static void usage(void) {
-    fprintf(stderr, "usage: tamper [--config NAME]... [--all] [--every N] [--golden FILE]\n");
+    fprintf(stderr, "usage: tamper [--config NAME]... [--all] [--every N] [--golden FILE] | --list\n");
     exit(2);
+}
+
+static void list(void) {
+    for (unsigned i = 0; i < configs_count; i++)
+        puts(configs[i].name);
+    exit(0);
 }
 
 static void options_read(struct options *options, int argc, char **argv) {
@@ -331,6 +338,8 @@ static void options_read(struct options *options, int argc, char **argv) {
                 options->chosen[options->count] = &configs[options->count];
             continue;
         }
+        if (strcmp(argv[i], "--list") == 0)
+            list();
         if (value == NULL)
             usage();
         if (strcmp(argv[i], "--config") == 0 && options->count < CONFIGS_MAX)

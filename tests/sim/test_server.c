@@ -730,6 +730,75 @@ static void test_cancel_of_nothing(void **state) {
     assert_false(talk->closed);
 }
 
+/* One more than may be in flight is answered without an interim response. */
+static void test_too_many_in_flight(void **state) {
+    struct talk *talk = talk_of(state);
+    uint8_t room[256];
+    talk_logon(talk);
+    talk_tree(talk, "docs", true, false);
+    talk->host.holds = true;
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
+    talk_send(talk, false);
+    talk->host.server.asyncs = SERVER_ASYNC_MAX;
+    assert_int_equal(server_pend(&talk->host.server, talk->host.held[0], room, sizeof room).size, 0);
+    talk->host.server.asyncs--;
+    assert_true(server_pend(&talk->host.server, talk->host.held[0], room, sizeof room).size > 0);
+}
+
+/* A request is cancelled once, and not by another session. */
+static void test_cancel_once(void **state) {
+    struct talk *talk = talk_of(state);
+    talk->dialect = SMB2_DIALECT_210;
+    talk_logon(talk);
+    talk_tree(talk, "docs", false, false);
+    uint64_t first_session = talk->session_id;
+    talk->host.holds = true;
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, false);
+    talk_send(talk, false);
+    uint64_t message_id = talk->message_id - 1;
+    talk_setup(talk, 0, false);
+    talk_setup(talk, talk->session_id, false);
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t *cancel = talk_add(talk, SMB2_CANCEL, empty_body, 4, false);
+        put(cancel + AT_MESSAGE_ID, 8, message_id);
+        put(cancel + AT_SESSION_ID, 8, i == 0 ? talk->session_id : first_session);
+        talk->message_id--;
+        talk_send(talk, false);
+        assert_int_equal(talk->host.cancels, i > 0);
+    }
+}
+
+/* A tree that is asked for while its session ends is none. */
+static void test_tree_of_a_session_that_ends(void **state) {
+    struct talk *talk = talk_of(state);
+    talk_logon(talk);
+    talk->host.holds_trees = true;
+    const uint8_t body[] = {9, 0, 0, 0, 72, 0, 2, 0, 's', 0};
+    talk_add(talk, SMB2_TREE_CONNECT, body, sizeof body, true);
+    talk_send(talk, false);
+    assert_true(server_delete_session(&talk->host.server, talk->session_id));
+    const struct server_share share = {.type = 1};
+    server_take_tree(&talk->host.server, talk->host.held[0], STATUS_SUCCESS, &share);
+    host_run(&talk->host);
+    assert_status(talk, (uint32_t)STATUS_USER_SESSION_DELETED);
+    assert_int_equal(talk->host.server.trees[0].id, 0);
+}
+
+/* Nothing of what stood in the room before is sent as padding. */
+static void test_padding_is_zero(void **state) {
+    struct talk *talk = talk_of(state);
+    talk_logon(talk);
+    for (unsigned i = 0; i < HOST_FRAMES; i++)
+        memset(talk->host.places[i].output, 0xee, HOST_OUTPUT_MAX);
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true); /* no tree: 73 octets of error, 7 of padding */
+    talk_add(talk, SMB2_ECHO, empty_body, 4, true);
+    talk_send(talk, false);
+    const struct message *first = &talk->answers[0].message;
+    assert_int_equal(first->size, 80);
+    for (size_t i = 72; i < 80; i++)
+        assert_int_equal(first->bytes.data[i], 0);
+}
+
 /* ---- encryption ---- */
 
 static void test_encrypted_session(void **state) {
@@ -995,6 +1064,10 @@ int main(void) {
         TALK_TEST(test_later_in_a_chain),
         TALK_TEST(test_logoff_meanwhile),
         TALK_TEST(test_cancel_of_nothing),
+        TALK_TEST(test_too_many_in_flight),
+        TALK_TEST(test_cancel_once),
+        TALK_TEST(test_tree_of_a_session_that_ends),
+        TALK_TEST(test_padding_is_zero),
         TALK_TEST(test_encrypted_session),
         TALK_TEST(test_encrypted_share),
         TALK_TEST(test_encrypted_by_choice),

@@ -206,6 +206,16 @@ static bool info_altered(struct world_frame *frame) {
     return true;
 }
 
+/* A refusal in the clear, in place of an encrypted answer. MessageIds can be counted. */
+static bool refuse_tree_plainly(struct world_frame *frame) {
+    assert_int_equal(frame->data[0], 0xfd);
+    memcpy(frame->data + 12, "\3\0\1\0\1\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0", 20);
+    memcpy(frame->data, "\xfeSMB\x40\0\1\0", 8);
+    memset(frame->data + 32, 0, 32);
+    make_error(frame, (uint32_t)STATUS_ACCESS_DENIED);
+    return true;
+}
+
 static bool strip_signature(struct world_frame *frame) {
     assert_true(get(frame, AT_FLAGS, 4) & SMB2_FLAGS_SIGNED);
     put(frame, AT_FLAGS, 4, get(frame, AT_FLAGS, 4) & ~(uint32_t)SMB2_FLAGS_SIGNED);
@@ -375,7 +385,9 @@ static const struct row rows[] = {
      "server: 3.2.5.5-01; client in VALIDATE: 3.2.6.1-01"},
     {"the signature of TREE_CONNECT is stripped, 3.1.1", "3.1.1-plain-gmac", FROM_CLIENT, TREE, strip_signature, 0,
      "server: 3.3.5.7-01; client in TREE_CONNECT: disconnected"},
-    {"that of its response", "3.0.2-plain", FROM_SERVER, TREE, strip_signature, 0,
+    {"TREE_CONNECT is refused in the clear, encrypted", "3.1.1-gcm128", FROM_SERVER, TREE, refuse_tree_plainly, 0,
+     "client in TREE_CONNECT: 3.2.5.1.1.1-01"},
+    {"the signature of its response is stripped", "3.0.2-plain", FROM_SERVER, TREE, strip_signature, 0,
      "client in TREE_CONNECT: 3.3.4.1.1-01"},
 };
 
