@@ -30,12 +30,12 @@ def options_of(text):
     return set(re.findall(r"--[a-z][a-z-]+", text))
 
 
-def options_complaints(command, page):
-    run = subprocess.run([command, "explain", "--help"], capture_output=True, text=True, timeout=60)
+def options_complaints(command, name, page):
+    run = subprocess.run([command, name, "--help"], capture_output=True, text=True, timeout=60)
     printed = options_of(run.stdout)
     written = options_of(page.read_text().replace("\\-", "-"))
     if run.returncode != 0 or not printed:
-        yield f"explain --help: exit status {run.returncode}, {len(printed)} options"
+        yield f"{name} --help: exit status {run.returncode}, {len(printed)} options"
     for option in sorted(printed - written):
         yield f"{option} is not in {page.name}"
     for option in sorted(written - printed):
@@ -54,7 +54,9 @@ def main():
             tap.skip(page.name, "neither mandoc nor groff is installed")
         else:
             tap.result(page.name, complaints)
-    tap.result("options of explain", options_complaints(command, docs / "smbproof-explain.1"))
+    for page in sorted(docs.glob("smbproof-*.1")):
+        name = page.stem.removeprefix("smbproof-")
+        tap.result(f"options of {name}", options_complaints(command, name, page))
     return tap.done()
 
 

@@ -274,27 +274,29 @@ enum auth_state auth_acceptor_step(struct auth_acceptor *acceptor, struct span t
 /* ---- results ---- */
 
 const char *auth_acceptor_user(const struct auth_acceptor *acceptor) {
-    return acceptor->mechanism->user;
+    return acceptor->mechanism != NULL ? acceptor->mechanism->user : "";
 }
 
 const char *auth_acceptor_domain(const struct auth_acceptor *acceptor) {
-    return acceptor->mechanism->domain;
+    return acceptor->mechanism != NULL ? acceptor->mechanism->domain : "";
 }
 
 struct span auth_acceptor_session_key(const struct auth_acceptor *acceptor) {
+    if (acceptor->mechanism == NULL)
+        return (struct span){0};
     return (struct span){acceptor->mechanism->key, acceptor->mechanism->key_size};
 }
 
 bool auth_acceptor_is_anonymous(const struct auth_acceptor *acceptor) {
-    return acceptor->mechanism->anonymous;
+    return acceptor->mechanism != NULL && acceptor->mechanism->anonymous;
 }
 
 bool auth_acceptor_is_guest(const struct auth_acceptor *acceptor) {
-    return acceptor->mechanism->guest;
+    return acceptor->mechanism != NULL && acceptor->mechanism->guest;
 }
 
 const char *auth_acceptor_mechanism(const struct auth_acceptor *acceptor) {
-    return acceptor->mechanism->methods->name;
+    return acceptor->mechanism != NULL ? acceptor->mechanism->methods->name : "";
 }
 
 uint32_t auth_acceptor_status(const struct auth_acceptor *acceptor) {

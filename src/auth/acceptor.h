@@ -31,15 +31,16 @@ void auth_acceptor_free(struct auth_acceptor *acceptor);
 enum auth_state auth_acceptor_step(struct auth_acceptor *acceptor, struct span token,
                                    struct span *out);
 
-/* After AUTH_COMPLETE. A user of the accounts file is named as the file spells him; a guest as he
- * named himself; anonymous has an empty name. With Kerberos the domain is the realm. */
+/* After AUTH_COMPLETE; for the log after AUTH_FAILED too, where the name is what somebody claims,
+ * or empty. A user of the accounts file is named as the file spells him; a guest as he named
+ * himself; anonymous has an empty name. With Kerberos the domain is the realm. */
 const char *auth_acceptor_user(const struct auth_acceptor *acceptor);
 const char *auth_acceptor_domain(const struct auth_acceptor *acceptor);
 /* Empty for anonymous and guest. */
 struct span auth_acceptor_session_key(const struct auth_acceptor *acceptor);
 bool auth_acceptor_is_anonymous(const struct auth_acceptor *acceptor);
 bool auth_acceptor_is_guest(const struct auth_acceptor *acceptor);
-/* "NTLMv2" or "Kerberos". */
+/* "NTLMv2" or "Kerberos"; "" where it did not come to either. */
 const char *auth_acceptor_mechanism(const struct auth_acceptor *acceptor);
 
 /* After AUTH_FAILED, the NTSTATUS to answer. Unknown users and wrong passwords are both

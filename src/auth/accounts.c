@@ -2,128 +2,21 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "auth/accounts_file.h"
+#include "auth/accounts_line.h"
 #include "auth/mechanism.h"
 #include "crypto/crypto.h"
-#include "wire/text.h"
-
-/* ---- lines ---- */
-
-const char *account_name_wrong(struct span name) {
-    struct reader reader = reader_over(name);
-
-    if (name.size == 0)
-        return "a user needs a name";
-    if (name.size >= AUTH_NAME_MAX)
-        return "the name is too long";
-    if (name.data[0] == '#')
-        return "a name cannot begin with #";
-    while (reader_left(&reader) > 0) {
-        uint32_t code = text_take_utf8(&reader);
-
-        if (reader.failed)
-            return "the name is not UTF-8";
-        if (code == ':')
-            return "a name cannot have a colon";
-        if (code < 0x20 || (code >= 0x7f && code < 0xa0))
-            return "a name cannot have a control character";
-    }
-    return NULL;
-}
-
-static int hex_digit(uint8_t octet) {
-    if (octet >= '0' && octet <= '9')
-        return octet - '0';
-    octet |= 0x20;
-    return octet >= 'a' && octet <= 'f' ? octet - 'a' + 10 : -1;
-}
-
-static bool take_hash(struct span text, uint8_t hash[AUTH_NT_HASH_SIZE]) {
-    if (text.size != 2u * AUTH_NT_HASH_SIZE)
-        return false;
-    for (size_t i = 0; i < AUTH_NT_HASH_SIZE; i++) {
-        int high = hex_digit(text.data[2 * i]), low = hex_digit(text.data[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        hash[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
-/* Up to the octet, which is passed over; all where it is not there. */
-static struct span take_until(struct reader *reader, uint8_t octet) {
-    size_t left = reader_left(reader);
-    const uint8_t *start = reader->bytes.data + reader->at,
-                  *end = left > 0 ? memchr(start, octet, left) : NULL;
-    struct span taken = reader_take(reader, end != NULL ? (size_t)(end - start) : left);
-
-    if (end != NULL)
-        reader_skip(reader, 1);
-    return taken;
-}
-
-void account_line_parse(struct span line, struct account_line *parsed) {
-    struct reader reader = reader_over(line);
-    struct span hash, flags;
-
-    *parsed = (struct account_line){.kind = ACCOUNT_LINE_EMPTY};
-    if (line.size == 0 || line.data[0] == '#')
-        return;
-    parsed->name = take_until(&reader, ':');
-    hash = take_until(&reader, ':');
-    flags = span_slice(line, reader.at, line.size);
-    parsed->disabled = span_equal(flags, text_span("disabled"));
-    parsed->wrong = account_name_wrong(parsed->name);
-    if (parsed->wrong == NULL && !take_hash(hash, parsed->nt_hash))
-        parsed->wrong = "the hash has not 32 hexadecimal digits";
-    else if (parsed->wrong == NULL && flags.size > 0 && !parsed->disabled)
-        parsed->wrong = "the only flag is `disabled'";
-    parsed->kind = parsed->wrong == NULL ? ACCOUNT_LINE_USER : ACCOUNT_LINE_WRONG;
-}
 
 /* ---- the table ---- */
 
-/* A name as it is looked up: upper case, UTF-16LE. */
-struct folded {
-    uint8_t data[TEXT_UTF16_ROOM(AUTH_NAME_MAX)];
-    size_t size;
-};
-
-static bool fold_utf16(struct span name, struct folded *folded) {
-    struct reader reader = reader_over(name);
-    struct writer writer = writer_over(folded->data, sizeof folded->data);
-
-    while (reader_left(&reader) > 0 && !writer.failed)
-        writer_u16(&writer, text_upper(reader_u16(&reader)));
-    folded->size = writer.at;
-    return !reader.failed && !writer.failed;
-}
-
-static bool fold_utf8(struct span name, struct folded *folded) {
-    uint8_t room[TEXT_UTF16_ROOM(AUTH_NAME_MAX)];
-    struct writer writer = writer_over(room, sizeof room);
-
-    return text_to_utf16(name, &writer) && fold_utf16(writer_done(&writer), folded);
-}
-
-bool account_name_equal(struct span a, struct span b) {
-    struct folded first, second;
-
-    return fold_utf8(a, &first) && fold_utf8(b, &second) && first.size == second.size &&
-           memcmp(first.data, second.data, first.size) == 0;
-}
-
 struct entry {
-    uint32_t folded_at, name_at; /* in the table's names */
-    uint16_t folded_size, name_size;
+    uint32_t key_at, name_at; /* in the table's names */
+    uint16_t key_size, name_size;
     bool disabled;
     uint8_t nt_hash[AUTH_NT_HASH_SIZE];
 };
@@ -148,16 +41,16 @@ static void table_free(struct table *table) {
 }
 
 /* FNV-1a; who may write the file can also fill it, so collisions are nobody's attack. */
-static size_t slot_of(const struct table *table, const uint8_t *folded, size_t size) {
+static size_t slot_of(const struct table *table, const uint8_t *key, size_t size) {
     uint32_t hash = 0x811c9dc5u;
 
     for (size_t i = 0; i < size; i++)
-        hash = (hash ^ folded[i]) * 0x01000193u;
+        hash = (hash ^ key[i]) * 0x01000193u;
     return hash & (table->slots_count - 1);
 }
 
 /* Where the name is, or where it would go. */
-static uint32_t *table_slot(const struct table *table, const struct folded *name) {
+static uint32_t *table_slot(const struct table *table, const struct account_key *name) {
     size_t at = slot_of(table, name->data, name->size);
 
     for (;; at = (at + 1) & (table->slots_count - 1)) {
@@ -166,8 +59,8 @@ static uint32_t *table_slot(const struct table *table, const struct folded *name
         if (table->slots[at] == 0)
             return &table->slots[at];
         entry = &table->entries[table->slots[at] - 1];
-        if (entry->folded_size == name->size &&
-            memcmp(table->names + entry->folded_at, name->data, name->size) == 0)
+        if (entry->key_size == name->size &&
+            memcmp(table->names + entry->key_at, name->data, name->size) == 0)
             return &table->slots[at];
     }
 }
@@ -196,16 +89,16 @@ static bool table_make(struct table *table, size_t lines, size_t size) {
 
 static const char *table_add(struct table *table, const struct account_line *line) {
     struct entry *entry = &table->entries[table->count];
-    struct folded folded;
+    struct account_key key;
     uint32_t *slot;
 
-    if (!fold_utf8(line->name, &folded))
+    if (!account_key_from_utf8(line->name, &key))
         return "the name is not UTF-8";
-    slot = table_slot(table, &folded);
+    slot = table_slot(table, &key);
     if (*slot != 0)
         return "this user is there twice";
-    entry->folded_size = (uint16_t)folded.size;
-    entry->folded_at = table_keep(table, folded.data, folded.size);
+    entry->key_size = (uint16_t)key.size;
+    entry->key_at = table_keep(table, key.data, key.size);
     entry->name_size = (uint16_t)line->name.size;
     entry->name_at = table_keep(table, line->name.data, line->name.size);
     entry->disabled = line->disabled;
@@ -216,10 +109,10 @@ static const char *table_add(struct table *table, const struct account_line *lin
 
 static bool table_find(const struct table *table, struct span user, struct account *account) {
     const struct entry *entry;
-    struct folded folded;
+    struct account_key key;
     uint32_t slot;
 
-    if (!fold_utf16(user, &folded) || (slot = *table_slot(table, &folded)) == 0)
+    if (!account_key_from_utf16(user, &key) || (slot = *table_slot(table, &key)) == 0)
         return false;
     entry = &table->entries[slot - 1];
     memcpy(account->nt_hash, entry->nt_hash, sizeof entry->nt_hash);
@@ -252,59 +145,6 @@ static bool same_version(const struct version *a, const struct version *b) {
            same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
 }
 
-struct content {
-    uint8_t *data;
-    size_t size;
-    struct version version;
-};
-
-static void content_free(struct content *content) {
-    if (content->data != NULL)
-        crypto_wipe(content->data, content->size);
-    free(content->data);
-}
-
-static int read_whole(int file, uint8_t *data, size_t size) {
-    size_t at = 0;
-
-    while (at < size) {
-        ssize_t got = read(file, data + at, size - at);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -EBADMSG; /* it shrank under our hands */
-        at += (size_t)got;
-    }
-    return 0;
-}
-
-static int file_check(const struct stat *status) {
-    if (!S_ISREG(status->st_mode))
-        return -EINVAL;
-    if ((status->st_mode & (S_IRWXG | S_IRWXO | S_IXUSR)) != 0 ||
-        (status->st_uid != geteuid() && status->st_uid != 0))
-        return -EACCES;
-    return status->st_size > (off_t)ACCOUNTS_FILE_MAX ? -EFBIG : 0;
-}
-
-static int content_read(const char *path, struct content *content) {
-    struct stat status;
-    int result, file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-
-    if (file < 0)
-        return -errno;
-    result = fstat(file, &status) != 0 ? -errno : file_check(&status);
-    if (result == 0) {
-        content->version = version_of(&status);
-        content->size = (size_t)status.st_size;
-        content->data = malloc(content->size + 1);
-        result = content->data == NULL ? -ENOMEM : read_whole(file, content->data, content->size);
-    }
-    close(file);
-    return result;
-}
-
 static size_t count_lines(struct span bytes) {
     size_t count = 1;
 
@@ -335,7 +175,7 @@ static int parse_file(struct span bytes, struct table *table, char problem[ACCOU
         struct account_line line;
         const char *wrong = NULL;
 
-        account_line_parse(take_until(&reader, '\n'), &line);
+        account_line_parse(account_text_until(&reader, '\n'), &line);
         if (line.kind == ACCOUNT_LINE_USER)
             wrong = table->count == ACCOUNTS_COUNT_MAX ? "this is one user too many"
                                                        : table_add(table, &line);
@@ -360,28 +200,15 @@ struct accounts {
     char problem[ACCOUNTS_PROBLEM_MAX];
 };
 
-static const char *file_wrong(int error) {
-    switch (error) {
-    case -EACCES:
-        return "others than its owner have access to the file (chmod 600), or it is not ours";
-    case -EFBIG:
-        return "the file is too large";
-    case -EINVAL:
-        return "this is no ordinary file";
-    default:
-        return strerror(-error);
-    }
-}
-
 /* Reads the file into a new table, which replaces the old one if all is well. */
 static int load(struct accounts *accounts) {
-    struct content content = {0};
+    struct accounts_content content = {0};
     struct table table = {0};
     char problem[ACCOUNTS_PROBLEM_MAX] = "";
-    int result = content_read(accounts->path, &content);
+    int result = accounts_content_open(accounts->path, &content);
 
     if (result != 0)
-        say(problem, file_wrong(result));
+        say(problem, accounts_content_wrong(result));
     else
         result = parse_file((struct span){content.data, content.size}, &table, problem);
     if (result == 0) {
@@ -391,7 +218,7 @@ static int load(struct accounts *accounts) {
         table = old;
     }
     table_free(&table);
-    content_free(&content);
+    accounts_content_free(&content);
     memcpy(accounts->problem, problem, sizeof problem);
     return result;
 }
@@ -444,6 +271,8 @@ int accounts_open(const char *path, struct accounts **accounts,
     pthread_rwlock_init(&made->lock, NULL);
     made->path = strdup(path);
     if (made->path == NULL || !crypto_random(made->dummy, sizeof made->dummy)) {
+        if (problem != NULL)
+            say(problem, "there is no memory, or no randomness");
         accounts_close(made);
         return -ENOMEM;
     }

@@ -38,19 +38,4 @@ size_t accounts_count(struct accounts *accounts);
 /* Copies out why the file could not be read again; false where all is well. */
 bool accounts_problem(struct accounts *accounts, char problem[ACCOUNTS_PROBLEM_MAX]);
 
-/* One line, without its newline. `name` borrows from it. */
-struct account_line {
-    enum { ACCOUNT_LINE_EMPTY, ACCOUNT_LINE_USER, ACCOUNT_LINE_WRONG } kind;
-    struct span name;
-    uint8_t nt_hash[AUTH_NT_HASH_SIZE];
-    bool disabled;
-    const char *wrong; /* with ACCOUNT_LINE_WRONG, a sentence */
-};
-
-void account_line_parse(struct span line, struct account_line *parsed);
-/* NULL where the name may stand in the file, else a sentence. */
-const char *account_name_wrong(struct span name);
-/* Do both name the same account? UTF-8, both valid. */
-bool account_name_equal(struct span a, struct span b);
-
 #endif

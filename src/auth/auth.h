@@ -24,6 +24,9 @@
 /* Tokens that one logon may take in one direction. */
 #define AUTH_LEGS_MAX 6u
 
+/* Does the system's policy allow NTLM, which is made of MD5? To be asked when a program starts. */
+bool auth_ntlm_is_available(void);
+
 enum auth_method { AUTH_METHOD_ANY, AUTH_METHOD_NTLM, AUTH_METHOD_KERBEROS, AUTH_METHOD_ANONYMOUS };
 
 /* Who logs on. Strings are UTF-8 and borrowed while the initiator lives. */
@@ -53,7 +56,7 @@ enum auth_state auth_initiator_step(struct auth_initiator *initiator, struct spa
 /* After AUTH_COMPLETE; empty for an anonymous logon. Borrowed. */
 struct span auth_initiator_session_key(const struct auth_initiator *initiator);
 bool auth_initiator_is_anonymous(const struct auth_initiator *initiator);
-/* "NTLMv2" or "Kerberos": what was used in the end. */
+/* "NTLMv2" or "Kerberos": what was used in the end, or tried; "" before the first answer. */
 const char *auth_initiator_mechanism(const struct auth_initiator *initiator);
 /* A sentence for people, without secrets; "" where nothing went wrong. */
 const char *auth_initiator_reason(const struct auth_initiator *initiator);

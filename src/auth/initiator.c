@@ -1,4 +1,5 @@
 /* SPNEGO, the client's part ([RFC4178] 4, [MS-SPNG] 3.1.5). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +7,6 @@
 #include "auth/ntlm.h"
 #include "auth/spnego.h"
 #include "crypto/crypto.h"
-#include "wire/messages.h"
 
 #define OFFERS_MAX 2u
 
@@ -47,7 +47,7 @@ void auth_initiator_free(struct auth_initiator *initiator) {
 
 static enum auth_state fail(struct auth_initiator *initiator, const char *reason) {
     if (reason != initiator->reason)
-        strncpy(initiator->reason, reason, sizeof initiator->reason - 1);
+        snprintf(initiator->reason, sizeof initiator->reason, "%s", reason);
     initiator->state = FINISHED;
     return AUTH_FAILED;
 }
@@ -95,7 +95,10 @@ static bool make_offers(struct auth_initiator *initiator, struct span *token) {
         mechanism_free(kerberos);
         kerberos = NULL;
     }
-    if (can_ntlm(credentials))
+    if (can_ntlm(credentials) && !auth_ntlm_is_available())
+        strcpy(initiator->reason,
+               "this system's policy forbids MD5, without which there is no NTLM");
+    else if (can_ntlm(credentials))
         ntlm = ntlm_initiator_new(credentials);
     if (ntlm != NULL && kerberos == NULL)
         ntlm->methods->step(ntlm, (struct span){0}, token);
@@ -190,9 +193,9 @@ static enum auth_state answer(struct auth_initiator *initiator, struct span toke
     return AUTH_CONTINUE;
 }
 
-/* The server says that all is well. Is it? */
-static enum auth_state finish(struct auth_initiator *initiator) {
-    if (!initiator->mechanism_complete)
+/* The server says that all is well. Is it? Not where something of ours is still to be sent. */
+static enum auth_state finish(struct auth_initiator *initiator, struct span token) {
+    if (!initiator->mechanism_complete || token.size > 0)
         return fail(initiator, "the server accepts what was not proven");
     if (initiator->mic_needed && !initiator->mic_verified && !initiator->chosen->anonymous)
         return fail(initiator, "the server does not sign the list of mechanisms, of which it did "
@@ -201,33 +204,44 @@ static enum auth_state finish(struct auth_initiator *initiator) {
     return AUTH_COMPLETE;
 }
 
+/* The server's token to the mechanism. The mechanism that the server prefers begins here, without
+ * one. */
+static enum auth_state run(struct auth_initiator *initiator, struct span theirs,
+                           struct span *ours) {
+    struct mechanism *chosen = initiator->chosen;
+    bool begins = initiator->state == FIRST_ANSWER && chosen != initiator->offers[0].mechanism;
+    enum auth_state state;
+
+    *ours = (struct span){0};
+    if (theirs.size == 0 && !begins)
+        return AUTH_CONTINUE;
+    if (initiator->mechanism_complete)
+        return fail(initiator, "the server goes on where nothing is left to say");
+    state = chosen->methods->step(chosen, theirs, ours);
+    if (state == AUTH_FAILED)
+        return fail(initiator, chosen->reason);
+    initiator->mechanism_complete = state == AUTH_COMPLETE;
+    return AUTH_CONTINUE;
+}
+
+static enum auth_state take_mic(struct auth_initiator *initiator, struct span mic) {
+    if (mic.size == 0)
+        return AUTH_CONTINUE;
+    if (!initiator->mechanism_complete || !mic_fits(initiator, mic))
+        return fail(initiator, "the server's signature of the list of mechanisms is wrong");
+    initiator->mic_verified = true;
+    return AUTH_CONTINUE;
+}
+
 static enum auth_state go_on(struct auth_initiator *initiator,
                              const struct spnego_response *response, struct span *out) {
-    struct span token = {0};
-    bool starts_again = initiator->state == FIRST_ANSWER && response->token.size == 0 &&
-                        initiator->chosen != initiator->offers[0].mechanism;
+    struct span token;
 
-    if (response->token.size > 0 || starts_again) {
-        enum auth_state state =
-            initiator->mechanism_complete
-                ? AUTH_FAILED
-                : initiator->chosen->methods->step(initiator->chosen, response->token, &token);
-
-        if (state == AUTH_FAILED)
-            return fail(initiator, initiator->chosen->reason[0] != '\0'
-                                       ? initiator->chosen->reason
-                                       : "the server goes on where nothing is left to say");
-        initiator->mechanism_complete = state == AUTH_COMPLETE;
-    }
-    if (response->mic.size > 0) {
-        if (!initiator->mechanism_complete || !mic_fits(initiator, response->mic))
-            return fail(initiator, "the server's signature of the list of mechanisms is wrong");
-        initiator->mic_verified = true;
-    }
-    if (response->state == SPNEGO_ACCEPT_COMPLETED && token.size == 0)
-        return finish(initiator);
+    if (run(initiator, response->token, &token) == AUTH_FAILED ||
+        take_mic(initiator, response->mic) == AUTH_FAILED)
+        return AUTH_FAILED;
     if (response->state == SPNEGO_ACCEPT_COMPLETED)
-        return fail(initiator, "the server accepts what was not proven");
+        return finish(initiator, token);
     initiator->state = GO_ON;
     return answer(initiator, token, out);
 }
@@ -264,6 +278,8 @@ enum auth_state auth_initiator_step(struct auth_initiator *initiator, struct spa
 }
 
 struct span auth_initiator_session_key(const struct auth_initiator *initiator) {
+    if (initiator->chosen == NULL)
+        return (struct span){0};
     return (struct span){initiator->chosen->key, initiator->chosen->key_size};
 }
 
@@ -272,7 +288,7 @@ bool auth_initiator_is_anonymous(const struct auth_initiator *initiator) {
 }
 
 const char *auth_initiator_mechanism(const struct auth_initiator *initiator) {
-    return initiator->chosen->methods->name;
+    return initiator->chosen != NULL ? initiator->chosen->methods->name : "";
 }
 
 const char *auth_initiator_reason(const struct auth_initiator *initiator) {

@@ -239,6 +239,17 @@ static enum auth_state settle(struct ntlm_acceptor *acceptor, struct span token,
     return complete(acceptor);
 }
 
+/* "alice@example.org" is alice, where it is not a name of its own. */
+static bool find_account(struct accounts *accounts, struct span user, struct account *account) {
+    size_t at = 0;
+
+    if (accounts_find(accounts, user, account))
+        return true;
+    while (at + 1 < user.size && (user.data[at] != '@' || user.data[at + 1] != 0))
+        at += 2;
+    return accounts_find(accounts, span_slice(user, 0, at), account);
+}
+
 static enum auth_state check_proof(struct ntlm_acceptor *acceptor, struct span token,
                                    const struct ntlm_authenticate *authenticate) {
     struct ntlm_v2_response response;
@@ -249,7 +260,7 @@ static enum auth_state check_proof(struct ntlm_acceptor *acceptor, struct span t
 
     if (!ntlm_v2_response_decode(authenticate->nt, &response))
         return fail_logon(acceptor, "the client answers with something older than NTLMv2");
-    known = accounts_find(acceptor->config->accounts, authenticate->user, &account);
+    known = find_account(acceptor->config->accounts, authenticate->user, &account);
     fits = proof_fits(acceptor, authenticate, &response, &account, base);
     if (known & fits)
         state = settle(acceptor, token, authenticate, &response, &account, base);

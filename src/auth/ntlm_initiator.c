@@ -8,12 +8,13 @@
 #include "wire/messages.h"
 #include "wire/text.h"
 
-#define NEGOTIATE_SIZE 32u /* without names and Version */
-#define PAYLOAD_AT     88u /* in AUTHENTICATE: behind Version, which stays zero, and MIC */
+#define NEGOTIATE_SIZE 40u /* without names */
+#define PAYLOAD_AT     88u /* in AUTHENTICATE: behind Version and MIC */
 #define LM_SIZE        24u /* of zeros: no LM response */
 #define WANTED                                                                                     \
     (NTLM_UNICODE | NTLM_REQUEST_TARGET | NTLM_SIGN | NTLM_SEAL | NTLM_NTLM | NTLM_ALWAYS_SIGN |   \
-     NTLM_EXTENDED_SECURITY | NTLM_TARGET_INFO | NTLM_128 | NTLM_KEY_EXCH | NTLM_56)
+     NTLM_EXTENDED_SECURITY | NTLM_TARGET_INFO | NTLM_VERSION | NTLM_128 | NTLM_KEY_EXCH |         \
+     NTLM_56)
 /* Without these the server is older than NTLMv2, or somebody pretends that it is. */
 #define NEEDED (NTLM_UNICODE | NTLM_EXTENDED_SECURITY)
 
@@ -32,6 +33,14 @@ static void initiator_free(struct mechanism *mechanism) {
     free(mechanism);
 }
 
+/* Some servers look for the MIC only behind a Version: one of no system in particular, as Samba has
+ * it, with the revision of NTLMSSP that everybody means. */
+static void put_version(struct writer *writer) {
+    static const uint8_t version[] = {6, 1, 0, 0, 0, 0, 0, 15};
+
+    writer_put(writer, (struct span){version, sizeof version});
+}
+
 static struct span put_negotiate(struct ntlm_initiator *initiator) {
     struct writer writer = writer_over(initiator->negotiate, NEGOTIATE_SIZE);
 
@@ -39,6 +48,7 @@ static struct span put_negotiate(struct ntlm_initiator *initiator) {
     writer_u32(&writer, 1);
     writer_u32(&writer, WANTED);
     writer_zero(&writer, 16); /* neither domain nor workstation */
+    put_version(&writer);
     return writer_done(&writer);
 }
 
@@ -131,6 +141,7 @@ static struct span put_authenticate(struct ntlm_initiator *initiator, const stru
     put_field(&writer, (struct span){0}, &workstation);
     put_field(&writer, answer->session_key, &rest);
     writer_u32(&writer, answer->flags);
+    put_version(&writer);
     writer_zero(&writer, PAYLOAD_AT - writer.at);
     writer_put(&writer, answer->domain);
     writer_put(&writer, answer->user);
@@ -243,7 +254,7 @@ static enum auth_state take_challenge(struct ntlm_initiator *initiator, struct s
     if ((challenge.flags & NEEDED) != NEEDED)
         return mechanism_fail(&initiator->mechanism, STATUS_NOT_SUPPORTED,
                               "the server does not know NTLMv2 with extended session security");
-    initiator->flags = challenge.flags & WANTED;
+    initiator->flags = (challenge.flags & WANTED) | NTLM_VERSION;
     if (initiator->credentials->method == AUTH_METHOD_ANONYMOUS)
         return answer_anonymous(initiator, out);
     return answer_challenge(initiator, token, &challenge, out);

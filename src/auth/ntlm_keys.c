@@ -134,6 +134,13 @@ bool ntlm_signature_fits(const uint8_t key[NTLM_KEY_SIZE], uint32_t flags, enum 
            crypto_equal(expected, signature.data, sizeof expected);
 }
 
+bool auth_ntlm_is_available(void) {
+    uint8_t digest[MD5_SIZE];
+
+    return hash_md5(NULL, 0, digest) &&
+           hmac_md5((struct span){digest, sizeof digest}, NULL, 0, digest);
+}
+
 bool ntlm_fresh_take(struct ntlm_fresh *fresh) {
     fresh->time = auth_filetime_now();
     return crypto_random(fresh->challenge, sizeof fresh->challenge) &&

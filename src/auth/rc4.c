@@ -17,9 +17,10 @@ void rc4(struct span key, struct span in, uint8_t *out) {
     assert(key.size > 0 && key.size <= sizeof state);
     for (unsigned at = 0; at < sizeof state; at++)
         state[at] = (uint8_t)at;
-    for (unsigned at = 0; at < sizeof state; at++) {
-        j = (uint8_t)(j + state[at] + key.data[at % key.size]);
+    for (size_t at = 0, next = 0; at < sizeof state; at++) {
+        j = (uint8_t)(j + state[at] + key.data[next]);
         swap(&state[at], &state[j]);
+        next = next + 1 < key.size ? next + 1 : 0;
     }
     j = 0;
     for (size_t at = 0; at < in.size; at++) {

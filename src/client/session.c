@@ -37,52 +37,14 @@ struct session {
 
 /* ---- errors ---- */
 
-static enum session_error_kind kind_of_fault(const struct client_failure *failure) {
-    switch (failure->fault) {
-    case CLIENT_FAULT_NONE:
-        return SESSION_ERROR_DISCONNECTED;
-    case CLIENT_FAULT_RULE:
-        return SESSION_ERROR_PROTOCOL;
-    case CLIENT_FAULT_STATUS:
-        return failure->phase == CLIENT_PHASE_SESSION_SETUP ? SESSION_ERROR_AUTHENTICATION : SESSION_ERROR_REFUSED;
-    case CLIENT_FAULT_TOKEN:
-        return SESSION_ERROR_AUTHENTICATION;
-    case CLIENT_FAULT_TIMED_OUT:
-        return SESSION_ERROR_TIMED_OUT;
-    case CLIENT_FAULT_DISCONNECTED:
-        return SESSION_ERROR_DISCONNECTED;
-    case CLIENT_FAULT_CRYPTO:
-        break;
-    }
-    return SESSION_ERROR_SYSTEM;
-}
-
-static size_t copy_value(uint8_t room[CLIENT_VALUE_MAX], struct span value) {
-    if (value.size > 0)
-        memcpy(room, value.data, value.size);
-    return value.size;
-}
-
 /* The client is closed: what it says becomes the session's error. */
 static void keep_failure(struct session *session, int number) {
-    const struct client_failure *failure = &session->client.failure;
     struct session_error *error = &session->error;
 
     if (error->kind != SESSION_ERROR_NONE)
         return;
-    *error = (struct session_error){
-        .kind = kind_of_fault(failure),
-        .phase = failure->phase,
-        .rule = failure->verdict.rule,
-        .field = failure->field,
-        .status = failure->status,
-        .number = number,
-        .is_security = client_failed_securely(&session->client),
-    };
-    error->expected_size = copy_value(error->expected, failure->expected);
-    error->found_size = copy_value(error->found, failure->found);
-    session_error_describe(error);
-    if (failure->fault == CLIENT_FAULT_TOKEN && session->initiator != NULL)
+    session_error_of_client(&session->client, number, error);
+    if (session->client.failure.fault == CLIENT_FAULT_TOKEN && session->initiator != NULL)
         snprintf(error->sentence, sizeof error->sentence, "%s", auth_initiator_reason(session->initiator));
 }
 
@@ -278,9 +240,9 @@ static struct session *session_new(const struct session_options *options) {
 }
 
 /* The transport is connected. */
-static struct session *set_up(struct session *session, const struct session_options *options,
+static struct session *set_up(struct session *session, const struct client_policy *policy,
                               struct session_error *error) {
-    if (!start_client(session, options->policy))
+    if (!start_client(session, policy))
         set_error(error, SESSION_ERROR_SYSTEM, 0, 0);
     else if (drive(session, deadline(session), error))
         return session;
@@ -288,9 +250,24 @@ static struct session *set_up(struct session *session, const struct session_opti
     return NULL;
 }
 
-struct session *session_open(const struct session_options *options, struct session_error *error) {
+/* 0, or a negative errno. Port 139 is NetBIOS', whatever the policy says. */
+static int connect_server(struct session *session, const struct session_options *options,
+                          struct client_policy *policy) {
     uint16_t port = options->port != 0 ? options->port : TRANSPORT_PORT_DIRECT;
+    int64_t until = deadline(session);
+    int status = transport_connect(&session->transport, session->host, port, until);
+
+    *policy = *options->policy;
+    if (port == TRANSPORT_PORT_NETBIOS)
+        policy->transport = TRANSPORT_NETBIOS;
+    if (status == 0 && policy->transport == TRANSPORT_NETBIOS)
+        status = transport_request_netbios(&session->transport, until);
+    return status;
+}
+
+struct session *session_open(const struct session_options *options, struct session_error *error) {
     struct session *session = session_new(options);
+    struct client_policy policy;
     int status;
 
     *error = (struct session_error){.kind = SESSION_ERROR_NONE};
@@ -298,13 +275,13 @@ struct session *session_open(const struct session_options *options, struct sessi
         set_error(error, SESSION_ERROR_SYSTEM, 0, ENOMEM);
         return NULL;
     }
-    status = transport_connect(&session->transport, session->host, port, deadline(session));
+    status = connect_server(session, options, &policy);
     if (status < 0) {
         set_error(error, SESSION_ERROR_UNREACHABLE, 0, -status);
         session_close(session);
         return NULL;
     }
-    return set_up(session, options, error);
+    return set_up(session, &policy, error);
 }
 
 struct session *session_open_socket(const struct session_options *options, int fd, struct session_error *error) {
@@ -322,7 +299,7 @@ struct session *session_open_socket(const struct session_options *options, int f
         session_close(session);
         return NULL;
     }
-    return set_up(session, options, error);
+    return set_up(session, options->policy, error);
 }
 
 void session_close(struct session *session) {

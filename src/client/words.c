@@ -144,6 +144,51 @@ void session_error_describe(struct session_error *error) {
     }
 }
 
+/* ---- what the client says ---- */
+
+static enum session_error_kind kind_of_fault(const struct client_failure *failure) {
+    switch (failure->fault) {
+    case CLIENT_FAULT_NONE:
+        return SESSION_ERROR_DISCONNECTED;
+    case CLIENT_FAULT_RULE:
+        return SESSION_ERROR_PROTOCOL;
+    case CLIENT_FAULT_STATUS:
+        return failure->phase == CLIENT_PHASE_SESSION_SETUP ? SESSION_ERROR_AUTHENTICATION : SESSION_ERROR_REFUSED;
+    case CLIENT_FAULT_TOKEN:
+        return SESSION_ERROR_AUTHENTICATION;
+    case CLIENT_FAULT_TIMED_OUT:
+        return SESSION_ERROR_TIMED_OUT;
+    case CLIENT_FAULT_DISCONNECTED:
+        return SESSION_ERROR_DISCONNECTED;
+    case CLIENT_FAULT_CRYPTO:
+        break;
+    }
+    return SESSION_ERROR_SYSTEM;
+}
+
+static size_t copy_value(uint8_t room[CLIENT_VALUE_MAX], struct span value) {
+    if (value.size > 0)
+        memcpy(room, value.data, value.size);
+    return value.size;
+}
+
+void session_error_of_client(const struct client *client, int number, struct session_error *error) {
+    const struct client_failure *failure = &client->failure;
+
+    *error = (struct session_error){
+        .kind = kind_of_fault(failure),
+        .phase = failure->phase,
+        .rule = failure->verdict.rule,
+        .field = failure->field,
+        .status = failure->status,
+        .number = number,
+        .is_security = client_failed_securely(client),
+    };
+    error->expected_size = copy_value(error->expected, failure->expected);
+    error->found_size = copy_value(error->found, failure->found);
+    session_error_describe(error);
+}
+
 /* ---- remedies ---- */
 
 #define PATH_CHANGES                                                                                                   \

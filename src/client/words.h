@@ -4,6 +4,8 @@
 
 #include "client/session.h"
 
+/* Why a client was closed; `number` is the errno behind it, 0 where there is none. */
+void session_error_of_client(const struct client *client, int number, struct session_error *error);
 /* Fills error->sentence from the other members. */
 void session_error_describe(struct session_error *error);
 /* What to do; one or two sentences. Never NULL. */

@@ -174,13 +174,18 @@ void client_disconnected(struct client *client) {
         fail_without_answer(client, CLIENT_FAULT_DISCONNECTED, STATUS_CONNECTION_DISCONNECTED);
 }
 
+/* Nobody but the server can tell why it says nothing while it ought to prove something. */
+static bool is_proving(enum client_phase phase) {
+    return phase == CLIENT_PHASE_SESSION_SETUP || phase == CLIENT_PHASE_TREE_CONNECT || phase == CLIENT_PHASE_VALIDATE;
+}
+
 bool client_failed_securely(const struct client *client) {
     const struct client_failure *failure = &client->failure;
     bool no_answer = failure->fault == CLIENT_FAULT_TIMED_OUT || failure->fault == CLIENT_FAULT_DISCONNECTED;
 
     if (!client_is_closed(client))
         return false;
-    return failure->verdict.rule != RULE_NONE || (no_answer && failure->phase != CLIENT_PHASE_READY);
+    return failure->verdict.rule != RULE_NONE || (no_answer && is_proving(failure->phase));
 }
 
 /* ---- what is observed ---- */

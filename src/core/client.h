@@ -105,7 +105,8 @@ struct client_setup {
 struct client_request {
     uint16_t command;      /* enum smb2_command */
     uint32_t tree_id;      /* 0 where the command has no tree */
-    uint32_t payload;      /* octets sent or expected, the greater: CreditCharge follows from it (3.1.5.2) */
+    uint32_t payload;      /* octets sent or expected, the greater: CreditCharge follows from it (3.1.5.2). At most 64 KiB
+                              where the server has no multi-credit requests, 8 MiB elsewhere */
     bool related;          /* SMB2_FLAGS_RELATED_OPERATIONS: an element that uses the one before */
     bool must_sign;        /* sign where nothing else demands it */
     void *owner;           /* comes back with the response */

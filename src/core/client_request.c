@@ -57,6 +57,7 @@ uint32_t client_credits(const struct client *client) {
 }
 
 uint16_t client_charge(const struct client *client, uint32_t payload) {
+    assert(payload <= PAYLOAD_MAX);
     if (payload == 0 || !client->negotiation.agreed.multi_credit)
         return 1;
     return (uint16_t)((payload - 1) / CREDIT_PAYLOAD + 1);

@@ -392,6 +392,8 @@ void client_take_answer(struct client *client, const struct message *response, e
     observed = client_observe(client, FROM_SERVER, response->bytes);
     if (observed.rule == RULE_SESSION_RESPONSE_UNSIGNED)
         observed = verdict_accept(); /* decided when it is known whose session it is */
+    if (observed.rule == RULE_BODY_INVALID && response->kind == MESSAGE_ERROR)
+        observed = verdict_accept(); /* a refusal all the same, and its body says nothing */
     if (observed.rule != RULE_NONE)
         client_fail_verdict(client, &observed, response);
     else if (response->header.command == SMB2_SESSION_SETUP)

@@ -136,7 +136,7 @@ static void put_netbios_name(struct writer *writer, const char *name, uint8_t su
     writer_u8(writer, 0);
 }
 
-static int request_netbios_session(struct transport_socket *transport, int64_t deadline_ms) {
+int transport_request_netbios(struct transport_socket *transport, int64_t deadline_ms) {
     uint8_t request[FRAME_HEADER_SIZE + 2 * NETBIOS_NAME_SIZE], head[FRAME_HEADER_SIZE];
     struct writer writer = writer_over(request, sizeof request);
     struct frame frame = {FRAME_SESSION_REQUEST, 2 * NETBIOS_NAME_SIZE};
@@ -169,8 +169,6 @@ int transport_connect(struct transport_socket *transport, const char *host, uint
         return error_of_lookup(status);
     status = connect_any(transport, addresses, deadline_ms);
     freeaddrinfo(addresses);
-    if (status == 0 && port == TRANSPORT_PORT_NETBIOS)
-        status = request_netbios_session(transport, deadline_ms);
     if (status < 0)
         transport_close(transport);
     return status;

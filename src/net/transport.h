@@ -22,9 +22,11 @@ int64_t transport_now_ms(void);
 int64_t transport_deadline(int64_t timeout_ms);
 
 /* Connects to one of the addresses that the name has, tried one after the other until the deadline; each gets its share
- * of the time. On port 139 a session is requested of *SMBSERVER ([RFC1002] 4.3.2), and -ECONNREFUSED is the answer that
- * there is none. -ENOENT: the name is not known. */
+ * of the time. -ENOENT: the name is not known. */
 int transport_connect(struct transport_socket *transport, const char *host, uint16_t port, int64_t deadline_ms);
+/* Requests a session of *SMBSERVER, as has to be done first on port 139 ([RFC1002] 4.3.2). -ECONNREFUSED: the answer is
+ * that there is none. */
+int transport_request_netbios(struct transport_socket *transport, int64_t deadline_ms);
 /* Takes over a connected socket. */
 int transport_adopt(struct transport_socket *transport, int fd);
 void transport_close(struct transport_socket *transport);

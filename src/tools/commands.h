@@ -3,5 +3,6 @@
 #define SMBPROOF_TOOLS_COMMANDS_H
 
 int command_explain(int argc, char **argv);
+int command_passwd(int argc, char **argv);
 
 #endif

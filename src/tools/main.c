@@ -11,6 +11,7 @@ struct command {
 
 static const struct command commands[] = {
     {"explain", "say why the SMB connections of a capture were aborted", command_explain},
+    {"passwd", "change who may log on, in a file of accounts", command_passwd},
 };
 
 static void help(FILE *out) {

@@ -1,12 +1,15 @@
 /* Connects once and says how, as one line of JSON: for the tests against other people's servers.
  *
  * usage: connect HOST PORT SHARE [option value]...
- *   dialects 2.0.2,2.1   sign required   encrypt off|required   guest yes   smb1 yes   secure-negotiate off
- *   user NAME   domain NAME   anonymous yes   nt-hash HEX   kerberos yes   again yes (reauthenticates)   timeout MS
+ *   dialects 2.0.2,2.1   sign required   encrypt off|required   guest yes   smb1 yes   netbios yes   secure-negotiate off
+ *   ciphers 1,2   signing 0,1,2   timeout MS
+ *   user NAME   domain NAME   anonymous yes   nt-hash HEX   kerberos yes
+ *   again yes (authenticates again)   wait MS (before the share is used)   chains no|only (what some servers cannot)
  * The password is in SMBPROOF_PASSWORD. Exit status 0: connected; 1: not, and the JSON says why. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client/session.h"
 #include "client/words.h"
@@ -18,7 +21,8 @@ struct request {
     struct client_policy policy;
     struct auth_credentials credentials;
     uint8_t nt_hash[AUTH_NT_HASH_SIZE];
-    bool again;
+    bool again, without_chains, only_chains;
+    unsigned wait_ms;
     int64_t timeout_ms;
 };
 
@@ -74,6 +78,8 @@ static void read_policy_option(struct client_policy *policy, const char *name, c
         policy->allow_guest = true;
     else if (strcmp(name, "smb1") == 0)
         policy->offers_smb1_first = true;
+    else if (strcmp(name, "netbios") == 0)
+        policy->transport = TRANSPORT_NETBIOS;
     else if (strcmp(name, "secure-negotiate") == 0)
         policy->require_secure_negotiate = false;
     else
@@ -96,6 +102,11 @@ static void read_option(struct request *request, const char *name, const char *v
         credentials->nt_hash = request->nt_hash;
     } else if (strcmp(name, "again") == 0) {
         request->again = true;
+    } else if (strcmp(name, "wait") == 0) {
+        request->wait_ms = (unsigned)atoi(value);
+    } else if (strcmp(name, "chains") == 0) {
+        request->without_chains = strcmp(value, "no") == 0;
+        request->only_chains = strcmp(value, "only") == 0;
     } else if (strcmp(name, "timeout") == 0) {
         request->timeout_ms = atoi(value);
     } else {
@@ -203,6 +214,14 @@ static void encode_notify(struct writer *writer, const void *file_id) {
     writer_u32(writer, 0);
 }
 
+/* A response that was not hoped for. */
+static bool refused(const struct client_response *response, struct session_error *error) {
+    *error = (struct session_error){
+        .kind = SESSION_ERROR_REFUSED, .phase = CLIENT_PHASE_READY, .status = response->status};
+    session_error_describe(error);
+    return false;
+}
+
 /* Waits for `count` final responses, all with this status. */
 static bool await(struct session *session, unsigned count, uint32_t status, struct session_error *error) {
     struct client_response response;
@@ -212,10 +231,8 @@ static bool await(struct session *session, unsigned count, uint32_t status, stru
             return false;
         if (response.is_interim)
             continue;
-        if (response.status != status) {
-            *error = (struct session_error){.kind = SESSION_ERROR_REFUSED, .status = response.status};
-            return false;
-        }
+        if (response.status != status)
+            return refused(&response, error);
         count--;
     }
     return true;
@@ -266,29 +283,44 @@ static bool use_cancel(struct session *session, uint32_t tree, struct session_er
     struct client_response response;
     uint64_t message_id;
 
-    if (!session_request(session, SMB2_CREATE, tree, 0, encode_create, NULL, &response, error) ||
-        response.message.size < SMB2_HEADER_SIZE + 64 + FILE_ID_SIZE)
+    if (!session_request(session, SMB2_CREATE, tree, 0, encode_create, NULL, &response, error))
         return false;
+    if (response.status != STATUS_SUCCESS || response.message.size < SMB2_HEADER_SIZE + 64 + FILE_ID_SIZE)
+        return refused(&response, error);
     memcpy(file_id, response.message.data + SMB2_HEADER_SIZE + 64, FILE_ID_SIZE);
     if (!send_notify(session, tree, file_id, &message_id, error) || !session_receive(session, &response, error))
         return false;
-    if (!response.is_interim || !session_cancel(session, message_id, error) ||
-        !await(session, 1, STATUS_CANCELLED, error))
+    if (!response.is_interim)
+        return refused(&response, error);
+    if (!session_cancel(session, message_id, error) || !await(session, 1, STATUS_CANCELLED, error) ||
+        !session_request(session, SMB2_CLOSE, tree, 0, encode_close, file_id, &response, error))
         return false;
-    return session_request(session, SMB2_CLOSE, tree, 0, encode_close, file_id, &response, error) &&
-           response.status == STATUS_SUCCESS;
+    return response.status == STATUS_SUCCESS || refused(&response, error);
+}
+
+static bool use_share(struct session *session, const struct request *request, uint32_t tree,
+                      struct session_error *error) {
+    struct timespec pause = {.tv_sec = request->wait_ms / 1000, .tv_nsec = request->wait_ms % 1000 * 1000000L};
+
+    nanosleep(&pause, NULL);
+    if (!session_echo(session, error))
+        return false;
+    if (request->without_chains)
+        return true;
+    /* The first request that waits for its answer: a session that has expired is renewed here. */
+    return (request->only_chains || use_cancel(session, tree, error)) && use_chains(session, tree, error);
 }
 
 static bool use(struct session *session, const struct request *request, uint32_t *tree, struct session_error *error) {
     uint32_t other;
 
-    if (!session_connect_tree(session, request->share, tree, error) || !session_echo(session, error) ||
-        !use_chains(session, *tree, error) || !use_cancel(session, *tree, error))
+    if (!session_connect_tree(session, request->share, tree, error) ||
+        !use_share(session, request, *tree, error))
         return false;
     if (request->again && !(session_reauthenticate(session, error) && session_echo(session, error)))
         return false;
     return session_connect_tree(session, "IPC$", &other, error) && session_disconnect_tree(session, other, error) &&
-           session_echo(session, error) && use_chains(session, *tree, error);
+           session_echo(session, error) && (request->without_chains || use_chains(session, *tree, error));
 }
 
 int main(int argc, char **argv) {

@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
-"""The client against smbd: each dialect, plain, signed, encrypted, with each way of logging on, and what must fail.
+"""The client against smbd and impacket: each dialect, plain, signed, encrypted, with each way of logging on, and what must fail.
 
 usage: connect_check.py --connect PROGRAM
 
 Prints TAP. Skipped where smbd cannot be started.
 """
 import argparse
+import contextlib
+import errno
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
@@ -21,6 +27,7 @@ SIGNING = {"2.0.2": "HMAC-SHA256", "2.1": "HMAC-SHA256", "3.0": "AES-CMAC", "3.0
 SMBD_NAME = {"2.0.2": "SMB2_02", "2.1": "SMB2_10", "3.0": "SMB3_00", "3.0.2": "SMB3_02", "3.1.1": "SMB3_11"}
 CIPHERS = {"1": "AES-128-CCM", "2": "AES-128-GCM", "3": "AES-256-CCM", "4": "AES-256-GCM"}
 MACS = {"0": "HMAC-SHA256", "1": "AES-CMAC", "2": "AES-GMAC"}
+BAD_SIGNATURE, NOT_OFFERED = "3.2.5.1.3-01", "3.2.5.2-05"
 GUEST_REFUSED = "3.2.5.3.1-01"
 NO_CIPHER = "3.2.4.1.8-01"
 TIMEOUT_SECONDS = 60
@@ -125,12 +132,114 @@ def other_failures(peer):
         peer.expect("no such share", refused, share="nothing-here")
         peer.expect("by IPv6", connected("3.1.1"), host="::1")
         peer.expect("by name", connected("3.1.1"), host="localhost")
+        peer.expect("NetBIOS", connected("3.0.2", validation="same"), "netbios", "yes")
     peer.label = "nobody"
     peer.expect("listens", {"connected": False, "kind": 2, "errno": 111}, port=free_port())
     peer.expect("has that name", {"connected": False, "kind": 2}, host="no-such-host.invalid", port=445)
     with peer.serve("smbd of 3.1.1 only", {"server min protocol": "SMB3_11"}):
         refused = {"connected": False, "kind": 5, "status": "STATUS_NOT_SUPPORTED"}
         peer.expect("2.1 offered", refused, "dialects", "2.1")
+
+
+class Odd:
+    """Something that listens and is no server: it says these octets, then ends, or stays silent."""
+
+    def __init__(self, octets, stays):
+        self.octets, self.stays = octets, stays
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+
+    def serve(self):
+        connection, _ = self.listener.accept()
+        with connection, contextlib.suppress(ConnectionError):
+            connection.settimeout(TIMEOUT_SECONDS)
+            connection.recv(65536)
+            connection.sendall(self.octets)
+            while self.stays and connection.recv(65536):
+                pass
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        self.thread.join(TIMEOUT_SECONDS)
+
+
+def odd_servers(peer):
+    peer.label = "no server"
+    silence = {"connected": False, "kind": 3, "phase": "NEGOTIATE"}
+    ended = {"connected": False, "kind": 4, "phase": "NEGOTIATE"}
+    for name, octets, stays, wanted in (
+        ("says nothing", b"", True, silence),
+        ("closes", b"", False, {**ended, "security": False}),
+        ("only keeps alive", b"\x85\0\0\0" * 20, True, silence),
+        ("keeps alive without end", b"\x85\0\0\0" * 100, True, {**ended, "errno": errno.EPROTO}),
+        ("ends within a frame", b"\0\0\1\0\xfeSMB", False, {**ended, "errno": errno.ECONNRESET}),
+        ("ends within a head", b"\0\0", False, {**ended, "errno": errno.ECONNRESET}),
+        ("speaks HTTP", b"HTTP/1.1 400 Bad Request\r\n\r\n", False, {**ended, "errno": errno.EPROTO}),
+        ("stops within a frame", b"\0\0\1\0\xfeSMB", True, silence),
+        ("has a frame that is too long", b"\0\xff\xff\xff", True, {"kind": 7, "rule": "3.3.5.2-01"}),
+        ("says nothing of SMB", b"\0\0\0\x08abcdefgh", False, {"kind": 7, "rule": "2.2.1-01"}),
+    ):
+        with Odd(octets, stays) as odd:
+            peer.expect(name, wanted, "timeout", "1000", port=odd.port)
+
+
+class Impacket:
+    """impacket's server as a process of its own; the name of a script of Debian's differs from place to place."""
+
+    SCRIPT = (
+        "import sys; from impacket import ntlm, smbserver; s = smbserver.SimpleSMBServer('127.0.0.1', int(sys.argv[1]));"
+        "s.addShare('DATA', sys.argv[2]); s.setSMB2Support(True); s.setSMBChallenge('');"
+        "s.addCredential('root', 0, ntlm.compute_lmhash('secret'), ntlm.compute_nthash('secret')); s.start()"
+    )
+
+    def __init__(self, folder):
+        self.port = free_port()
+        command = [sys.executable, "-c", self.SCRIPT, str(self.port), folder]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    @staticmethod
+    def missing():
+        found = subprocess.run([sys.executable, "-c", "import impacket"], capture_output=True)
+        return None if found.returncode == 0 else "impacket is not installed"
+
+    def __enter__(self):
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                time.sleep(0.1)
+        raise OSError("impacket's server did not start")
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def impacket(peer):
+    """It answers with 2.0.2 whatever is offered, validates with constants, and signs chains wrongly."""
+    if Impacket.missing():
+        peer.tap.skip("impacket", Impacket.missing())
+        return
+    peer.label = "impacket"
+    with tempfile.TemporaryDirectory(prefix="smbproof-impacket-") as folder, Impacket(folder) as server:
+        wanted = connected("2.0.2", validation="same", keys=True)
+        for options in ((), ("sign", "required"), ("smb1", "yes")):
+            peer.expect(" ".join(options) or "all offered", wanted, "chains", "no", *options, port=server.port)
+        wanted = connected("2.0.2", validation="none")
+        peer.expect("2.0.2 alone", wanted, "chains", "no", "dialects", "2.0.2", port=server.port)
+        wanted = {"connected": False, "rule": BAD_SIGNATURE, "security": True}
+        peer.expect("a chain that is signed wrongly", wanted, "chains", "only", "sign", "required", port=server.port)
+        wanted = {"connected": False, "rule": NOT_OFFERED}
+        peer.expect("a dialect that was not offered", wanted, "dialects", "2.1", port=server.port)
+        wanted = {"connected": False, "kind": 6}
+        peer.expect("wrong password", wanted, password="wrong", port=server.port)
 
 
 def main():
@@ -143,7 +252,7 @@ def main():
         tap.skip("the client against smbd", missing)
         return tap.done()
     peer = Peer(tap, options.connect)
-    for part in (each_dialect, algorithms, each_maximum, demanding_servers, other_failures):
+    for part in (each_dialect, algorithms, each_maximum, demanding_servers, other_failures, odd_servers, impacket):
         part(peer)
     return tap.done()
 

@@ -37,9 +37,9 @@ def free_port():
 
 class Samba:
     """settings: of [global], over the defaults below. shares: {name: settings}, beside "data", which is writable, and
-    "public", which guests may use. users: {Unix name: password}; the names must exist on this machine."""
+    "public", which guests may use. environment: of smbd, in place of this process's. users: {Unix name: password}; the names must exist on this machine."""
 
-    def __init__(self, settings=None, shares=None, users=None, folder=None, port=None):
+    def __init__(self, settings=None, shares=None, users=None, folder=None, port=None, environment=None):
         self.users = {"root": "secret"} if users is None else users
         self.password = self.users.get("root")
         self.own_folder = folder is None
@@ -48,6 +48,7 @@ class Samba:
         self.share = self.folder / "share"
         self.settings = settings or {}
         self.shares = shares or {}
+        self.environment = {**(environment or os.environ), "PATH": search_path()}
         self.process = None
 
     @staticmethod
@@ -141,7 +142,7 @@ class Samba:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                env={**os.environ, "PATH": search_path()},
+                env=self.environment,
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:

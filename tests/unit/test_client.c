@@ -407,6 +407,12 @@ static void test_refusals(void **state) {
     assert_int_equal(talk.client.failure.status, (uint32_t)STATUS_LOGON_FAILURE);
     assert_false(client_failed_securely(&talk.client));
     talk_free(&talk);
+    begin(SMB2_DIALECT_202); /* with a body that is none, as impacket's */
+    talk.peer.setup_status = (uint32_t)STATUS_LOGON_FAILURE;
+    talk.peer.twist = (struct peer_twist)TWIST(SMB2_SESSION_SETUP, .nth = 1, .offset = 68, .width = 4, .value = 500);
+    talk_connect(&talk);
+    assert_failed(CLIENT_FAULT_STATUS, CLIENT_PHASE_SESSION_SETUP, RULE_NONE);
+    talk_free(&talk);
     begin(SMB2_DIALECT_311);
     talk_only(&talk, SMB2_DIALECT_210);
     talk_connect(&talk);
