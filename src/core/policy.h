@@ -64,6 +64,9 @@ struct server_policy {
     enum transport transport;
     uint32_t max_transact_size, max_read_size, max_write_size; /* in octets */
     bool allow_guest;
+    /* Validation compares all Dialects of the NEGOTIATE request, which [MS-SMB2] asks only of servers that implement 3.1.1,
+     * also where 3.1.1 is not among `dialects`. Else, there, the greatest common one. */
+    bool compare_all_dialects;
 };
 
 /* All dialects, all ciphers, signing and encryption possible but not required, validation on and strict, no guest. The

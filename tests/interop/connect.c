@@ -128,14 +128,25 @@ static void read_arguments(struct request *request, int argc, char **argv) {
         read_option(request, argv[i], argv[i + 1]);
 }
 
+/* As a JSON string. */
+static void tell_text(const char *name, const char *text) {
+    printf("\"%s\": \"", name);
+    for (; *text != 0; text++)
+        printf(*text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    printf("\"");
+}
+
 static int tell_error(const struct session_error *error) {
     const char *status = ntstatus_name(error->status);
 
     printf("{\"connected\": false, \"kind\": %d, \"phase\": \"%s\", \"rule\": \"%s\", \"field\": \"%s\", ", error->kind,
            client_phase_name(error->phase), rule_text(error->rule)->id, error->field != NULL ? error->field : "");
-    printf("\"status\": \"%s\", \"errno\": %d, \"security\": %s, \"sentence\": \"%s\", \"remedy\": \"%s\"}\n",
-           status != NULL ? status : "", error->number, error->is_security ? "true" : "false", error->sentence,
-           session_error_remedy(error));
+    printf("\"status\": \"%s\", \"errno\": %d, \"security\": %s, ", status != NULL ? status : "", error->number,
+           error->is_security ? "true" : "false");
+    tell_text("sentence", error->sentence);
+    printf(", ");
+    tell_text("remedy", session_error_remedy(error));
+    printf("}\n");
     return 1;
 }
 

@@ -691,6 +691,9 @@ static void test_info_common_dialect(void **state) {
     exchange_negotiate(&exchange);
     exchange_ask(&exchange);
     octets_put(&exchange.info_request, 144, 2, 0x0777);
+    assert_verdict(exchange_serve_info(&exchange, PROTECTION_SIGNED), RULE_INFO_REQUEST_DIALECTS, ACTION_DISCONNECT, 0,
+                   144);
+    exchange.server_policy.compare_all_dialects = false;
     assert_accepted(exchange_serve_info(&exchange, PROTECTION_SIGNED));
     octets_put(&exchange.info_request, 150, 2, 0x0777);
     assert_verdict(exchange_serve_info(&exchange, PROTECTION_SIGNED), RULE_INFO_REQUEST_COMMON_DIALECT,
