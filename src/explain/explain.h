@@ -15,6 +15,7 @@ enum exit_status {
     EXIT_USAGE = 3,
     EXIT_INPUT = 4,
     EXIT_INTERNAL = 5,
+    EXIT_UNREACHABLE = 6, /* nothing could be connected to */
 };
 
 struct explain_options {

@@ -87,15 +87,32 @@ enum smb2_session_flag {
     ONE(NOTIFY_ENUM_DIR, 0x0000010cu)                                                              \
     ONE(BUFFER_OVERFLOW, 0x80000005u)                                                              \
     ONE(NO_MORE_FILES, 0x80000006u)                                                                \
+    ONE(STOPPED_ON_SYMLINK, 0x8000002du)                                                           \
     ONE(UNSUCCESSFUL, 0xc0000001u)                                                                 \
     ONE(NOT_IMPLEMENTED, 0xc0000002u)                                                              \
+    ONE(INVALID_INFO_CLASS, 0xc0000003u)                                                           \
+    ONE(INFO_LENGTH_MISMATCH, 0xc0000004u)                                                         \
     ONE(INVALID_HANDLE, 0xc0000008u)                                                               \
     ONE(INVALID_PARAMETER, 0xc000000du)                                                            \
+    ONE(NO_SUCH_DEVICE, 0xc000000eu)                                                               \
+    ONE(NO_SUCH_FILE, 0xc000000fu)                                                                 \
     ONE(INVALID_DEVICE_REQUEST, 0xc0000010u)                                                       \
+    ONE(END_OF_FILE, 0xc0000011u)                                                                  \
     ONE(MORE_PROCESSING_REQUIRED, 0xc0000016u)                                                     \
     ONE(ACCESS_DENIED, 0xc0000022u)                                                                \
     ONE(BUFFER_TOO_SMALL, 0xc0000023u)                                                             \
+    ONE(OBJECT_NAME_INVALID, 0xc0000033u)                                                          \
     ONE(OBJECT_NAME_NOT_FOUND, 0xc0000034u)                                                        \
+    ONE(OBJECT_NAME_COLLISION, 0xc0000035u)                                                        \
+    ONE(OBJECT_PATH_INVALID, 0xc0000039u)                                                          \
+    ONE(OBJECT_PATH_NOT_FOUND, 0xc000003au)                                                        \
+    ONE(OBJECT_PATH_SYNTAX_BAD, 0xc000003bu)                                                       \
+    ONE(SHARING_VIOLATION, 0xc0000043u)                                                            \
+    ONE(QUOTA_EXCEEDED, 0xc0000044u)                                                               \
+    ONE(EAS_NOT_SUPPORTED, 0xc000004fu)                                                            \
+    ONE(FILE_LOCK_CONFLICT, 0xc0000054u)                                                           \
+    ONE(LOCK_NOT_GRANTED, 0xc0000055u)                                                             \
+    ONE(DELETE_PENDING, 0xc0000056u)                                                               \
     ONE(NO_SUCH_USER, 0xc0000064u)                                                                 \
     ONE(WRONG_PASSWORD, 0xc000006au)                                                               \
     ONE(LOGON_FAILURE, 0xc000006du)                                                                \
@@ -104,27 +121,50 @@ enum smb2_session_flag {
     ONE(INVALID_WORKSTATION, 0xc0000070u)                                                          \
     ONE(PASSWORD_EXPIRED, 0xc0000071u)                                                             \
     ONE(ACCOUNT_DISABLED, 0xc0000072u)                                                             \
+    ONE(RANGE_NOT_LOCKED, 0xc000007eu)                                                             \
+    ONE(DISK_FULL, 0xc000007fu)                                                                    \
     ONE(INSUFFICIENT_RESOURCES, 0xc000009au)                                                       \
+    ONE(MEDIA_WRITE_PROTECTED, 0xc00000a2u)                                                        \
+    ONE(PIPE_NOT_AVAILABLE, 0xc00000acu)                                                           \
+    ONE(PIPE_DISCONNECTED, 0xc00000b0u)                                                            \
     ONE(IO_TIMEOUT, 0xc00000b5u)                                                                   \
+    ONE(FILE_IS_A_DIRECTORY, 0xc00000bau)                                                          \
     ONE(NOT_SUPPORTED, 0xc00000bbu)                                                                \
     ONE(INVALID_NETWORK_RESPONSE, 0xc00000c3u)                                                     \
     ONE(NETWORK_NAME_DELETED, 0xc00000c9u)                                                         \
     ONE(BAD_NETWORK_NAME, 0xc00000ccu)                                                             \
     ONE(REQUEST_NOT_ACCEPTED, 0xc00000d0u)                                                         \
+    ONE(NOT_SAME_DEVICE, 0xc00000d4u)                                                              \
+    ONE(FILE_RENAMED, 0xc00000d5u)                                                                 \
     ONE(VIRTUAL_CIRCUIT_CLOSED, 0xc00000d6u)                                                       \
+    ONE(INVALID_OPLOCK_PROTOCOL, 0xc00000e3u)                                                      \
     ONE(INTERNAL_ERROR, 0xc00000e5u)                                                               \
+    ONE(DIRECTORY_NOT_EMPTY, 0xc0000101u)                                                          \
+    ONE(NOT_A_DIRECTORY, 0xc0000103u)                                                              \
+    ONE(NAME_TOO_LONG, 0xc0000106u)                                                                \
+    ONE(TOO_MANY_OPENED_FILES, 0xc000011fu)                                                        \
     ONE(CANCELLED, 0xc0000120u)                                                                    \
+    ONE(CANNOT_DELETE, 0xc0000121u)                                                                \
+    ONE(FILE_DELETED, 0xc0000123u)                                                                 \
     ONE(FILE_CLOSED, 0xc0000128u)                                                                  \
+    ONE(INVALID_LEVEL, 0xc0000148u)                                                                \
+    ONE(PIPE_BROKEN, 0xc000014bu)                                                                  \
     ONE(LOGON_TYPE_NOT_GRANTED, 0xc000015bu)                                                       \
+    ONE(IO_DEVICE_ERROR, 0xc0000185u)                                                              \
     ONE(TRUSTED_RELATIONSHIP_FAILURE, 0xc000018du)                                                 \
     ONE(ACCOUNT_EXPIRED, 0xc0000193u)                                                              \
     ONE(FS_DRIVER_REQUIRED, 0xc000019cu)                                                           \
     ONE(USER_SESSION_DELETED, 0xc0000203u)                                                         \
+    ONE(INSUFF_SERVER_RESOURCES, 0xc0000205u)                                                      \
     ONE(CONNECTION_DISCONNECTED, 0xc000020cu)                                                      \
     ONE(CONNECTION_RESET, 0xc000020du)                                                             \
     ONE(PASSWORD_MUST_CHANGE, 0xc0000224u)                                                         \
     ONE(NOT_FOUND, 0xc0000225u)                                                                    \
     ONE(ACCOUNT_LOCKED_OUT, 0xc0000234u)                                                           \
+    ONE(USER_MAPPED_FILE, 0xc0000243u)                                                             \
+    ONE(PATH_NOT_COVERED, 0xc0000257u)                                                             \
+    ONE(TOO_MANY_LINKS, 0xc0000265u)                                                               \
+    ONE(NOT_A_REPARSE_POINT, 0xc0000275u)                                                          \
     ONE(NETWORK_SESSION_EXPIRED, 0xc000035cu)                                                      \
     ONE(DOWNGRADE_DETECTED, 0xc0000388u)                                                           \
     ONE(SERVER_UNAVAILABLE, 0xc0000466u)                                                           \

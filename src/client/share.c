@@ -1,0 +1,744 @@
+#include "client/share.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/chain.h"
+#include "client/names.h"
+#include "wire/info.h"
+#include "wire/message.h"
+#include "wire/text.h"
+
+/* Octets of an answer to QUERY_INFO: FileAllInformation with the longest name. */
+#define INFO_SIZE_MAX 4096u
+/* Octets of one QUERY_DIRECTORY answer where the server allows it, and where credits count 64 KiB each. */
+#define LIST_SIZE_MAX   1048576u
+#define LIST_SIZE_FIRST 65536u
+/* In place of the FileId that a related request inherits (3.2.4.1.4). */
+#define INHERITED 0xff
+
+const struct share_open share_open_to_read = {
+    .access = FILE_READ_DATA | FILE_READ_ATTRIBUTES | ACCESS_SYNCHRONIZE,
+    .sharing = FILE_SHARE_ALL,
+    .disposition = FILE_OPEN,
+    .options = FILE_NON_DIRECTORY_FILE,
+};
+
+struct share_open share_open_to_write(bool resume) {
+    return (struct share_open){
+        .access = FILE_WRITE_DATA | FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES | ACCESS_DELETE | ACCESS_SYNCHRONIZE,
+        .disposition = resume ? FILE_OPEN_IF : FILE_OVERWRITE_IF,
+        .options = FILE_NON_DIRECTORY_FILE | FILE_OPEN_REPARSE_POINT,
+    };
+}
+
+static const struct share_open open_to_look = {
+    .access = FILE_READ_ATTRIBUTES | ACCESS_SYNCHRONIZE,
+    .sharing = FILE_SHARE_ALL,
+    .disposition = FILE_OPEN,
+    .options = FILE_OPEN_REPARSE_POINT,
+};
+
+static const struct share_open open_to_list = {
+    .access = FILE_READ_DATA | FILE_READ_ATTRIBUTES | ACCESS_SYNCHRONIZE,
+    .sharing = FILE_SHARE_ALL,
+    .disposition = FILE_OPEN,
+    .options = FILE_DIRECTORY_FILE,
+};
+
+bool file_is_folder(const struct file_status *status) {
+    return (status->attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+}
+
+bool file_is_reparse_point(const struct file_status *status) {
+    return (status->attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0;
+}
+
+/* ---- bodies ---- */
+
+/* A path in UTF-16LE, in memory of the caller's. */
+struct wire_path {
+    uint8_t octets[SHARE_PATH_MAX];
+    struct span span;
+};
+
+static bool path_to_wire(const char *path, struct wire_path *wire, struct session_error *error) {
+    struct writer writer = writer_over(wire->octets, sizeof wire->octets);
+
+    if (text_to_utf16(text_span(path), &writer)) {
+        wire->span = writer_done(&writer);
+        return true;
+    }
+    chain_refused(error, STATUS_OBJECT_NAME_INVALID);
+    return false;
+}
+
+static void put_create(struct writer *writer, const void *arguments) {
+    create_request_encode(arguments, writer);
+}
+
+static void put_close(struct writer *writer, const void *arguments) {
+    close_request_encode(arguments, writer);
+}
+
+static void put_read(struct writer *writer, const void *arguments) {
+    read_request_encode(arguments, writer);
+}
+
+static void put_write(struct writer *writer, const void *arguments) {
+    write_request_encode(arguments, writer);
+}
+
+static void put_query_info(struct writer *writer, const void *arguments) {
+    query_info_request_encode(arguments, writer);
+}
+
+static void put_set_info(struct writer *writer, const void *arguments) {
+    set_info_request_encode(arguments, writer);
+}
+
+static void put_query_directory(struct writer *writer, const void *arguments) {
+    query_directory_request_encode(arguments, writer);
+}
+
+static struct create_request create_body(const struct wire_path *path, const struct share_open *how) {
+    struct create_request request = {
+        .requested_oplock_level = OPLOCK_LEVEL_NONE,
+        .impersonation_level = IMPERSONATION_LEVEL_IMPERSONATION,
+        .desired_access = how->access,
+        .share_access = how->sharing,
+        .create_disposition = how->disposition,
+        .create_options = how->options,
+        .name = path->span,
+    };
+
+    create_request_place(&request);
+    return request;
+}
+
+static struct close_request close_body(const uint8_t id[FILE_ID_SIZE]) {
+    struct close_request request = {.flags = CLOSE_FLAG_POSTQUERY_ATTRIB};
+
+    memcpy(request.file_id, id, FILE_ID_SIZE);
+    close_request_place(&request);
+    return request;
+}
+
+static struct query_info_request query_body(const uint8_t id[FILE_ID_SIZE]) {
+    struct query_info_request request = {
+        .info_type = INFO_FILE, .file_info_class = FILE_ALL_INFORMATION, .output_buffer_length = INFO_SIZE_MAX};
+
+    memcpy(request.file_id, id, FILE_ID_SIZE);
+    query_info_request_place(&request);
+    return request;
+}
+
+static struct set_info_request set_body(const uint8_t id[FILE_ID_SIZE], enum file_info_class info_class,
+                                        struct span buffer) {
+    struct set_info_request request = {.info_type = INFO_FILE, .file_info_class = (uint8_t)info_class, .buffer = buffer};
+
+    memcpy(request.file_id, id, FILE_ID_SIZE);
+    set_info_request_place(&request);
+    return request;
+}
+
+static void inherit(uint8_t id[FILE_ID_SIZE]) {
+    memset(id, INHERITED, FILE_ID_SIZE);
+}
+
+/* ---- answers ---- */
+
+static bool take_create(struct span message, void *result) {
+    struct share_file *file = result;
+    struct create_response response;
+
+    if (!create_response_decode(message, &response))
+        return false;
+    memcpy(file->id, response.file_id, FILE_ID_SIZE);
+    file->status = (struct file_status){
+        .creation_time = response.creation_time,
+        .last_access_time = response.last_access_time,
+        .last_write_time = response.last_write_time,
+        .change_time = response.change_time,
+        .size = response.end_of_file,
+        .allocation_size = response.allocation_size,
+        .attributes = response.file_attributes,
+    };
+    return true;
+}
+
+static bool take_close(struct span message, void *result) {
+    struct file_status *status = result;
+    struct close_response response;
+
+    if (!close_response_decode(message, &response))
+        return false;
+    if (response.flags & CLOSE_FLAG_POSTQUERY_ATTRIB)
+        *status = (struct file_status){
+            .creation_time = response.creation_time,
+            .last_access_time = response.last_access_time,
+            .last_write_time = response.last_write_time,
+            .change_time = response.change_time,
+            .size = response.end_of_file,
+            .allocation_size = response.allocation_size,
+            .attributes = response.file_attributes,
+        };
+    return true;
+}
+
+/* The name at its end may be cut where it is long: nobody needs it. */
+static bool take_all_info(struct span message, void *result) {
+    struct file_status *status = result;
+    struct output_response response;
+    struct file_all_info info;
+
+    if (!output_response_decode(message, &response))
+        return false;
+    file_all_info_decode(response.output, &info);
+    if (response.output.size < file_all_info_fields[file_all_info_fields_count - 1].wire_offset)
+        return false;
+    *status = (struct file_status){
+        .creation_time = info.creation_time,
+        .last_access_time = info.last_access_time,
+        .last_write_time = info.last_write_time,
+        .change_time = info.change_time,
+        .size = info.end_of_file,
+        .allocation_size = info.allocation_size,
+        .index = info.index_number,
+        .attributes = info.file_attributes,
+        .links = info.number_of_links,
+    };
+    return true;
+}
+
+struct read_result {
+    uint8_t *data;
+    uint32_t size, got;
+};
+
+static bool take_read(struct span message, void *result) {
+    struct read_result *read = result;
+    struct read_response response;
+
+    if (!read_response_decode(message, &response) || response.data.size > read->size)
+        return false;
+    memcpy(read->data, response.data.data, response.data.size);
+    read->got = (uint32_t)response.data.size;
+    return true;
+}
+
+/* ---- files ---- */
+
+static struct chain_step create_step(const struct create_request *body, struct share_file *file) {
+    return (struct chain_step){
+        .command = SMB2_CREATE, .encode = put_create, .arguments = body, .take = take_create, .result = file};
+}
+
+static struct chain_step close_step(const struct close_request *body, struct file_status *status) {
+    return (struct chain_step){.command = SMB2_CLOSE,
+                               .encode = put_close,
+                               .arguments = body,
+                               .take = status == NULL ? NULL : take_close,
+                               .result = status};
+}
+
+static struct chain_step set_step(const struct set_info_request *body) {
+    return (struct chain_step){
+        .command = SMB2_SET_INFO, .payload = (uint32_t)body->buffer.size, .encode = put_set_info, .arguments = body};
+}
+
+/* CREATE, whatever stands in between, CLOSE. */
+static bool run_on_path(struct share *share, const char *path, const struct share_open *how, struct chain_step *between,
+                        struct share_file *file, struct session_error *error) {
+    uint8_t inherited[FILE_ID_SIZE];
+    struct close_request closing;
+    struct create_request opening;
+    struct chain_step steps[3];
+    struct wire_path wire;
+    unsigned count = 0;
+
+    if (!path_to_wire(path, &wire, error))
+        return false;
+    inherit(inherited);
+    opening = create_body(&wire, how);
+    closing = close_body(inherited);
+    closing.flags = 0;
+    steps[count++] = create_step(&opening, file);
+    if (between != NULL)
+        steps[count++] = *between;
+    steps[count++] = close_step(&closing, NULL);
+    if (!chain_succeed(share->session, share->tree, steps, count, error)) {
+        if (between != NULL)
+            between->status = steps[1].status;
+        return false;
+    }
+    return true;
+}
+
+bool share_open(struct share *share, const char *path, const struct share_open *how, struct share_file *file,
+                struct session_error *error) {
+    struct create_request body;
+    struct chain_step step;
+    struct wire_path wire;
+
+    if (!path_to_wire(path, &wire, error))
+        return false;
+    body = create_body(&wire, how);
+    step = create_step(&body, file);
+    return chain_succeed(share->session, share->tree, &step, 1, error);
+}
+
+bool share_close(struct share *share, const struct share_file *file, struct file_status *status,
+                 struct session_error *error) {
+    struct close_request body = close_body(file->id);
+    struct chain_step step = close_step(&body, status);
+
+    return chain_succeed(share->session, share->tree, &step, 1, error);
+}
+
+static struct chain_step query_step(const struct query_info_request *body, struct file_status *status) {
+    return (struct chain_step){.command = SMB2_QUERY_INFO,
+                               .payload = INFO_SIZE_MAX,
+                               .encode = put_query_info,
+                               .arguments = body,
+                               .take = take_all_info,
+                               .result = status};
+}
+
+bool share_stat(struct share *share, const char *path, struct file_status *status, struct session_error *error) {
+    uint8_t inherited[FILE_ID_SIZE];
+    struct query_info_request body;
+    struct chain_step step;
+    struct share_file file;
+
+    inherit(inherited);
+    body = query_body(inherited);
+    step = query_step(&body, status);
+    return run_on_path(share, path, &open_to_look, &step, &file, error);
+}
+
+bool share_query(struct share *share, const struct share_file *file, struct file_status *status,
+                 struct session_error *error) {
+    struct query_info_request body = query_body(file->id);
+    struct chain_step step = query_step(&body, status);
+
+    return chain_succeed(share->session, share->tree, &step, 1, error);
+}
+
+static struct read_request read_body(const uint8_t id[FILE_ID_SIZE], uint32_t size) {
+    struct read_request request = {.length = size};
+
+    memcpy(request.file_id, id, FILE_ID_SIZE);
+    read_request_place(&request);
+    return request;
+}
+
+bool share_read_small(struct share *share, const char *path, uint8_t *data, uint32_t size, uint32_t *got,
+                      struct file_status *status, struct session_error *error) {
+    struct read_result result = {.data = data, .size = size};
+    uint8_t inherited[FILE_ID_SIZE];
+    struct read_request body;
+    struct share_file file;
+    bool good;
+
+    inherit(inherited);
+    body = read_body(inherited, size);
+    struct chain_step step = {.command = SMB2_READ,
+                              .payload = size,
+                              .encode = put_read,
+                              .arguments = &body,
+                              .take = take_read,
+                              .result = &result};
+    good = run_on_path(share, path, &share_open_to_read, &step, &file, error);
+    if (!good && error->kind == SESSION_ERROR_REFUSED && step.status == STATUS_END_OF_FILE)
+        good = true; /* an empty file */
+    *got = result.got;
+    *status = file.status;
+    return good;
+}
+
+bool share_make_folder(struct share *share, const char *path, struct session_error *error) {
+    const struct share_open how = {
+        .access = FILE_READ_ATTRIBUTES | ACCESS_SYNCHRONIZE,
+        .sharing = FILE_SHARE_ALL,
+        .disposition = FILE_CREATE,
+        .options = FILE_DIRECTORY_FILE,
+    };
+    struct share_file file;
+
+    return run_on_path(share, path, &how, NULL, &file, error);
+}
+
+bool share_delete(struct share *share, const char *path, bool is_folder, struct session_error *error) {
+    const struct share_open how = {
+        .access = ACCESS_DELETE,
+        .sharing = FILE_SHARE_ALL,
+        .disposition = FILE_OPEN,
+        .options = FILE_OPEN_REPARSE_POINT | (is_folder ? FILE_DIRECTORY_FILE : FILE_NON_DIRECTORY_FILE),
+    };
+    static const uint8_t pending[] = {1};
+    uint8_t inherited[FILE_ID_SIZE];
+    struct set_info_request body;
+    struct chain_step step;
+    struct share_file file;
+
+    inherit(inherited);
+    body = set_body(inherited, FILE_DISPOSITION_INFORMATION, (struct span){pending, sizeof pending});
+    step = set_step(&body);
+    return run_on_path(share, path, &how, &step, &file, error);
+}
+
+/* FileRenameInformation with a path in it. */
+struct rename_buffer {
+    uint8_t octets[SHARE_PATH_MAX + 32];
+    struct span span;
+};
+
+static bool rename_to(const char *to, bool replace, struct rename_buffer *buffer, struct session_error *error) {
+    struct file_rename_info info = {.replace_if_exists = replace};
+    struct writer writer = writer_over(buffer->octets, sizeof buffer->octets);
+    struct wire_path wire;
+
+    if (!path_to_wire(to, &wire, error))
+        return false;
+    info.name = wire.span;
+    file_rename_info_place(&info);
+    file_rename_info_encode(&info, &writer);
+    buffer->span = writer_done(&writer);
+    return true;
+}
+
+bool share_rename(struct share *share, const char *from, const char *to, bool replace, struct session_error *error) {
+    const struct share_open how = {
+        .access = ACCESS_DELETE | FILE_READ_ATTRIBUTES | ACCESS_SYNCHRONIZE,
+        .sharing = FILE_SHARE_ALL,
+        .disposition = FILE_OPEN,
+        .options = FILE_OPEN_REPARSE_POINT,
+    };
+    uint8_t inherited[FILE_ID_SIZE];
+    struct rename_buffer buffer;
+    struct set_info_request body;
+    struct chain_step step;
+    struct share_file file;
+
+    if (!rename_to(to, replace, &buffer, error))
+        return false;
+    inherit(inherited);
+    body = set_body(inherited, FILE_RENAME_INFORMATION, buffer.span);
+    step = set_step(&body);
+    return run_on_path(share, from, &how, &step, &file, error);
+}
+
+static bool set_open(struct share *share, const struct share_file *file, enum file_info_class info_class,
+                     struct span buffer, struct session_error *error) {
+    struct set_info_request body = set_body(file->id, info_class, buffer);
+    struct chain_step step = set_step(&body);
+
+    return chain_succeed(share->session, share->tree, &step, 1, error);
+}
+
+bool share_rename_open(struct share *share, const struct share_file *file, const char *to, bool replace,
+                       struct session_error *error) {
+    struct rename_buffer buffer;
+
+    return rename_to(to, replace, &buffer, error) &&
+           set_open(share, file, FILE_RENAME_INFORMATION, buffer.span, error);
+}
+
+/* FileBasicInformation with times. */
+struct basic_buffer {
+    uint8_t octets[40];
+    struct span span;
+};
+
+static void basic_of(const struct file_status *status, struct basic_buffer *buffer) {
+    const struct file_basic_info info = {
+        .creation_time = status->creation_time,
+        .last_access_time = status->last_access_time,
+        .last_write_time = status->last_write_time,
+        .change_time = status->change_time,
+        .file_attributes = status->attributes,
+    };
+    struct writer writer = writer_over(buffer->octets, sizeof buffer->octets);
+
+    file_basic_info_encode(&info, &writer);
+    buffer->span = writer_done(&writer);
+}
+
+bool share_set_times(struct share *share, const struct share_file *file, const struct file_status *status,
+                     struct session_error *error) {
+    struct basic_buffer buffer;
+
+    basic_of(status, &buffer);
+    return set_open(share, file, FILE_BASIC_INFORMATION, buffer.span, error);
+}
+
+bool share_finish(struct share *share, const struct share_file *file, const char *path,
+                  const struct file_status *times, struct session_error *error) {
+    struct set_info_request basic, rename;
+    uint8_t inherited[FILE_ID_SIZE];
+    struct basic_buffer basic_buffer;
+    struct rename_buffer rename_buffer;
+    struct close_request closing;
+
+    if (!rename_to(path, true, &rename_buffer, error))
+        return false;
+    inherit(inherited);
+    basic_of(times, &basic_buffer);
+    basic = set_body(file->id, FILE_BASIC_INFORMATION, basic_buffer.span);
+    rename = set_body(inherited, FILE_RENAME_INFORMATION, rename_buffer.span);
+    closing = close_body(inherited);
+    struct chain_step steps[] = {set_step(&basic), set_step(&rename), close_step(&closing, NULL)};
+    return chain_succeed(share->session, share->tree, steps, 3, error);
+}
+
+static struct chain_step write_step(const struct write_request *body) {
+    return (struct chain_step){
+        .command = SMB2_WRITE, .payload = (uint32_t)body->data.size, .encode = put_write, .arguments = body};
+}
+
+/* A chain broke in its middle. Servers differ in whether the CLOSE at its end was done, so it is sent again. */
+static void sweep(struct share *share, const char *path, const struct share_file *file) {
+    struct session_error ignored;
+
+    share_close(share, file, NULL, &ignored);
+    share_delete(share, path, false, &ignored);
+}
+
+bool share_write_small(struct share *share, const char *part, const char *path, struct span data,
+                       const struct file_status *times, struct session_error *error) {
+    const struct share_open how = share_open_to_write(false);
+    struct write_request writing = {.data = data};
+    struct set_info_request basic, rename;
+    struct basic_buffer basic_buffer;
+    struct rename_buffer rename_buffer;
+    struct create_request opening;
+    struct close_request closing;
+    uint8_t inherited[FILE_ID_SIZE];
+    struct chain_step steps[CHAIN_STEPS_MAX];
+    struct share_file file;
+    struct wire_path wire;
+    unsigned count = 0;
+
+    if (!path_to_wire(part, &wire, error) || !rename_to(path, true, &rename_buffer, error))
+        return false;
+    inherit(inherited);
+    opening = create_body(&wire, &how);
+    inherit(writing.file_id);
+    write_request_place(&writing);
+    basic_of(times, &basic_buffer);
+    basic = set_body(inherited, FILE_BASIC_INFORMATION, basic_buffer.span);
+    rename = set_body(inherited, FILE_RENAME_INFORMATION, rename_buffer.span);
+    closing = close_body(inherited);
+    steps[count++] = create_step(&opening, &file);
+    if (data.size > 0)
+        steps[count++] = write_step(&writing);
+    steps[count++] = set_step(&basic);
+    steps[count++] = set_step(&rename);
+    steps[count++] = close_step(&closing, NULL);
+    if (chain_succeed(share->session, share->tree, steps, count, error))
+        return true;
+    if (error->kind == SESSION_ERROR_REFUSED && steps[0].status == STATUS_SUCCESS)
+        sweep(share, part, &file);
+    return false;
+}
+
+bool share_set_size(struct share *share, const struct share_file *file, uint64_t size, struct session_error *error) {
+    uint8_t octets[8];
+    struct writer writer = writer_over(octets, sizeof octets);
+
+    writer_u64(&writer, size);
+    return set_open(share, file, FILE_END_OF_FILE_INFORMATION, writer_done(&writer), error);
+}
+
+/* ---- folders ---- */
+
+static bool listing_add(struct listing *listing, const char *name, bool is_text, const struct directory_entry *entry) {
+    struct share_entry *added;
+
+    if (listing->count == listing->room) {
+        size_t room = listing->room == 0 ? 64 : 2 * listing->room;
+        struct share_entry *larger =
+            room > SHARE_ENTRIES_MAX ? NULL : realloc(listing->entries, room * sizeof *larger);
+
+        if (larger == NULL)
+            return false;
+        listing->entries = larger;
+        listing->room = room;
+    }
+    added = &listing->entries[listing->count];
+    *added = (struct share_entry){.name = strdup(name), .is_text = is_text};
+    added->status = (struct file_status){
+        .creation_time = entry->creation_time,
+        .last_access_time = entry->last_access_time,
+        .last_write_time = entry->last_write_time,
+        .change_time = entry->change_time,
+        .size = entry->end_of_file,
+        .allocation_size = entry->allocation_size,
+        .index = entry->file_id,
+        .attributes = entry->file_attributes,
+    };
+    listing->count += added->name != NULL;
+    return added->name != NULL;
+}
+
+void listing_free(struct listing *listing) {
+    for (size_t i = 0; i < listing->count; i++)
+        free(listing->entries[i].name);
+    free(listing->entries);
+    *listing = (struct listing){0};
+}
+
+struct list_result {
+    struct listing *listing;
+    bool full; /* out of memory, or too many */
+};
+
+static bool take_entries(struct span message, void *result) {
+    struct list_result *list = result;
+    struct output_response response;
+    struct directory_entry entry;
+    struct entry_cursor cursor;
+    char name[NAME_TEXT_MAX];
+    struct span octets;
+
+    if (!output_response_decode(message, &response))
+        return false;
+    cursor = entry_cursor(response.output);
+    while (entry_next(&cursor, &octets)) {
+        bool is_text;
+
+        if (!directory_entry_decode(FILE_ID_BOTH_DIRECTORY_INFORMATION, octets, &entry))
+            return false;
+        is_text = name_from_wire(entry.name, name);
+        if (is_text && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
+            continue;
+        list->full |= !listing_add(list->listing, name, is_text, &entry);
+    }
+    return !cursor.malformed;
+}
+
+static struct query_directory_request list_body(const uint8_t id[FILE_ID_SIZE], uint32_t size) {
+    static const uint8_t all[] = {'*', 0};
+    struct query_directory_request request = {
+        .file_information_class = FILE_ID_BOTH_DIRECTORY_INFORMATION,
+        .output_buffer_length = size,
+        .pattern = {all, sizeof all},
+    };
+
+    memcpy(request.file_id, id, FILE_ID_SIZE);
+    query_directory_request_place(&request);
+    return request;
+}
+
+static struct chain_step list_step(const struct query_directory_request *body, struct list_result *result) {
+    return (struct chain_step){.command = SMB2_QUERY_DIRECTORY,
+                               .payload = body->output_buffer_length,
+                               .encode = put_query_directory,
+                               .arguments = body,
+                               .take = take_entries,
+                               .result = result};
+}
+
+/* CREATE and the first two QUERY_DIRECTORY: a short folder says at the second that this was all. */
+static bool list_begin(struct share *share, const char *path, struct list_result *result, struct share_file *file,
+                       bool *is_done, struct session_error *error) {
+    uint8_t inherited[FILE_ID_SIZE];
+    struct query_directory_request body;
+    struct create_request opening;
+    struct wire_path wire;
+
+    if (!path_to_wire(path, &wire, error))
+        return false;
+    inherit(inherited);
+    opening = create_body(&wire, &open_to_list);
+    body = list_body(inherited, LIST_SIZE_FIRST);
+    struct chain_step steps[] = {create_step(&opening, file), list_step(&body, result), list_step(&body, result)};
+    if (!chain_run(share->session, share->tree, steps, 3, error))
+        return false;
+    *is_done = steps[1].status == STATUS_NO_SUCH_FILE || steps[1].status == STATUS_NO_MORE_FILES ||
+               steps[2].status == STATUS_NO_MORE_FILES;
+    for (unsigned i = 0; i < 3; i++)
+        if (steps[i].status != STATUS_SUCCESS && !(i > 0 && *is_done)) {
+            chain_refused(error, steps[i].status);
+            return false;
+        }
+    return true;
+}
+
+/* The rest of a long folder, in pieces as large as the server and the credits allow. */
+static bool list_rest(struct share *share, const struct share_file *file, struct list_result *result,
+                      struct session_error *error) {
+    const struct client *client = session_client(share->session);
+
+    for (;;) {
+        uint32_t most = client_read_max(client), transact = client->negotiation.agreed.max_transact_size;
+        uint32_t size = most < transact ? most : transact;
+        struct query_directory_request body = list_body(file->id, size < LIST_SIZE_MAX ? size : LIST_SIZE_MAX);
+        struct chain_step step = list_step(&body, result);
+        size_t before = result->listing->count;
+
+        if (!chain_run(share->session, share->tree, &step, 1, error))
+            return false;
+        if (step.status == STATUS_NO_MORE_FILES)
+            return true;
+        if (step.status != STATUS_SUCCESS || result->full) {
+            chain_refused(error, step.status != STATUS_SUCCESS ? step.status : STATUS_INSUFFICIENT_RESOURCES);
+            return false;
+        }
+        if (result->listing->count == before) { /* would go on for ever */
+            chain_malformed(error);
+            return false;
+        }
+    }
+}
+
+bool share_list(struct share *share, const char *path, struct listing *listing, struct session_error *error) {
+    struct list_result result = {.listing = listing};
+    struct session_error ignored;
+    struct share_file file = {0};
+    bool is_done = false, good;
+
+    *listing = (struct listing){0};
+    good = list_begin(share, path, &result, &file, &is_done, error);
+    if (good && !is_done)
+        good = list_rest(share, &file, &result, error);
+    if (good && result.full) {
+        chain_refused(error, STATUS_INSUFFICIENT_RESOURCES);
+        good = false;
+    }
+    if (file.id[0] != 0 || file.id[8] != 0 || good)
+        share_close(share, &file, NULL, &ignored);
+    return good;
+}
+
+/* ---- pipes ---- */
+
+bool share_pipe_write(struct share *share, const struct share_file *file, struct span octets,
+                      struct session_error *error) {
+    struct write_request body = {.data = octets};
+
+    memcpy(body.file_id, file->id, FILE_ID_SIZE);
+    write_request_place(&body);
+    struct chain_step step = {
+        .command = SMB2_WRITE, .payload = (uint32_t)octets.size, .encode = put_write, .arguments = &body};
+    return chain_succeed(share->session, share->tree, &step, 1, error);
+}
+
+bool share_pipe_read(struct share *share, const struct share_file *file, uint8_t *data, uint32_t size, uint32_t *got,
+                     bool *more, struct session_error *error) {
+    struct read_result result = {.data = data, .size = size};
+    struct read_request body = read_body(file->id, size);
+    struct chain_step step = {.command = SMB2_READ,
+                              .payload = size,
+                              .encode = put_read,
+                              .arguments = &body,
+                              .take = take_read,
+                              .result = &result};
+
+    if (!chain_succeed(share->session, share->tree, &step, 1, error))
+        return false;
+    *got = result.got;
+    *more = step.status == STATUS_BUFFER_OVERFLOW;
+    return true;
+}

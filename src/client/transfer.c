@@ -1,0 +1,429 @@
+#include "client/transfer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/chain.h"
+
+/* Interim answers in a row without a final one: each gives the server its time once more. */
+#define INTERIMS_MAX 1024u
+/* Octets of a frame in front of a WRITE's data. */
+#define WRITE_HEAD (CLIENT_HEADROOM + WRITE_REQUEST_DATA_AT)
+/* Octets of a frame with a READ. */
+#define READ_ROOM (CLIENT_HEADROOM + SMB2_HEADER_SIZE + 64u)
+
+enum slot_state {
+    SLOT_FREE,
+    SLOT_WAITING, /* to be sent (again) */
+    SLOT_FLYING,
+    SLOT_HELD,    /* answered, but a stream has to be written in order */
+};
+
+/* A part of the file that is on its way; what has come of it is taken off its front. */
+struct slot {
+    enum slot_state state;
+    uint64_t offset;
+    uint32_t length;
+    uint32_t asked; /* octets of the request in flight: fewer than `length` where credits are short */
+    uint8_t *held;
+};
+
+struct engine {
+    struct transfer *transfer;
+    struct client *client;
+    struct slot slots[TRANSFER_DEPTH];
+    unsigned flying;
+    uint64_t next;    /* the first octet that no slot has had */
+    uint64_t written; /* to a stream */
+    bool sends_stream; /* what was sent cannot be read again */
+    bool ended;       /* the stream that is sent has */
+    bool expired;
+    enum transfer_end end;
+    uint8_t *frame;
+    size_t frame_size;
+
+    uint32_t (*most)(const struct client *client);
+    /* Sends the request of a slot. False: the engine has failed, or the stream has ended. */
+    bool (*send)(struct engine *engine, struct slot *slot);
+    /* Takes a good answer: how many octets of it are dealt with. */
+    uint32_t (*take)(struct engine *engine, struct slot *slot, struct span message);
+};
+
+static void fail(struct engine *engine, enum transfer_end end) {
+    if (engine->end == TRANSFER_DONE)
+        engine->end = end;
+}
+
+static void fail_local(struct engine *engine, int number) {
+    if (engine->end == TRANSFER_DONE)
+        engine->transfer->number = number;
+    fail(engine, TRANSFER_LOCAL);
+}
+
+static void fail_refused(struct engine *engine, uint32_t status) {
+    if (engine->end == TRANSFER_DONE)
+        chain_refused(&engine->transfer->error, status);
+    fail(engine, TRANSFER_REMOTE);
+}
+
+static void fail_malformed(struct engine *engine) {
+    if (engine->end == TRANSFER_DONE)
+        chain_malformed(&engine->transfer->error);
+    fail(engine, TRANSFER_REMOTE);
+}
+
+/* ---- slots ---- */
+
+static uint64_t done_so_far(const struct engine *engine) {
+    uint64_t done = engine->next;
+
+    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
+        if (engine->slots[i].state != SLOT_FREE && engine->slots[i].offset < done)
+            done = engine->slots[i].offset;
+    return done;
+}
+
+static struct slot *slot_in(struct engine *engine, enum slot_state state) {
+    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
+        if (engine->slots[i].state == state)
+            return &engine->slots[i];
+    return NULL;
+}
+
+/* The octets that one request may have now. */
+static uint32_t chunk(const struct engine *engine) {
+    uint32_t most = engine->most(engine->client);
+
+    return most < TRANSFER_CHUNK_SIZE ? most : TRANSFER_CHUNK_SIZE;
+}
+
+/* A slot that waits, or a free one with the next part of the file. */
+static struct slot *slot_to_send(struct engine *engine) {
+    struct slot *slot = slot_in(engine, SLOT_WAITING);
+    uint64_t left = engine->transfer->size - engine->next;
+
+    if (slot != NULL || left == 0 || engine->ended)
+        return slot;
+    slot = slot_in(engine, SLOT_FREE);
+    if (slot == NULL)
+        return NULL;
+    *slot = (struct slot){.state = SLOT_WAITING, .offset = engine->next};
+    slot->length = left < chunk(engine) ? (uint32_t)left : chunk(engine);
+    engine->next += slot->length;
+    return slot;
+}
+
+static bool has_credits(const struct engine *engine, uint32_t payload) {
+    return client_credits(engine->client) >= client_charge(engine->client, payload);
+}
+
+/* Says how much the request of a slot asks for. What of a stream does not fit is left in it. */
+static void ask(struct engine *engine, struct slot *slot) {
+    slot->asked = slot->length < chunk(engine) ? slot->length : chunk(engine);
+    if (!engine->sends_stream)
+        return;
+    engine->next -= slot->length - slot->asked;
+    slot->length = slot->asked;
+}
+
+/* Sends what can be sent. */
+static void pump(struct engine *engine) {
+    while (engine->end == TRANSFER_DONE && !engine->expired && client_credits(engine->client) > 0) {
+        struct slot *slot = slot_to_send(engine);
+
+        if (slot == NULL)
+            return;
+        ask(engine, slot);
+        if (!has_credits(engine, slot->asked) || !engine->send(engine, slot))
+            return;
+        slot->state = SLOT_FLYING;
+        engine->flying++;
+    }
+}
+
+static bool send_frame(struct engine *engine, struct slot *slot, uint16_t command, client_body_encode *encode,
+                       const void *arguments) {
+    struct transfer *transfer = engine->transfer;
+    struct client_request request = {
+        .command = command, .tree_id = transfer->share->tree, .payload = slot->asked, .owner = slot};
+    struct client_frame frame;
+
+    client_frame_begin(&frame, engine->frame, engine->frame_size);
+    if (!client_frame_add(engine->client, &frame, &request, encode, arguments)) {
+        fail_refused(engine, STATUS_INSUFFICIENT_RESOURCES);
+        return false;
+    }
+    if (session_send(transfer->share->session, &frame, &transfer->error))
+        return true;
+    fail(engine, TRANSFER_REMOTE);
+    return false;
+}
+
+/* ---- answers ---- */
+
+static void take_final(struct engine *engine, struct slot *slot, const struct client_response *response) {
+    uint32_t taken;
+
+    engine->flying--;
+    slot->state = SLOT_WAITING;
+    if (response->status == STATUS_NETWORK_SESSION_EXPIRED && !engine->sends_stream) {
+        engine->expired = true;
+        return;
+    }
+    if (response->status == STATUS_END_OF_FILE) {
+        fail(engine, TRANSFER_SHRUNK);
+        return;
+    }
+    if (!status_has_body(response->status)) {
+        fail_refused(engine, response->status);
+        return;
+    }
+    if (engine->end != TRANSFER_DONE)
+        return;
+    taken = engine->take(engine, slot, response->message);
+    if (slot->state == SLOT_HELD)
+        return;
+    slot->offset += taken;
+    slot->length -= taken;
+    if (slot->length == 0)
+        slot->state = SLOT_FREE;
+}
+
+/* Waits for one final answer. */
+static void await(struct engine *engine) {
+    struct transfer *transfer = engine->transfer;
+    struct client_response response = {.is_interim = true};
+
+    for (unsigned i = 0; response.is_interim; i++) {
+        if (i == INTERIMS_MAX)
+            client_timed_out(engine->client);
+        if (!session_receive(transfer->share->session, &response, &transfer->error)) {
+            engine->end = TRANSFER_REMOTE;
+            engine->flying = 0;
+            return;
+        }
+    }
+    take_final(engine, response.owner, &response);
+    transfer->done = done_so_far(engine);
+    if (engine->end == TRANSFER_DONE && transfer->tick != NULL && !transfer->tick(transfer->context, transfer->done))
+        fail(engine, TRANSFER_STOPPED);
+}
+
+static void authenticate_again(struct engine *engine) {
+    struct transfer *transfer = engine->transfer;
+
+    engine->expired = false;
+    if (!session_reauthenticate(transfer->share->session, &transfer->error))
+        fail(engine, TRANSFER_REMOTE);
+}
+
+static bool is_finished(const struct engine *engine) {
+    if (engine->end != TRANSFER_DONE)
+        return true;
+    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
+        if (engine->slots[i].state != SLOT_FREE)
+            return false;
+    return engine->ended || engine->next == engine->transfer->size;
+}
+
+static enum transfer_end run(struct engine *engine) {
+    struct transfer *transfer = engine->transfer;
+
+    engine->client = session_frames(transfer->share->session);
+    engine->next = engine->written = transfer->done = transfer->start;
+    engine->frame = malloc(engine->frame_size);
+    if (engine->frame == NULL)
+        fail_local(engine, ENOMEM);
+    while (engine->flying > 0 || !is_finished(engine)) {
+        pump(engine);
+        if (engine->flying > 0)
+            await(engine);
+        else if (engine->expired && engine->end == TRANSFER_DONE)
+            authenticate_again(engine);
+        else if (!is_finished(engine)) /* nothing in flight, and nothing can be sent */
+            fail_refused(engine, STATUS_INSUFFICIENT_RESOURCES);
+    }
+    transfer->done = done_so_far(engine);
+    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
+        free(engine->slots[i].held);
+    free(engine->frame);
+    return engine->end;
+}
+
+/* ---- get ---- */
+
+static void put_read(struct writer *writer, const void *arguments) {
+    read_request_encode(arguments, writer);
+}
+
+static bool send_read(struct engine *engine, struct slot *slot) {
+    struct read_request request = {.length = slot->asked, .offset = slot->offset};
+
+    memcpy(request.file_id, engine->transfer->file->id, FILE_ID_SIZE);
+    read_request_place(&request);
+    return send_frame(engine, slot, SMB2_READ, put_read, &request);
+}
+
+static bool write_at(struct engine *engine, struct span data, uint64_t offset) {
+    const struct transfer *transfer = engine->transfer;
+
+    while (data.size > 0) {
+        ssize_t wrote = transfer->is_stream ? write(transfer->fd, data.data, data.size)
+                                            : pwrite(transfer->fd, data.data, data.size, (off_t)offset);
+
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0) {
+            fail_local(engine, errno);
+            return false;
+        }
+        data = span_slice(data, (size_t)wrote, data.size);
+        offset += (uint64_t)wrote;
+    }
+    return true;
+}
+
+/* Writes what was held back, as far as it is its turn. */
+static void release_held(struct engine *engine) {
+    for (unsigned i = 0; i < TRANSFER_DEPTH; i++) {
+        struct slot *slot = &engine->slots[i];
+
+        if (slot->state != SLOT_HELD || slot->offset != engine->written)
+            continue;
+        if (!write_at(engine, (struct span){slot->held, slot->length}, slot->offset))
+            return;
+        engine->written += slot->length;
+        free(slot->held);
+        *slot = (struct slot){.state = SLOT_FREE};
+        i = UINT32_MAX; /* another one's turn may have come: from the first again */
+    }
+}
+
+static uint32_t hold(struct engine *engine, struct slot *slot, struct span data) {
+    if (data.size < slot->length)
+        return 0; /* to be read again, whole */
+    slot->held = malloc(data.size);
+    if (slot->held == NULL) {
+        fail_local(engine, ENOMEM);
+        return 0;
+    }
+    memcpy(slot->held, data.data, data.size);
+    slot->state = SLOT_HELD;
+    return 0;
+}
+
+static uint32_t take_read(struct engine *engine, struct slot *slot, struct span message) {
+    struct read_response response;
+
+    if (!read_response_decode(message, &response) || response.data.size > slot->asked) {
+        fail_malformed(engine);
+        return 0;
+    }
+    if (response.data.size == 0) {
+        fail(engine, TRANSFER_SHRUNK);
+        return 0;
+    }
+    if (engine->transfer->is_stream && slot->offset != engine->written)
+        return hold(engine, slot, response.data);
+    if (!write_at(engine, response.data, slot->offset))
+        return 0;
+    engine->written += response.data.size;
+    if (engine->transfer->is_stream)
+        release_held(engine);
+    return (uint32_t)response.data.size;
+}
+
+enum transfer_end transfer_get(struct transfer *transfer) {
+    struct engine engine = {.transfer = transfer, .most = client_read_max, .send = send_read, .take = take_read,
+                            .frame_size = READ_ROOM};
+
+    return run(&engine);
+}
+
+/* ---- put ---- */
+
+/* Fills the frame with the slot's data, at its place behind the header; fewer only at a stream's end. */
+static bool read_data(struct engine *engine, const struct slot *slot, uint32_t *got) {
+    const struct transfer *transfer = engine->transfer;
+    uint8_t *data = engine->frame + WRITE_HEAD;
+
+    for (*got = 0; *got < slot->asked;) {
+        size_t left = slot->asked - *got;
+        ssize_t size = transfer->is_stream ? read(transfer->fd, data + *got, left)
+                                           : pread(transfer->fd, data + *got, left, (off_t)(slot->offset + *got));
+
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0)
+            fail_local(engine, errno);
+        if (size <= 0)
+            return size == 0;
+        *got += (uint32_t)size;
+    }
+    return true;
+}
+
+/* The data are in the frame already: room is all that they need. */
+static void put_write(struct writer *writer, const void *arguments) {
+    const struct write_request *request = arguments;
+    struct write_request fixed = *request;
+
+    fixed.length = 0;
+    fixed.data = (struct span){0};
+    write_request_encode(&fixed, writer);
+    if (writer->failed || request->data.data != writer->data + writer->at ||
+        request->data.size > writer->size - writer->at) {
+        writer->failed = true;
+        return;
+    }
+    struct writer length = writer_over(writer->data + SMB2_HEADER_SIZE + 4, 4);
+    writer_u32(&length, request->length);
+    writer->at += request->data.size;
+}
+
+static bool send_write(struct engine *engine, struct slot *slot) {
+    struct write_request request = {.offset = slot->offset};
+    uint32_t got;
+
+    if (!read_data(engine, slot, &got))
+        return false;
+    if (got < slot->asked && !engine->transfer->is_stream) {
+        fail(engine, TRANSFER_SHRUNK);
+        return false;
+    }
+    if (got < slot->asked) { /* the stream's end */
+        engine->ended = true;
+        engine->next -= slot->length - got;
+        slot->length = slot->asked = got;
+    }
+    if (got == 0) {
+        *slot = (struct slot){.state = SLOT_FREE};
+        return false;
+    }
+    memcpy(request.file_id, engine->transfer->file->id, FILE_ID_SIZE);
+    request.data = (struct span){engine->frame + WRITE_HEAD, got};
+    write_request_place(&request);
+    return send_frame(engine, slot, SMB2_WRITE, put_write, &request);
+}
+
+/* What a server leaves out of a stream is lost: it cannot be read again. */
+static uint32_t take_write(struct engine *engine, struct slot *slot, struct span message) {
+    struct write_response response;
+
+    if (!write_response_decode(message, &response) || response.count > slot->asked)
+        fail_malformed(engine);
+    else if (response.count == 0 || (engine->transfer->is_stream && response.count < slot->asked))
+        fail_refused(engine, STATUS_DISK_FULL);
+    else
+        return response.count;
+    return 0;
+}
+
+enum transfer_end transfer_put(struct transfer *transfer) {
+    struct engine engine = {.transfer = transfer, .most = client_write_max, .send = send_write, .take = take_write,
+                            .sends_stream = transfer->is_stream, .frame_size = WRITE_HEAD + TRANSFER_CHUNK_SIZE};
+
+    return run(&engine);
+}
