@@ -29,9 +29,11 @@ MAY_INCLUDE = {
     "net": {"net", "wire"},
     "client": {"client", "net", "auth", "core", "wire"},
     "lib": {"client", "auth", "core", "wire"},  # and include/smbproof.h
-    "tools": {"tools", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
+    "probe": {"probe", "client", "net", "auth", "core", "wire"},  # and words and output of explain
+    "tools": {"tools", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
 }
 MAY_INCLUDE_FILE = {folder: {"crypto/crypto.h"} for folder in ("auth", "core", "explain", "client")}
+MAY_INCLUDE_FILE["probe"] = {"crypto/crypto.h", "explain/finding.h", "explain/output.h"}
 ONLY_OPENSSL = "crypto/openssl.c"
 
 # What compilers, glibc's <assert.h> and its checked variants (-D_FORTIFY_SOURCE) leave undefined in a library that

@@ -56,9 +56,8 @@ void line_close(struct line *line) {
     forget_session(line);
 }
 
-struct line_reply line_open(struct line *line, const struct line_target *target, const struct id_list *dialects) {
-    int error;
-
+/* False: there is no randomness to be had. */
+static bool start(struct line *line, const struct line_target *target, const struct id_list *dialects) {
     line_close(line);
     line->target = target;
     line->transport.fd = -1;
@@ -73,7 +72,19 @@ struct line_reply line_open(struct line *line, const struct line_target *target,
     line->policy.dialects = *dialects;
     line->policy.transport = target->transport;
     line->policy.accept_small_sizes = true;
-    if (!crypto_random(line->policy.guid, sizeof line->policy.guid))
+    return crypto_random(line->policy.guid, sizeof line->policy.guid);
+}
+
+struct line_reply line_adopt(struct line *line, const struct line_target *target, const struct id_list *dialects, int fd) {
+    int error = start(line, target, dialects) ? transport_adopt(&line->transport, fd) : -EIO;
+
+    return error < 0 ? reply_of_error(error) : (struct line_reply){.answer = LINE_ANSWERED};
+}
+
+struct line_reply line_open(struct line *line, const struct line_target *target, const struct id_list *dialects) {
+    int error;
+
+    if (!start(line, target, dialects))
         return reply_of_error(-EIO);
     error = transport_connect(&line->transport, target->host, target->port, transport_deadline(target->timeout_ms));
     if (error < 0)

@@ -116,6 +116,8 @@ struct line {
 /* Connects. The line is the caller's, all zeros before its first use; whatever was open on it is closed. `dialects` are
  * offered unless the test says otherwise. */
 struct line_reply line_open(struct line *line, const struct line_target *target, const struct id_list *dialects);
+/* The same over a socket that is connected already, which the line closes. */
+struct line_reply line_adopt(struct line *line, const struct line_target *target, const struct id_list *dialects, int fd);
 void line_close(struct line *line);
 
 /* What a correct client offers on this line; a test changes it. */

@@ -15,6 +15,7 @@ struct command {
 
 static const struct command commands[] = {
     {"explain", "say why the SMB connections of a capture were aborted", command_explain},
+    {"probe", "put a live server and the path to it to the test", command_probe},
     {"settings", "show the settings in force for a host, and their equivalents elsewhere", command_settings},
     {"cat", "write files of a share to standard output", command_cat},
     {"get", "copy files from a share", command_get},

@@ -194,6 +194,16 @@ static int connect_share(struct remote *remote, const char *text) {
     return remote_complain(text, &error);
 }
 
+int remote_prepare(struct remote *remote, const char *text, bool (*needed)(const struct remote *remote)) {
+    char complaint[URL_COMPLAINT_MAX];
+
+    if (!url_parse(text, &remote->url, complaint))
+        return complain(text, complaint, EXIT_USAGE);
+    if (!options_settle(remote->options, remote->url.host, &remote->settings))
+        return complain("settings", remote->settings.complaint, EXIT_USAGE);
+    return needed == NULL || needed(remote) ? find_credentials(remote) : EXIT_NO_PROBLEM;
+}
+
 int remote_go(struct remote *remote, const char *text) {
     char complaint[URL_COMPLAINT_MAX];
     struct url before = remote->url;

@@ -28,6 +28,9 @@ struct remote {
 
 /* `options` as the command line left them. */
 void remote_init(struct remote *remote, const struct options *options);
+/* Everything up to the connection: URL, settings and, unless `needed` (may be NULL) says that there are none to be had,
+ * credentials. 0, or an exit status when that has been told. */
+int remote_prepare(struct remote *remote, const char *text, bool (*needed)(const struct remote *remote));
 /* Goes to the share that `text` names, over the connection that is there already if that leads to the same share as the
  * same user; without a share in it, no further than the session. 0, or an exit status when that has been told. */
 int remote_go(struct remote *remote, const char *text);
