@@ -3,8 +3,8 @@
     with Altering(server_port, change) as box:
         connect(box.port)
 
-`change(from_client, content)` gets the content of each frame and returns what goes on instead: bytes, or None to drop it.
-box.answer(content) sends a frame to the client in the server's name.
+`change(from_client, content)` gets the content of each frame and returns what goes on instead: bytes, or None to
+drop it. box.answer(content) sends a frame to the client in the server's name.
 """
 import socket
 import struct
