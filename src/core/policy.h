@@ -47,8 +47,8 @@ struct client_policy {
     struct id_list signing_algorithms; /* 3.1.1; empty: no signing context is sent */
     enum transport transport;
     bool require_secure_negotiate; /* RequireSecureNegotiate: validate below 3.1.1 */
-    bool refuse_unvalidated_3x;    /* a signed error to the validation ends the connection on 3.0 and 3.0.2, and where it
-                                      does not say "unknown" below; [MS-SMB2] accepts it */
+    bool refuse_unvalidated_3x;    /* a signed error to the validation ends the connection on 3.0 and 3.0.2, and below
+                                      where it does not say "unknown"; [MS-SMB2] accepts it */
     bool accept_longer_info;       /* more than 24 octets of validation output are accepted (old Macs) */
     bool accept_small_sizes;       /* sizes below 65536 are accepted (Windows up to 8.1: from 4096 on) */
     bool allow_guest;              /* a guest session, which nothing protects, is accepted */

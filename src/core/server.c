@@ -196,13 +196,6 @@ static void request_read(struct server_frame *frame) {
         request->tree_id = request->message.header.tree_id;
 }
 
-static void fail(struct server *server, struct server_frame *frame, struct verdict verdict) {
-    if (verdict.action == ACTION_DISCONNECT)
-        server_close(server, verdict, &frame->request);
-    else
-        server_answer_error(server, frame, verdict.status);
-}
-
 static enum server_want element_serve(struct server *server, struct server_frame *frame) {
     request_read(frame);
     if (frame->content[0] == 0xff) {
@@ -216,7 +209,7 @@ static enum server_want element_serve(struct server *server, struct server_frame
         server_cancel_done(server, frame); /* it has no response, not even this one */
         return SERVER_RECEIVE;
     }
-    fail(server, frame, verdict);
+    server_answer_verdict(server, frame, verdict);
     return SERVER_RECEIVE;
 }
 

@@ -167,6 +167,16 @@ void server_refuse(struct server *server, struct server_frame *frame, uint32_t s
     server_respond(server, frame, status, writer.at - SMB2_HEADER_SIZE);
 }
 
+void server_answer_verdict(struct server *server, struct server_frame *frame, struct verdict verdict) {
+    const struct server_request *request = &frame->request;
+    if (verdict.action == ACTION_DISCONNECT) {
+        server_close(server, verdict, request);
+        return;
+    }
+    server->refused = (struct server_failure){verdict, request->command, request->message_id};
+    server_answer_error(server, frame, verdict.status);
+}
+
 void server_answer_error(struct server *server, struct server_frame *frame, uint32_t status) {
     server_refuse(server, frame, status, (struct span){NULL, 0});
 }

@@ -4,13 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-static void refuse(struct server *server, struct server_frame *frame, struct verdict verdict) {
-    if (verdict.action == ACTION_DISCONNECT)
-        server_close(server, verdict, &frame->request);
-    else
-        server_answer_error(server, frame, verdict.status);
-}
-
 /* ---- NEGOTIATE ---- */
 
 static void answer_negotiate(struct server *server, struct server_frame *frame, const struct server_answer *answer) {
@@ -37,7 +30,7 @@ void server_serve_smb1(struct server *server, struct server_frame *frame) {
     if (verdict_goes_on(&verdict))
         answer_negotiate(server, frame, &answer);
     else
-        refuse(server, frame, verdict);
+        server_answer_verdict(server, frame, verdict);
 }
 
 /* The hash covers the messages as they went by (3.3.5.4). */
@@ -55,7 +48,7 @@ static enum server_want serve_negotiate(struct server *server, struct server_fra
     struct verdict verdict =
         server_validate(&request->message, server->policy, &server->fresh, &server->negotiation, &answer);
     if (!verdict_goes_on(&verdict)) {
-        refuse(server, frame, verdict);
+        server_answer_verdict(server, frame, verdict);
         return SERVER_RECEIVE;
     }
     size_t start = frame->end;
@@ -224,7 +217,7 @@ static enum server_want serve_info(struct server *server, struct server_frame *f
     }
     if (verdict.action == ACTION_DISCONNECT)
         server->negotiation.validation = VALIDATION_FAILED;
-    refuse(server, frame, verdict);
+    server_answer_verdict(server, frame, verdict);
     return SERVER_RECEIVE;
 }
 

@@ -42,6 +42,8 @@ void server_tree_release(struct server_tree *tree);
 /* ---- server_answer.c ---- */
 
 bool server_frame_alone(const struct server_frame *frame);
+/* What a verdict that does not go on asks for: an error response, or the connection's end. */
+void server_answer_verdict(struct server *server, struct server_frame *frame, struct verdict verdict);
 /* Answers without a body of the command's own. */
 void server_answer_error(struct server *server, struct server_frame *frame, uint32_t status);
 /* Answers with a body of four octets (2.2.8, 2.2.12, 2.2.29). */

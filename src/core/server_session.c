@@ -112,12 +112,15 @@ static enum server_want logon_refused(struct server *server, struct server_frame
 enum server_want server_session_setup(struct server *server, struct server_frame *frame) {
     struct verdict verdict = check_setup(server, frame);
     if (!verdict_goes_on(&verdict)) {
-        server_answer_error(server, frame, verdict.status);
+        server_answer_verdict(server, frame, verdict);
         return SERVER_RECEIVE;
     }
     struct server_session *session = frame->request.session;
-    if (session->legs == SERVER_LOGON_LEGS_MAX)
-        return logon_refused(server, frame, (uint32_t)STATUS_LOGON_FAILURE);
+    if (session->legs == SERVER_LOGON_LEGS_MAX) {
+        verdict = refuse(RULE_SESSION_LEGS, STATUS_LOGON_FAILURE);
+        server->refused = (struct server_failure){verdict, SMB2_SESSION_SETUP, frame->request.message_id};
+        return logon_refused(server, frame, verdict.status);
+    }
     session->legs++;
     if (!hash_message(server, session, frame->request.message.bytes)) {
         server_close(server, verdict_disconnect(RULE_NONE, 0), &frame->request);

@@ -119,6 +119,7 @@ struct server {
     const struct server_policy *policy;
     struct negotiation negotiation;
     struct server_failure failure;
+    struct server_failure refused;   /* the last request that a rule had answered with an error, for the log */
     struct session_keys keys;        /* SERVER_KEYS: to be made into handles; wiped by server_take_handles() */
     struct server_session released;  /* SERVER_RELEASE: the session that is gone, with its handles */
     struct server_session sessions[SERVER_SESSIONS_MAX];

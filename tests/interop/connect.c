@@ -1,8 +1,8 @@
 /* Connects once and says how, as one line of JSON: for the tests against other people's servers.
  *
  * usage: connect HOST PORT SHARE [option value]...
- *   dialects 2.0.2,2.1   sign required   encrypt off|required   guest yes   smb1 yes   netbios yes   secure-negotiate off
- *   ciphers 1,2   signing 0,1,2   timeout MS
+ *   dialects 2.0.2,2.1   sign required   encrypt off|required   guest yes   smb1 yes   netbios yes
+ *   secure-negotiate off   ciphers 1,2   signing 0,1,2   timeout MS
  *   user NAME   domain NAME   anonymous yes   nt-hash HEX   kerberos yes
  *   again yes (authenticates again)   wait MS (before the share is used)   chains no|only (what some servers cannot)
  * The password is in SMBPROOF_PASSWORD. Exit status 0: connected; 1: not, and the JSON says why. */

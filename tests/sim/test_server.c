@@ -11,6 +11,7 @@
 
 #include "core/server_parts.h"
 #include "talk.h"
+#include "../unit/raised.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
@@ -46,8 +47,15 @@ static void or_flags(uint8_t *element, uint32_t flags) {
 
 static void assert_closed(const struct talk *talk, enum rule rule) {
     assert_true(talk->closed);
-    assert_string_equal(rule_text(talk->host.server.failure.verdict.rule)->id, rule_text(rule)->id);
+    assert_rule(talk->host.server.failure.verdict.rule, rule);
     assert_int_equal(talk->answers_count, 0);
+}
+
+/* Answered with an error, by this rule. */
+static void assert_refused(const struct talk *talk, enum ntstatus status, enum rule rule) {
+    assert_false(talk->closed);
+    assert_int_equal(talk_status(talk), (uint32_t)status);
+    assert_rule(talk->host.server.refused.verdict.rule, rule);
 }
 
 static void assert_status(const struct talk *talk, uint32_t status) {
@@ -97,7 +105,7 @@ static void test_logon_refused(void **state) {
     assert_status(talk, (uint32_t)STATUS_LOGON_FAILURE);
     assert_int_equal(talk->host.released, 1);
     talk_setup(talk, first, false);
-    assert_status(talk, (uint32_t)STATUS_USER_SESSION_DELETED);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_UNKNOWN);
     /* Another attempt begins anew, and works. */
     talk->host.logon = HOST_LOGON_USER;
     talk_logon(talk);
@@ -121,7 +129,7 @@ static void test_logon_guest_and_anonymous(void **state) {
     assert_status(talk, STATUS_SUCCESS);
     or_flags(talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, false), SMB2_FLAGS_SIGNED);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_NOT_SUPPORTED);
+    assert_refused(talk, STATUS_NOT_SUPPORTED, RULE_REQUEST_SIGNED_WITHOUT_KEY);
     again(talk, SMB2_DIALECT_302);
     talk->host.logon = HOST_LOGON_ANONYMOUS;
     talk_logon(talk);
@@ -141,7 +149,7 @@ static void test_keyless_where_all_is_encrypted(void **state) {
     talk->host.policy.encryption = ENCRYPTION_MUST;
     talk_negotiate(talk);
     talk_setup(talk, 0, false);
-    assert_status(talk, (uint32_t)STATUS_ACCESS_DENIED);
+    assert_refused(talk, STATUS_ACCESS_DENIED, RULE_ENCRYPTION_REQUIRED);
 }
 
 static void test_setup_flags_and_limits(void **state) {
@@ -150,11 +158,11 @@ static void test_setup_flags_and_limits(void **state) {
     uint8_t body[24] = {25, 0, 1 /* BINDING */, 1};
     talk_add(talk, SMB2_SESSION_SETUP, body, sizeof body, false);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_REQUEST_NOT_ACCEPTED);
+    assert_refused(talk, STATUS_REQUEST_NOT_ACCEPTED, RULE_SESSION_BINDING);
     body[2] = 0;
     talk_add(talk, SMB2_SESSION_SETUP, body, 10, false);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_INVALID_PARAMETER);
+    assert_refused(talk, STATUS_INVALID_PARAMETER, RULE_BODY_INVALID);
     /* An authentication without end. */
     talk->host.legs = UINT32_MAX;
     talk_setup(talk, 0, false);
@@ -163,7 +171,7 @@ static void test_setup_flags_and_limits(void **state) {
         assert_status(talk, (uint32_t)STATUS_MORE_PROCESSING_REQUIRED);
     }
     talk_setup(talk, talk->session_id, false);
-    assert_status(talk, (uint32_t)STATUS_LOGON_FAILURE);
+    assert_refused(talk, STATUS_LOGON_FAILURE, RULE_SESSION_LEGS);
     /* Sessions without end. */
     for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++) {
         talk_setup(talk, 0, false);
@@ -183,13 +191,13 @@ static void test_reauthentication(void **state) {
         assert_true(server_expire_session(&talk->host.server, talk->session_id));
         talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
         talk_send(talk, false);
-        assert_status(talk, (uint32_t)STATUS_NETWORK_SESSION_EXPIRED);
+        assert_refused(talk, STATUS_NETWORK_SESSION_EXPIRED, RULE_SESSION_EXPIRED);
         assert_int_equal(talk->answers[0].signature, SIGNATURE_GOOD);
         talk_add(talk, SMB2_CLOSE, flush_body, sizeof flush_body, true);
         talk_send(talk, false);
         assert_status(talk, STATUS_SUCCESS);
         talk_setup(talk, talk->session_id, false); /* unsigned, where signing is required */
-        assert_status(talk, (uint32_t)STATUS_ACCESS_DENIED);
+        assert_refused(talk, STATUS_ACCESS_DENIED, RULE_REQUEST_UNSIGNED);
         memset(talk->host.key, 0x99, sizeof talk->host.key); /* a new key that nobody takes */
         talk_setup(talk, talk->session_id, true);
         assert_status(talk, (uint32_t)STATUS_MORE_PROCESSING_REQUIRED);
@@ -223,10 +231,10 @@ static void test_logoff(void **state) {
     assert_int_equal(talk->host.released, 1);
     talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, false);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_USER_SESSION_DELETED);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_UNKNOWN);
     or_flags(talk_add(talk, SMB2_ECHO, empty_body, 4, false), SMB2_FLAGS_SIGNED);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_USER_SESSION_DELETED);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_UNKNOWN);
 }
 
 static void test_previous_session(void **state) {
@@ -252,7 +260,7 @@ static void test_logon_busy(void **state) {
     talk_setup(talk, talk->session_id, true);
     assert_int_equal(talk->host.held_count, 1);
     talk_setup(talk, talk->session_id, true);
-    assert_status(talk, (uint32_t)STATUS_REQUEST_NOT_ACCEPTED);
+    assert_refused(talk, STATUS_REQUEST_NOT_ACCEPTED, RULE_SESSION_BUSY);
     server_take_token(server, talk->host.held[0], &proceed);
     host_run(&talk->host);
     assert_int_equal(talk->answers[1].message.header.status, STATUS_MORE_PROCESSING_REQUIRED);
@@ -357,21 +365,21 @@ static void test_checks_in_their_order(void **state) {
     put(element + AT_TREE_ID, 4, 99);
     or_flags(element, SMB2_FLAGS_SIGNED);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_ACCESS_DENIED);
+    assert_refused(talk, STATUS_ACCESS_DENIED, RULE_REQUEST_SIGNATURE);
     assert_int_equal(talk->answers[0].signature, SIGNATURE_GOOD);
     talk->tree_id = 99;
     talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_NETWORK_NAME_DELETED);
+    assert_refused(talk, STATUS_NETWORK_NAME_DELETED, RULE_TREE_UNKNOWN);
     assert_int_equal(talk->answers[0].signature, SIGNATURE_GOOD);
     talk->tree_id = tree;
     talk_add(talk, SMB2_FLUSH, flush_body, 20, true);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_INVALID_PARAMETER);
+    assert_refused(talk, STATUS_INVALID_PARAMETER, RULE_BODY_INVALID);
     element = talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
     put(element + AT_SESSION_ID, 8, 0x1234);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_USER_SESSION_DELETED);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_UNKNOWN);
     assert_int_equal(talk->answers[0].signature, SIGNATURE_MISSING);
     assert_int_equal(talk->host.requests, 0);
     talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
@@ -390,16 +398,16 @@ static void test_other_sessions(void **state) {
     talk_setup(talk, 0, false);
     talk_add(talk, SMB2_TREE_CONNECT, (const uint8_t[]){9, 0, 0, 0, 72, 0, 2, 0, 's', 0}, 10, false);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_USER_SESSION_DELETED);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_UNKNOWN);
     or_flags(talk_add(talk, SMB2_ECHO, empty_body, 4, false), SMB2_FLAGS_SIGNED);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_NOT_SUPPORTED);
+    assert_refused(talk, STATUS_NOT_SUPPORTED, RULE_REQUEST_SIGNED_WITHOUT_KEY);
     talk_setup(talk, talk->session_id, false);
     assert_status(talk, STATUS_SUCCESS);
     talk->tree_id = tree;
     talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, false);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_NETWORK_NAME_DELETED);
+    assert_refused(talk, STATUS_NETWORK_NAME_DELETED, RULE_TREE_UNKNOWN);
     or_flags(talk_add(talk, SMB2_ECHO, empty_body, 4, false), SMB2_FLAGS_ASYNC_COMMAND);
     talk_send(talk, false);
     assert_status(talk, (uint32_t)STATUS_INVALID_PARAMETER);
@@ -413,7 +421,7 @@ static void test_signing_required(void **state) {
         talk_logon(talk);
         talk_add(talk, SMB2_ECHO, empty_body, 4, false);
         talk_send(talk, false);
-        assert_status(talk, (uint32_t)STATUS_ACCESS_DENIED);
+        assert_refused(talk, STATUS_ACCESS_DENIED, RULE_REQUEST_UNSIGNED);
         talk_add(talk, SMB2_ECHO, empty_body, 4, true);
         talk_send(talk, false);
         assert_status(talk, STATUS_SUCCESS);
@@ -441,7 +449,7 @@ static void test_tree_connect(void **state) {
     assert_int_equal(talk->host.trees_ended, 1);
     talk_add(talk, SMB2_TREE_DISCONNECT, empty_body, 4, true);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_NETWORK_NAME_DELETED);
+    assert_refused(talk, STATUS_NETWORK_NAME_DELETED, RULE_TREE_UNKNOWN);
     talk_tree(talk, "docs", false, false);
     assert_status(talk, STATUS_SUCCESS);
     assert_true(talk->tree_id != last);
@@ -499,7 +507,7 @@ static void test_credits(void **state) {
     uint8_t read[49] = {49, 0, 0x50, 0, 1, 0, 1, 0};
     talk_add(talk, SMB2_READ, read, sizeof read, true);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_INVALID_PARAMETER);
+    assert_refused(talk, STATUS_INVALID_PARAMETER, RULE_CREDIT_CHARGE);
     put(talk_add(talk, SMB2_READ, read, sizeof read, true) + AT_CHARGE, 2, 2);
     talk->message_id++;
     talk_send(talk, false);
@@ -567,6 +575,7 @@ static void test_chain_inherits(void **state) {
     or_flags(talk_add(talk, SMB2_CLOSE, other, sizeof other, true), SMB2_FLAGS_RELATED_OPERATIONS);
     talk_send(talk, false);
     assert_int_equal(talk->answers[1].message.header.status, STATUS_INVALID_HANDLE);
+    assert_rule(talk->host.server.refused.verdict.rule, RULE_CHAIN_NOTHING_INHERITED);
     assert_int_equal(talk->host.requests, 2);
     or_flags(talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true), SMB2_FLAGS_RELATED_OPERATIONS);
     or_flags(talk_add(talk, SMB2_CLOSE, other, sizeof other, true), SMB2_FLAGS_RELATED_OPERATIONS);
@@ -818,7 +827,7 @@ static void test_encrypted_session(void **state) {
         /* In the clear: refused, and not even the refusal is. */
         talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
         talk_send(talk, false);
-        assert_status(talk, (uint32_t)STATUS_ACCESS_DENIED);
+        assert_refused(talk, STATUS_ACCESS_DENIED, RULE_SESSION_UNENCRYPTED);
         assert_true(talk->answers[0].encrypted);
         assert_int_equal(talk->host.requests, 0);
     }
@@ -833,7 +842,7 @@ static void test_encrypted_share(void **state) {
     assert_true(talk->answers[0].message.body.tree_connect_response.share_flags & SMB2_SHAREFLAG_ENCRYPT_DATA);
     talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_ACCESS_DENIED);
+    assert_refused(talk, STATUS_ACCESS_DENIED, RULE_TREE_UNENCRYPTED);
     talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, false);
     talk_send(talk, true);
     assert_status(talk, STATUS_SUCCESS);
@@ -1008,7 +1017,7 @@ static void test_validation_is_the_servers(void **state) {
     size = info_body(talk, body);
     or_flags(talk_add(talk, SMB2_IOCTL, body, size, false), SMB2_FLAGS_SIGNED);
     talk_send(talk, false);
-    assert_status(talk, (uint32_t)STATUS_ACCESS_DENIED);
+    assert_refused(talk, STATUS_ACCESS_DENIED, RULE_REQUEST_SIGNATURE);
     assert_int_equal(talk->answers[0].signature, SIGNATURE_GOOD);
     /* Encrypted is as good as signed. */
     size = info_body(talk, body);
