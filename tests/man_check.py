@@ -16,6 +16,8 @@ from tap import Tap
 
 # Commands that connect to nothing: the options of a connection are not theirs.
 LOCAL = {"explain", "passwd"}
+# Pages that tell of several commands.
+COMMANDS = {"files": ("ls", "get", "put", "cat", "mkdir", "rmdir", "rm", "mv", "stat", "shares")}
 
 
 def lint(page):
@@ -48,7 +50,7 @@ def printed_by(command, name):
 
 def options_complaints(command, name, page, elsewhere=frozenset()):
     """elsewhere: options that another page tells of."""
-    printed = printed_by(command, name) - elsewhere
+    printed = set().union(*(printed_by(command, one) for one in COMMANDS.get(name, (name,)))) - elsewhere
     written = options_of(written_in(page))
     for option in sorted(printed - written):
         yield f"{option} is not in {page.name}"

@@ -3,8 +3,10 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/refusals.h"
+#include "wire/files.h"
 #include "wire/message.h"
 
 /* Octets of the frame of a chain besides what its steps send: bodies with at most two paths, and headers. */
@@ -103,8 +105,86 @@ static bool receive_chain(struct session *session, unsigned count, struct sessio
     return valid;
 }
 
-static bool run_once(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
-                     struct session_error *error) {
+/* ---- one by one ---- */
+
+/* A step, and the FileId of the chain: the first step brings it along, or opens the file; the others use it. */
+struct single {
+    const struct chain_step *step;
+    uint8_t *file_id;
+    bool is_first;
+};
+
+/* Where a command's request has its FileId, in octets from the body's start; 0: nowhere. */
+static size_t file_id_at(uint16_t command) {
+    switch (command) {
+    case SMB2_CLOSE:
+    case SMB2_QUERY_DIRECTORY:
+        return 8;
+    case SMB2_READ:
+    case SMB2_WRITE:
+    case SMB2_SET_INFO:
+        return 16;
+    case SMB2_QUERY_INFO:
+        return 24;
+    default:
+        return 0;
+    }
+}
+
+static void put_single(struct writer *writer, const void *arguments) {
+    const struct single *single = arguments;
+    size_t offset = file_id_at(single->step->command), at = writer->at + offset;
+
+    single->step->encode(writer, single->step->arguments);
+    if (writer->failed || offset == 0)
+        return;
+    if (single->is_first)
+        memcpy(single->file_id, writer->data + at, FILE_ID_SIZE);
+    else
+        memcpy(writer->data + at, single->file_id, FILE_ID_SIZE);
+}
+
+/* False: there is no file for the steps that follow. */
+static bool learn_file_id(const struct chain_step *step, struct span message, uint8_t file_id[FILE_ID_SIZE]) {
+    struct create_response response;
+
+    if (step->command != SMB2_CREATE)
+        return true;
+    if (step->status != STATUS_SUCCESS || !create_response_decode(message, &response))
+        return false;
+    memcpy(file_id, response.file_id, FILE_ID_SIZE);
+    return true;
+}
+
+/* What the server would have said of a step that uses a file which was not opened (3.3.5.2.7.2). */
+static void fail_rest(struct chain_step *steps, unsigned from, unsigned count) {
+    for (unsigned i = from; i < count; i++)
+        steps[i].status = steps[0].status;
+}
+
+static bool run_singly(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
+                       struct session_error *error) {
+    uint8_t file_id[FILE_ID_SIZE] = {0};
+
+    for (unsigned i = 0; i < count; i++) {
+        struct single single = {&steps[i], file_id, i == 0};
+        struct client_response response;
+
+        if (!session_request(session, steps[i].command, tree, steps[i].payload, put_single, &single, &response, error))
+            return false;
+        response.owner = &steps[i];
+        if (!take_answer(&response, error))
+            return false;
+        if (!learn_file_id(&steps[i], response.message, file_id)) {
+            fail_rest(steps, i + 1, count);
+            return true;
+        }
+    }
+    return true;
+}
+
+static bool run_chained(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
+                        struct session_error *error) {
     size_t size = CHAIN_ROOM + chain_payload(steps, count);
     uint8_t *room = malloc(size);
     bool good;
@@ -117,6 +197,13 @@ static bool run_once(struct session *session, uint32_t tree, struct chain_step *
            send_chain(session, tree, steps, count, room, size, error);
     free(room);
     return good && receive_chain(session, count, error);
+}
+
+static bool run_once(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
+                     struct session_error *error) {
+    bool singly = session_client(session)->negotiation.agreed.dialect == SMB2_DIALECT_202 && count > 1;
+
+    return singly ? run_singly(session, tree, steps, count, error) : run_chained(session, tree, steps, count, error);
 }
 
 bool chain_run(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,

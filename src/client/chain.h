@@ -17,8 +17,9 @@ struct chain_step {
     uint32_t status; /* set: of the answer */
 };
 
-/* Makes the second and later ones use the file of the first (3.2.4.1.4), sends all, and waits for all answers. False:
- * the connection is gone, or an answer was malformed; what the server said is in the steps. */
+/* Makes the second and later ones use the file of the first (3.2.4.1.4), sends all, and waits for all answers. On 2.0.2
+ * they are sent one by one instead: what speaks it, and no more, may sign chains wrongly (impacket does). False: the
+ * connection is gone, or an answer was malformed; what the server said is in the steps. */
 bool chain_run(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
                struct session_error *error);
 /* The same, and the first error of a step becomes the error. */

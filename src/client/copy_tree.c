@@ -71,6 +71,8 @@ static const char *objection(const struct share_entry *entry) {
         return "is left out: a name with a separator or a control character in it would lead elsewhere";
     if (strlen(entry->name) > NAME_MAX)
         return "is left out: its name is too long here";
+    if (name_is_part(entry->name))
+        return "is left out: it is what an interrupted copy left";
     if (file_is_reparse_point(&entry->status))
         return "is left out: it is a link, and links are not followed";
     return NULL;
@@ -158,8 +160,9 @@ static enum copy_end put_entry(struct copy *copy, int folder, const char *name, 
     enum copy_end end;
     int fd;
 
-    if (!name_is_safe(name) || !url_join(folder_path, name, path)) {
-        copy_note(copy, name, "is left out: a share cannot have this name");
+    if (name_is_part(name) || !name_is_safe(name) || !url_join(folder_path, name, path)) {
+        copy_note(copy, name, name_is_part(name) ? "is left out: it is what an interrupted copy left"
+                                                 : "is left out: a share cannot have this name");
         copy->failures++;
         return COPY_DONE;
     }

@@ -76,11 +76,20 @@ const char *name_shown(const char *name, char *shown, size_t size) {
     return shown;
 }
 
+#define PART_FRONT ".smbproof-"
+#define PART_BACK  ".part"
+#define PART_SIZE  (sizeof PART_FRONT - 1 + 16 + sizeof PART_BACK - 1)
+
+bool name_is_part(const char *name) {
+    return strlen(name) == PART_SIZE && strncmp(name, PART_FRONT, strlen(PART_FRONT)) == 0 &&
+           strcmp(name + PART_SIZE - strlen(PART_BACK), PART_BACK) == 0;
+}
+
 /* FNV-1a, 64 bits: short, and the same everywhere. Two names of one folder that share it are as good as impossible. */
 void name_of_part(const char *name, char part[NAME_PART_MAX]) {
     uint64_t hash = 0xcbf29ce484222325u;
 
     for (; *name != '\0'; name++)
         hash = (hash ^ (uint8_t)*name) * 0x100000001b3u;
-    snprintf(part, NAME_PART_MAX, ".smbproof-%016llx.part", (unsigned long long)hash);
+    snprintf(part, NAME_PART_MAX, PART_FRONT "%016llx" PART_BACK, (unsigned long long)hash);
 }

@@ -24,5 +24,7 @@ const char *name_shown(const char *name, char *shown, size_t size);
  * transfer can be found again. */
 #define NAME_PART_MAX 40u
 void name_of_part(const char *name, char part[NAME_PART_MAX]);
+/* Is this such a name, of whatever file? */
+bool name_is_part(const char *name);
 
 #endif

@@ -642,7 +642,7 @@ static struct chain_step list_step(const struct query_directory_request *body, s
 
 /* CREATE and the first two QUERY_DIRECTORY: a short folder says at the second that this was all. */
 static bool list_begin(struct share *share, const char *path, struct list_result *result, struct share_file *file,
-                       bool *is_done, struct session_error *error) {
+                       bool *is_open, bool *is_done, struct session_error *error) {
     uint8_t inherited[FILE_ID_SIZE];
     struct query_directory_request body;
     struct create_request opening;
@@ -656,6 +656,7 @@ static bool list_begin(struct share *share, const char *path, struct list_result
     struct chain_step steps[] = {create_step(&opening, file), list_step(&body, result), list_step(&body, result)};
     if (!chain_run(share->session, share->tree, steps, 3, error))
         return false;
+    *is_open = steps[0].status == STATUS_SUCCESS;
     *is_done = steps[1].status == STATUS_NO_SUCH_FILE || steps[1].status == STATUS_NO_MORE_FILES ||
                steps[2].status == STATUS_NO_MORE_FILES;
     for (unsigned i = 0; i < 3; i++)
@@ -696,18 +697,18 @@ static bool list_rest(struct share *share, const struct share_file *file, struct
 bool share_list(struct share *share, const char *path, struct listing *listing, struct session_error *error) {
     struct list_result result = {.listing = listing};
     struct session_error ignored;
-    struct share_file file = {0};
-    bool is_done = false, good;
+    struct share_file file;
+    bool is_open = false, is_done = false, good;
 
     *listing = (struct listing){0};
-    good = list_begin(share, path, &result, &file, &is_done, error);
+    good = list_begin(share, path, &result, &file, &is_open, &is_done, error);
     if (good && !is_done)
         good = list_rest(share, &file, &result, error);
     if (good && result.full) {
         chain_refused(error, STATUS_INSUFFICIENT_RESOURCES);
         good = false;
     }
-    if (file.id[0] != 0 || file.id[8] != 0 || good)
+    if (is_open)
         share_close(share, &file, NULL, &ignored);
     return good;
 }

@@ -70,6 +70,26 @@ static int get_tree(struct copy *copy, const char *text, const char *path, const
     return copy_complain(text, copy, end);
 }
 
+/* A device or pipe that is written to, rather than replaced; -1: it is none. */
+static int open_stream(const struct target *where) {
+    struct stat status;
+
+    if (fstatat(where->folder, where->name, &status, 0) < 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
+        return -1;
+    return openat(where->folder, where->name, O_WRONLY | O_CLOEXEC);
+}
+
+static int get_file(struct copy *copy, const char *text, const char *path, const struct target *where) {
+    int stream = open_stream(where);
+    enum copy_end end;
+
+    if (stream < 0)
+        return copy_complain(text, copy, copy_get(copy, path, NULL, where->folder, where->name));
+    end = copy_to_stream(copy, path, stream);
+    close(stream);
+    return copy_complain(text, copy, end);
+}
+
 static int get_to(struct copy *copy, const char *text, const struct url *url, const char *target, bool is_tree) {
     const char *name = url->path[0] != '\0' ? url_last(url->path) : url->share;
     struct target where;
@@ -85,7 +105,7 @@ static int get_to(struct copy *copy, const char *text, const struct url *url, co
     if (is_tree)
         status = get_tree(copy, text, url->path, &where);
     else
-        status = copy_complain(text, copy, copy_get(copy, url->path, NULL, where.folder, where.name));
+        status = get_file(copy, text, url->path, &where);
     close(where.folder);
     return status;
 }

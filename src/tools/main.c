@@ -16,18 +16,18 @@ struct command {
 static const struct command commands[] = {
     {"explain", "say why the SMB connections of a capture were aborted", command_explain},
     {"probe", "put a live server and the path to it to the test", command_probe},
-    {"settings", "show the settings in force for a host, and their equivalents elsewhere", command_settings},
     {"cat", "write files of a share to standard output", command_cat},
     {"get", "copy files from a share", command_get},
     {"ls", "list what is in a folder of a share", command_ls},
     {"mkdir", "make folders on a share", command_mkdir},
     {"mv", "rename or move within a share", command_mv},
+    {"passwd", "change who may log on, in a file of accounts", command_passwd},
     {"put", "copy files to a share", command_put},
     {"rm", "delete files of a share", command_rm},
     {"rmdir", "delete empty folders of a share", command_rmdir},
+    {"settings", "show the settings in force, and their equivalents elsewhere", command_settings},
     {"shares", "list the shares of a server", command_shares},
     {"stat", "tell what a server knows of a file", command_stat},
-    {"passwd", "change who may log on, in a file of accounts", command_passwd},
 };
 
 static void help(FILE *out) {
@@ -38,7 +38,8 @@ static void help(FILE *out) {
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].what);
     fputs("\n`smbproof COMMAND --help` tells the options of a command, `man smbproof` more.\n"
           "\nExit status: 0 no problem, 1 problems, 2 cannot tell, 3 usage, 4 input\n"
-          "unreadable, 5 internal error, 6 unreachable.\n",
+          "unreadable, 5 internal error, 6 unreachable; of the commands on files also\n"
+          "7 logon refused, 8 not to be trusted.\n",
           out);
 }
 

@@ -30,10 +30,10 @@ static int status_of(const struct session_error *error) {
     case SESSION_ERROR_REFUSED:
         return EXIT_PROBLEM;
     case SESSION_ERROR_UNREACHABLE:
-        return EXIT_NO_SERVER;
+        return EXIT_UNREACHABLE;
     case SESSION_ERROR_TIMED_OUT:
     case SESSION_ERROR_DISCONNECTED:
-        return error->is_security ? EXIT_UNTRUSTED : EXIT_NO_SERVER;
+        return error->is_security ? EXIT_UNTRUSTED : EXIT_UNREACHABLE;
     case SESSION_ERROR_AUTHENTICATION:
         return EXIT_LOGON;
     case SESSION_ERROR_PROTOCOL:

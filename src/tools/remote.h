@@ -9,7 +9,7 @@
 #include "tools/options.h"
 
 /* Beside those of explain/explain.h, of which EXIT_PROBLEM is "not all of it was done" and EXIT_INPUT a file here. */
-enum remote_exit { EXIT_NO_SERVER = 6, EXIT_LOGON = 7, EXIT_UNTRUSTED = 8 };
+enum remote_exit { EXIT_LOGON = 7, EXIT_UNTRUSTED = 8 };
 /* The same in words, for --help. */
 #define REMOTE_EXIT_HELP                                                                           \
     "Exit status: 0 done, 1 not all of it was done, 3 usage, 4 a file here could not be read or "  \

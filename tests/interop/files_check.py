@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The commands on files against smbd: what is copied is the same, and what fails leaves nothing half done.
+"""The commands on files against smbd, and impacket: what is copied is the same, and what fails leaves nothing half done.
 
 usage: files_check.py --smbproof PROGRAM [--large MIB] [--files COUNT]
 
@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-from samba import Samba  # noqa: E402
+from samba import Samba, free_port  # noqa: E402
 from tap import Tap  # noqa: E402
 
 DIALECTS = ("2.0.2", "2.1", "3.0", "3.0.2", "3.1.1")
@@ -227,7 +228,9 @@ def streams(tap, client):
     wrong += [] if (client.samba.share / "stream").read_bytes() == data else ["what was put differs"]
     status, out, said = client.run("get", client.url("stream"), "-")
     wrong += [] if status == DONE and out == data else [f"what was got differs: {status}, {len(out)}: {said}"]
-    tap.result("standard input and output", wrong)
+    wrong += client.wrong(DONE, "get", client.url("stream"), "/dev/null")
+    wrong += [] if Path("/dev/null").is_char_device() else ["/dev/null was replaced"]
+    tap.result("standard input and output, and a device", wrong)
 
 
 def full_disks(tap, client, small_disk):
@@ -360,6 +363,64 @@ def control_characters(tap, client):
     tap.result("control characters in names", wrong)
 
 
+def python_with_impacket():
+    for python in (sys.executable, "/usr/bin/python3"):
+        if Path(python).exists() and not subprocess.run([python, "-c", "import impacket"], capture_output=True).returncode:
+            return python
+    return None
+
+
+class Liar:
+    """impacket's smbserver, whose names lead elsewhere; takes the place of a Samba in a Client."""
+
+    def __init__(self, python, share):
+        self.share, self.port, self.password = share, free_port(), "secret"
+        command = [python, str(Path(__file__).parent / "hostile_server.py"), str(self.port), str(share)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def __enter__(self):
+        def answers():
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return True
+
+        if not wait_for(answers):
+            raise OSError("impacket's server did not start")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def hostile_names(tap, program, folder):
+    """Names with separators in them come from the server: nothing is written outside of the target."""
+    python = python_with_impacket()
+    if python is None:
+        tap.skip("names that lead elsewhere", "impacket is not installed")
+        return
+    share, inside = folder / "lies", folder / "inside"
+    share.mkdir()
+    inside.mkdir()
+    root = str(folder).replace("/", "#")
+    for name in ("@@#escaped", "@@^escaped", f"{root}#escaped", "good", "folder@@#@@#escaped"):
+        (share / name).write_text(name)
+    with Liar(python, share) as liar:
+        client = Client(program, liar, inside)
+        status, out, said = client.run("ls", client.url("", "DATA"))
+        wrong = [] if b"../escaped" in out and b"..\\escaped" in out else [f"the server does not lie: {status} {out} {said}"]
+        status, out, said = client.run("get", "-r", client.url("", "DATA"), inside / "target")
+        wrong += [] if status == PROBLEM and said.count("is left out") == 4 else [f"get -r: {status}: {said}"]
+        there = {str(path.relative_to(inside)) for path in inside.rglob("*")}
+        wrong += [] if there == {"target", "target/good"} else [f"there is {there}"]
+        wrong += ["escaped was written"] if (folder / "escaped").exists() else []
+        big = random_file(inside / "big", 3_000_001)
+        wrong += client.wrong(DONE, "put", big, client.url("", "DATA"))
+        wrong += client.wrong(DONE, "get", client.url("big", "DATA"), inside / "back")
+        wrong += [] if wrong or digest(big) == digest(inside / "back") else ["what came back differs"]
+    tap.result("names that lead elsewhere, from impacket's server", wrong)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--smbproof", required=True)
@@ -389,6 +450,7 @@ def main():
                 full_disks(tap, client, disk)
             else:
                 tap.skip("full disks", "no tmpfs can be mounted here")
+            hostile_names(tap, options.smbproof, folder)
             changed_file(tap, client)
             interruptions(tap, client)
     return tap.done()

@@ -172,6 +172,8 @@ static void parts_have_names_of_their_own(void **state) {
     assert_string_not_equal(a, b);
     name_of_part("file", b);
     assert_string_equal(a, b);
+    assert_true(name_is_part(a));
+    assert_false(name_is_part("file") || name_is_part(".smbproof-.part") || name_is_part(".smbproof-0123456789abcdefxpart"));
     assert_true(name_is_safe(a) && a[0] == '.' && strlen(a) + 1 == sizeof ".smbproof-0123456789abcdef.part");
 }
 
