@@ -8,11 +8,11 @@ FUZZ_SECONDS = 60
 .PHONY: all demo check install fuzz clean help
 
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) --quiet >&2
+	@ninja -C $(BUILD) --quiet src/tools/smbproof >&2
 	@ln -sf src/tools/smbproof $(BUILD)/smbproof
 
 $(BUILD)/build.ninja:
-	@.ci/setup build
+	@bash .ci/setup build
 	@mkdir -p $(BUILD)
 	@meson setup $(BUILD) >$(BUILD)/setup.log 2>&1 || { cat $(BUILD)/setup.log; exit 1; }
 
@@ -21,15 +21,15 @@ demo: all
 	@$(BUILD)/smbproof explain $(DEMO) || test $$? -eq 1
 
 check:
-	@.ci/setup check
-	@.ci/check
+	@bash .ci/setup check
+	@bash .ci/check
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild
 
 # Coverage-guided fuzzing of each target; what is found lies in $(BUILD)-fuzz.
 fuzz:
-	@.ci/setup check
+	@bash .ci/setup check
 	@test -e $(BUILD)-fuzz/build.ninja || CC=clang meson setup $(BUILD)-fuzz -Dfuzz=true -Db_lundef=false \
 		-Db_sanitize=address,undefined -Dc_args=-fsanitize=fuzzer-no-link >/dev/null
 	@ninja -C $(BUILD)-fuzz --quiet

@@ -2,8 +2,8 @@
  *
  * Two things are offered. A CLIENT sets a connection up: NEGOTIATE, authentication, a share, and the proof that nobody
  * has changed the negotiation on the way (the preauthentication hash on 3.1.1, FSCTL_VALIDATE_NEGOTIATE_INFO below).
- * Then it carries requests, signed or encrypted. An OBSERVER is fed the octets of somebody else's connection, both ways,
- * and says what went by and which rules of [MS-SMB2] were broken.
+ * Then it carries requests, signed or encrypted. An OBSERVER is fed the octets of somebody else's connection, both
+ * ways, and says what went by and which rules of [MS-SMB2] were broken.
  *
  * Neither does any input or output, starts a thread, looks at a clock or keeps anything outside of the object that
  * was made. (A logon by Kerberos asks a KDC within smbproof_client_step(); that is MIT Kerberos' doing.) The program
@@ -192,8 +192,9 @@ struct smbproof_facts {
     const char *dialect;    /* "3.1.1" */
     const char *signing;    /* "AES-CMAC" */
     const char *cipher;     /* "AES-128-GCM"; "" where there is none */
-    const char *validation; /* "same": proven; "hash": proven by 3.1.1 itself; "unsupported": a genuine server of 2.x that
-                               does not know how; "none": not done, for want of keys or because the client is one of 2.x */
+    /* "same": proven; "hash": proven by 3.1.1 itself; "unsupported": a genuine server of 2.x that does not know how;
+     * "none": not done, for want of keys or because the client is one of 2.x */
+    const char *validation;
     int has_keys;           /* the server has proved that it knows the user */
     int is_guest, is_signed, is_encrypted;
     uint32_t read_max, write_max; /* octets of one READ or WRITE now */

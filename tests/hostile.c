@@ -1,5 +1,6 @@
-/* Captures cut at random places and with random octets changed, many seeded cases: no crash, no leak, no hang, memory
- * within the limit. usage: hostile CASES SEED FOLDER... (folders that are not there are passed over); prints TAP. */
+/* Captures, alone and in pairs, cut at random places and with random octets changed, many seeded cases: no crash, no
+ * leak, no hang, memory within the limit. Prints TAP.
+ * usage: hostile CASES SEED FOLDER... (folders that are not there are passed over) */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #define FILES_MAX 512
 #define FILE_SIZE_MAX (64u * 1024u) /* octets; larger captures say nothing more here */
 #define CASE_SECONDS_MAX 5.0
+#define PAIR_EVERY 3u /* cases of which one has two captures */
 #define RESIDENT_MAX_KIB (768u * 1024u) /* with the sanitizers' own */
 
 struct sample {
@@ -88,10 +90,19 @@ static size_t mutate(const struct sample *sample, uint8_t *to, uint64_t *state) 
     return size;
 }
 
-static bool run_case(const uint8_t *data, size_t size, bool json, FILE *nowhere) {
+/* In memory of its exact size, so that a sanitizer sees reads past it. The caller frees it. */
+static struct span mutated(const struct sample *sample, uint64_t *state) {
+    uint8_t *data = malloc(sample->size);
+    size_t size = mutate(sample, data, state);
+
+    return (struct span){realloc(data, size), size};
+}
+
+/* `contents[1]` without octets: one capture, else the two ends' captures. */
+static bool run_case(const struct span contents[2], bool json, FILE *nowhere) {
     struct explain_options options = {
-        .captures = {"hostile", NULL},
-        .contents = {{data, size}},
+        .captures = {"hostile", contents[1].size > 0 ? "hostile too" : NULL},
+        .contents = {contents[0], contents[1]},
         .quiet = true,
         .json = json,
         .style = {.verbose = true, .width = 80},
@@ -125,17 +136,19 @@ int main(int argc, char **argv) {
         return 0;
     }
     for (uint64_t i = 0; i < cases; i++) {
-        const struct sample *sample = &samples[next_random(&state) % count];
+        unsigned chosen = (unsigned)(next_random(&state) % count);
         uint64_t case_state = state;
-        uint8_t *mutated = malloc(sample->size); /* of its exact size, so that a sanitizer sees reads past it */
-        size_t size = mutate(sample, mutated, &state);
-        uint8_t *exact = realloc(mutated, size);
+        struct span contents[2] = {mutated(&samples[chosen], &state), {0}};
 
-        if (!run_case(exact, size, i % 2 == 0, nowhere)) {
+        /* By their names the captures of two ends are neighbours. */
+        if (i % PAIR_EVERY == 0)
+            contents[1] = mutated(&samples[(chosen + 1) % count], &state);
+        if (!run_case(contents, i % 2 == 0, nowhere)) {
             printf("# case %llu (state %llu) failed\n", (unsigned long long)i, (unsigned long long)case_state);
             failed++;
         }
-        free(exact);
+        free((void *)(uintptr_t)contents[0].data);
+        free((void *)(uintptr_t)contents[1].data);
     }
     for (unsigned i = 0; i < count; i++)
         free(samples[i].data);

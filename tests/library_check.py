@@ -23,6 +23,7 @@ LINES_MAX = 60
 BEGIN = " * A whole program, examples/validate.c:\n *\n"
 END = " */\n#ifndef SMBPROOF_H"
 TIMEOUT_SECONDS = 60
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
 
 def shown(example):
@@ -52,7 +53,7 @@ def check_header(header):
     for compiler, language in (("cc", "c -std=c99"), ("c++", "c++ -std=c++11")):
         if shutil.which(compiler) is None:
             continue
-        command = [compiler, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-x", *language.split(), str(header)]
+        command = [compiler, *WARNINGS, "-Wpedantic", "-fsyntax-only", "-x", *language.split(), str(header)]
         done = subprocess.run(command, capture_output=True, text=True)
         # A header that is compiled by itself has that one warning.
         if done.returncode != 0 and "pragma once" not in done.stderr:
@@ -110,7 +111,7 @@ def check_installed(tap, build, example):
             ("static", [str(library / "libsmbproof.a"), *private]),
         ):
             program = folder / f"validate-{kind}"
-            command = ["cc", "-Wall", "-Wextra", "-Werror", *pkg_config(folder, "--cflags"), str(example), "-o", str(program)]
+            command = ["cc", *WARNINGS, *pkg_config(folder, "--cflags"), str(example), "-o", str(program)]
             done = subprocess.run([*command, *libraries], capture_output=True, text=True)
             complaints = [done.stderr] if done.returncode != 0 else []
             if not complaints:

@@ -51,6 +51,8 @@ uint64_t capture_size(const struct capture *capture);
 /* Do the octets of a packet stay valid until capture_close (a mapped file), not just until the next
  * one? */
 bool capture_is_lasting(const struct capture *capture);
+/* Compressed: offsets are those of what is inside. */
+bool capture_is_packed(const struct capture *capture);
 void capture_close(struct capture *capture);
 
 #endif

@@ -122,12 +122,16 @@ static inline bool path_equal(const struct path *a, const struct path *b) {
 }
 
 static inline bool endpoint_equal(const struct endpoint *a, const struct endpoint *b) {
-    return memcmp(a->address, b->address, sizeof a->address) == 0 && a->port == b->port;
+    return a->port == b->port && memcmp(a->address, b->address, sizeof a->address) == 0;
 }
 
+/* Of a segment that is the flow's: the ports nearly always tell. */
 static inline enum flow_side flow_side_of(const struct flow *flow, const struct segment *segment) {
-    bool initiator = endpoint_equal(&flow->endpoints[FLOW_INITIATOR], &segment->source);
-    return initiator ? FLOW_INITIATOR : FLOW_RESPONDER;
+    const struct endpoint *initiator = &flow->endpoints[FLOW_INITIATOR];
+    bool sent_it = initiator->port != flow->endpoints[FLOW_RESPONDER].port
+                       ? initiator->port == segment->source.port
+                       : endpoint_equal(initiator, &segment->source);
+    return sent_it ? FLOW_INITIATOR : FLOW_RESPONDER;
 }
 
 /* flows.c */

@@ -6,7 +6,7 @@
 #include <sys/random.h>
 
 /* Twice FLOWS_MAX, a power of two: probing stays short. */
-#define SLOTS       65536u
+#define SLOTS       32768u
 #define BLOCK_FLOWS 256u
 #define BLOCKS      (FLOWS_MAX / BLOCK_FLOWS)
 /* How often the closed connections are looked through, in capture time, and how many at a time. */
@@ -184,8 +184,10 @@ static bool flows_grow(struct flows *flows) {
     if (flows->block_count >= BLOCKS)
         return false;
     struct flow *block = calloc(BLOCK_FLOWS, sizeof *block);
-    if (!block)
+    if (!block) {
+        flows->counts.no_memory++;
         return false;
+    }
     flows->blocks[flows->block_count] = block;
     for (uint32_t i = BLOCK_FLOWS; i-- > 0;) {
         block[i].index = flows->block_count * BLOCK_FLOWS + i;
@@ -258,7 +260,7 @@ static struct flow *flow_allocate(struct flows *flows) {
     return flow;
 }
 
-static bool is_smb_port(uint16_t port) {
+bool is_smb_port(uint16_t port) {
     return port == 445 || port == 139;
 }
 
@@ -513,8 +515,10 @@ void flows_segment(struct flows *flows, const struct packet *packet,
     else if (!single || !path_is(&first->sides[from], &path) ||
              (path.without_mac && is_far(first, from, segment)))
         flow = flow_choose(flows, first, &path, packet, segment, hash);
-    if (!flow)
-        return; /* no memory: as if the packet had not been captured */
+    if (!flow) { /* as if the packet had not been captured */
+        flows->counts.no_memory++;
+        return;
+    }
     from = flow_side_of(flow, segment);
     if (!path_is(&flow->sides[from], &path))
         side_learn(&flow->sides[from], &path);

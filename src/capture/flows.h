@@ -14,10 +14,10 @@
 
 #include "capture/link.h"
 
-#define FLOWS_MAX     32768u
+#define FLOWS_MAX     16384u
 #define FLOW_HELD_MAX (256u * 1024u)
 /* All flows together hold at most this many octets back; beyond it holes count as gaps at once. */
-#define FLOWS_HELD_TOTAL_MAX (512u * 1024u * 1024u)
+#define FLOWS_HELD_TOTAL_MAX (128u * 1024u * 1024u)
 /* Legs of one connection (4-tuple) that are told apart. */
 #define FLOW_LEGS_MAX 4u
 /* A hole whose octets the receiver has acknowledged, or whose receiver the capture does not show,
@@ -84,6 +84,9 @@ struct flow_sink {
 
 #define FLOW_IGNORE ((size_t)-1)
 
+/* Direct TCP or NetBIOS session service. */
+bool is_smb_port(uint16_t port);
+
 struct flows;
 
 struct flows *flows_new(const struct flow_sink *sink); /* NULL where there is no memory */
@@ -94,7 +97,9 @@ void flows_finish(struct flows *flows);
 void flows_free(struct flows *flows);
 
 struct flow_counts {
-    uint64_t flows, ignored, evicted, duplicates, gaps, lost_octets;
+    uint64_t flows, ignored, duplicates, gaps, lost_octets;
+    uint64_t evicted;   /* closed before their end, since FLOWS_MAX were open */
+    uint64_t no_memory; /* times that memory ran out: a segment or octets were passed over */
 };
 void flows_counts(const struct flows *flows, struct flow_counts *counts);
 

@@ -1,4 +1,5 @@
 #include "capture/source.h"
+#include "capture/temporary.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,14 +24,12 @@ struct inflater {
     uint8_t chunk[SOURCE_CHUNK];
 };
 
-/* Some octets from the file itself; 0 at its end. Returns a negative errno where reading failed. */
+/* Some octets from the file itself; 0 at its end. Returns a negative errno where reading failed: a signal that has a
+ * handler ends it, too, since a pipe may be silent for long. */
 static ssize_t raw_read(struct source *source, uint8_t *to, size_t room) {
     if (source->fd < 0)
         return 0;
-    ssize_t got;
-    do
-        got = read(source->fd, to, room);
-    while (got < 0 && errno == EINTR);
+    ssize_t got = read(source->fd, to, room);
     if (got < 0)
         return -errno;
     source->raw_read += (uint64_t)got;
@@ -43,12 +42,16 @@ static bool source_fail(struct source *source, const char *failure) {
     return false;
 }
 
+static const char *failure_of(ssize_t error) {
+    return error == -EINTR ? "reading was interrupted" : error == -EISDIR ? "it is a directory" : "reading failed";
+}
+
 /* More packed octets; false at the end of the file or where it cannot be read. */
 static bool inflater_refill(struct source *source) {
     struct inflater *inflater = source->inflater;
     ssize_t got = raw_read(source, inflater->chunk, sizeof inflater->chunk);
     if (got < 0)
-        return source_fail(source, "reading failed");
+        return source_fail(source, failure_of(got));
     if (got == 0) {
         source->ended = true;
         if (inflater->inside)
@@ -124,7 +127,7 @@ static bool source_read(struct source *source) {
     }
     ssize_t got = raw_read(source, to, source->room - source->size);
     if (got < 0)
-        return source_fail(source, "reading failed");
+        return source_fail(source, failure_of(got));
     source->ended = got == 0;
     source->size += (size_t)got;
     return got > 0;
@@ -311,24 +314,6 @@ uint64_t source_position(const struct source *source) {
     return source_offset(source);
 }
 
-/* A file without a name, so that nothing stays behind. */
-static int spool_open(void) {
-    const char *folder = getenv("TMPDIR");
-    if (!folder || !*folder)
-        folder = "/tmp";
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        return fd;
-    char name[4096];
-    int length = snprintf(name, sizeof name, "%s/smbproof-XXXXXX", folder);
-    if (length < 0 || (size_t)length >= sizeof name)
-        return -ENAMETOOLONG;
-    fd = mkostemp(name, O_CLOEXEC);
-    if (fd >= 0)
-        unlink(name);
-    return fd < 0 ? -errno : fd;
-}
-
 static int spool_write(int fd, const uint8_t *data, size_t size) {
     while (size > 0) {
         ssize_t written = write(fd, data, size);
@@ -364,7 +349,7 @@ int source_whole(struct source *source, struct span *whole) {
     assert(source->base == 0);
     source->at = 0;
     uint64_t total = 0;
-    int fd = spool_open();
+    int fd = temporary_open();
     if (fd < 0)
         return fd;
     int error = spool_fill(source, fd, &total);

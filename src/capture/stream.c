@@ -54,8 +54,10 @@ static bool pending_append(struct flows *flows, struct side *side, struct span b
         while (room < size)
             room *= 2;
         uint8_t *larger = realloc(side->pending, room);
-        if (!larger)
+        if (!larger) {
+            flows->counts.no_memory++;
             return false;
+        }
         side->pending = larger;
         side->pending_room = (uint32_t)room;
     }
@@ -250,8 +252,10 @@ struct piece {
 static void early_insert(struct flows *flows, struct side *side, struct early *before,
                          const struct piece *piece, const struct packet *packet) {
     struct early *early = malloc(sizeof *early + piece->bytes.size);
-    if (!early)
-        return; /* as if it had not been captured */
+    if (!early) { /* as if it had not been captured */
+        flows->counts.no_memory++;
+        return;
+    }
     *early = (struct early){
         .next = before ? before->next : side->early,
         .sequence = piece->sequence,

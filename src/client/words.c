@@ -217,8 +217,8 @@ static const char *remedy_of_rule(enum rule rule) {
         return "The server speaks SMB 3 but does not validate as it must. Bring it to a newer release; until then an "
                "exception for this host alone can be set, with signing required.";
     case RULE_INFO_RESPONSE_STATUS:
-        return "The server refuses the validation with an error that may mean a difference. Bring it to a newer release; "
-               "if it always answers so, an exception for this host alone can be set, with signing required.";
+        return "The server refuses the validation with an error that may mean a difference. Bring it to a newer "
+               "release; if it always answers so, an exception for this host alone can be set, with signing required.";
     case RULE_INFO_RESPONSE_LENGTH:
         return "The server's answer to the validation has a wrong size. Bring it to a newer release.";
     case RULE_SESSION_GUEST:

@@ -105,8 +105,8 @@ struct client_setup {
 struct client_request {
     uint16_t command;      /* enum smb2_command */
     uint32_t tree_id;      /* 0 where the command has no tree */
-    uint32_t payload;      /* octets sent or expected, the greater: CreditCharge follows from it (3.1.5.2). At most 64 KiB
-                              where the server has no multi-credit requests, 8 MiB elsewhere */
+    uint32_t payload;      /* octets sent or expected, the greater: CreditCharge follows from it (3.1.5.2). At most
+                              64 KiB where the server has no multi-credit requests, 8 MiB elsewhere */
     bool related;          /* SMB2_FLAGS_RELATED_OPERATIONS: an element that uses the one before */
     bool must_sign;        /* sign where nothing else demands it */
     void *owner;           /* comes back with the response */
@@ -198,8 +198,8 @@ bool client_frame_add(struct client *client, struct client_frame *frame, struct 
                       client_body_encode *encode, const void *arguments);
 /* Signs or seals; the octets to send. Empty on failure: the client is closed. */
 struct span client_frame_finish(struct client *client, struct client_frame *frame);
-/* Makes a CANCEL of a request in flight (3.2.4.24), to be sent as it is; `data` has CLIENT_CANCEL_MAX octets. Empty where
- * it is not in flight any more, or was cancelled before. */
+/* Makes a CANCEL of a request in flight (3.2.4.24), to be sent as it is; `data` has CLIENT_CANCEL_MAX octets. Empty
+ * where it is not in flight any more, or was cancelled before. */
 #define CLIENT_CANCEL_MAX (CLIENT_HEADROOM + 72u)
 struct span client_cancel(struct client *client, uint64_t message_id, uint8_t *data);
 

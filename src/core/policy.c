@@ -57,6 +57,7 @@ void server_policy_defaults(struct server_policy *policy) {
         .max_transact_size = SIZE_USUAL,
         .max_read_size = SIZE_USUAL,
         .max_write_size = SIZE_USUAL,
+        .compare_all_dialects = true,
     };
 }
 

@@ -47,8 +47,8 @@ struct client_policy {
     struct id_list signing_algorithms; /* 3.1.1; empty: no signing context is sent */
     enum transport transport;
     bool require_secure_negotiate; /* RequireSecureNegotiate: validate below 3.1.1 */
-    bool refuse_unvalidated_3x;    /* a signed error to the validation ends the connection on 3.0 and 3.0.2, and where it
-                                      does not say "unknown" below; [MS-SMB2] accepts it */
+    bool refuse_unvalidated_3x;    /* a signed error to the validation ends the connection on 3.0 and 3.0.2, and below
+                                      where it does not say "unknown"; [MS-SMB2] accepts it */
     bool accept_longer_info;       /* more than 24 octets of validation output are accepted (old Macs) */
     bool accept_small_sizes;       /* sizes below 65536 are accepted (Windows up to 8.1: from 4096 on) */
     bool allow_guest;              /* a guest session, which nothing protects, is accepted */
@@ -64,6 +64,9 @@ struct server_policy {
     enum transport transport;
     uint32_t max_transact_size, max_read_size, max_write_size; /* in octets */
     bool allow_guest;
+    /* Validation compares all Dialects of the NEGOTIATE request, which [MS-SMB2] asks only of servers that implement 3.1.1,
+     * also where 3.1.1 is not among `dialects`. Else, there, the greatest common one. */
+    bool compare_all_dialects;
 };
 
 /* All dialects, all ciphers, signing and encryption possible but not required, validation on and strict, no guest. The

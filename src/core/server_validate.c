@@ -352,7 +352,7 @@ static struct verdict check_info_dialects(const struct validate_negotiate_info_r
     struct id_list implemented = server_dialects(policy);
     const struct negotiation_offered *offered = &record->offered;
     struct reader reader = reader_over(info->dialects);
-    bool whole = id_list_has(&implemented, SMB2_DIALECT_311);
+    bool whole = policy->compare_all_dialects || id_list_has(&implemented, SMB2_DIALECT_311);
     uint16_t common = 0;
     for (unsigned i = 0; i < info->dialect_count; i++) {
         uint16_t dialect = reader_u16(&reader);

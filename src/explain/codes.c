@@ -197,6 +197,8 @@ static bool number_parse(const char *text, int base, struct number *number) {
         return false;
     errno = 0;
     value = strtoull(digits, &end, base);
+    if (base == 16 && *end == 'l') /* as headers write it */
+        end++;
     if (errno != 0 || *end != '\0' || value > UINT32_MAX)
         return false;
     number->negative = *text == '-';
@@ -243,6 +245,7 @@ static unsigned kinds_meant(const char *query) {
         unsigned kinds;
     } hints[] = {
         {"event", KIND(CODE_EVENT)},         {"ereignis", KIND(CODE_EVENT)},
+        {"microsoft-windows-", KIND(CODE_EVENT)},
         {"errno", KIND(CODE_ERRNO)},         {"mount error", KIND(CODE_ERRNO)},
         {"return code", KIND(CODE_ERRNO)},   {"rc =", KIND(CODE_ERRNO)},
         {"rc=", KIND(CODE_ERRNO)},           {"system error", KIND(CODE_WIN32)},
@@ -349,6 +352,48 @@ static void print_rules(FILE *out, const char *rules) {
         print_wrapped(out, label, line);
         label = "";
     }
+}
+
+static bool names_rule(const char *rules, const char *id) {
+    const char *at = strstr(rules, id);
+
+    return at != NULL && (at[strlen(id)] == ' ' || at[strlen(id)] == '\0');
+}
+
+/* The codes that list the cause: names, of what has none the number. */
+static void print_faces(FILE *out, const char *id) {
+    const char *label = "Seen as";
+    char line[256];
+
+    for (size_t i = 0; i < CODES_COUNT; i++) {
+        const struct code *code = &codes[i];
+
+        if (!names_rule(code->rules, id))
+            continue;
+        if (code->kind == CODE_EVENT)
+            snprintf(line, sizeof line, "event %u (%s)", code->value, code->name);
+        else if (code->name[0] == '\0')
+            snprintf(line, sizeof line, "0x%08X", code->value);
+        else
+            snprintf(line, sizeof line, code->kind == CODE_TEXT ? "\"%s\"" : "%s", code->name);
+        print_wrapped(out, label, line);
+        label = "";
+    }
+}
+
+bool codes_print_cause(FILE *out, const char *id) {
+    char upper[WORD_SIZE_MAX] = "";
+    const char *title;
+
+    for (size_t i = 0; id[i] != '\0' && i + 1 < sizeof upper; i++)
+        upper[i] = (char)toupper((unsigned char)id[i]);
+    title = code_rule_title(upper);
+    if (title == NULL)
+        return false;
+    fprintf(out, "%s  (a cause that findings name)\n", upper);
+    print_wrapped(out, "Says", title);
+    print_faces(out, upper);
+    return true;
 }
 
 void codes_print(FILE *out, const struct code *code, bool again) {

@@ -46,6 +46,10 @@ const struct code *codes_at(size_t index);
 /* The words for a cause's id in `rules`; NULL where there is no such cause. */
 const char *code_rule_title(const char *id);
 
+/* Explains a cause by its id ("M01", in either case): its title and the codes that it hides behind, 80 columns wide.
+ * False, and prints nothing, where there is no such cause. */
+bool codes_print_cause(FILE *out, const char *id);
+
 /* Prints one entry, 80 columns wide; `again`: it is not the first, so a blank line goes before it.
  */
 void codes_print(FILE *out, const struct code *code, bool again);

@@ -15,7 +15,7 @@ struct line {
     uint8_t kind;
     uint8_t guids_count;
     uint8_t key[34];
-    uint32_t total, failed, lower_dialect_fine, preauth_total, preauth_failed;
+    uint32_t total, failed, lower_dialect_fine, worked_after_validation, preauth_total, preauth_failed;
     uint8_t guids[GUIDS_MAX][16];
 };
 
@@ -108,6 +108,8 @@ static void note_line(struct company_book *book, enum book_kind kind, const stru
         return;
     line->total++;
     line->failed += failed;
+    line->worked_after_validation +=
+        facts->validation != NULL && facts->validated->result == VALIDATION_VALID && facts->stage == STAGE_WORK;
     if (evidence->negotiate.dialect == SMB2_DIALECT_311) {
         line->preauth_total++;
         line->preauth_failed += failed;
@@ -164,6 +166,7 @@ struct company company_of(const struct company_book *book, const struct evidence
     if (line != NULL) {
         company.path_total = line->total;
         company.path_failed = line->failed;
+        company.worked_after_validation = line->worked_after_validation;
         company.lower_dialect_fine = line->lower_dialect_fine;
         company.preauth_total = line->preauth_total;
         company.preauth_failed = line->preauth_failed;

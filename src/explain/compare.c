@@ -275,22 +275,20 @@ static void add_change(struct comparison *comparison, enum change_kind kind, con
 
 /* A message that only one side has: dropped when its sender has it, added when its receiver has it. What a capture
  * itself lost, or what came after its end, proves nothing. */
-static bool reliable(const struct evidence *evidence) {
+static bool captured_whole(const struct evidence *evidence) {
     return evidence->tcp[0].gaps == 0 && evidence->tcp[1].gaps == 0 && evidence->tcp[0].unseen_acked == 0 &&
-           evidence->tcp[1].unseen_acked == 0 && !evidence->began_before_capture &&
-           evidence->log_seen <= EVIDENCE_LOG_HEAD_MAX;
+           evidence->tcp[1].unseen_acked == 0 && !evidence->began_before_capture;
+}
+
+static bool reliable(const struct evidence *evidence) {
+    return captured_whole(evidence) && evidence->log_seen <= EVIDENCE_LOG_HEAD_MAX;
 }
 
 static void compare_logs(struct comparison *comparison, const struct evidence *near, const struct evidence *far) {
     const struct log_entry *near_log, *far_log;
     unsigned near_count = log_of(near, &near_log), far_count = log_of(far, &far_log);
     bool far_used[EVIDENCE_LOG_HEAD_MAX] = {false};
-    bool whole = reliable(near) && reliable(far);
-
-    if (near_count < near->log_seen && near_count == 0)
-        return; /* it was not kept */
-    if (far_count < far->log_seen && far_count == 0)
-        return;
+    bool whole = reliable(near) && reliable(far) && near_count == near->log_seen && far_count == far->log_seen;
 
     for (unsigned i = 0; i < near_count; i++) {
         const struct log_entry *other = counterpart(&near_log[i], far, far_used);
@@ -324,13 +322,46 @@ static bool closed_of_its_own(const struct evidence *own, enum direction end) {
 
 static void compare_closings(struct comparison *comparison, const struct evidence *near, const struct evidence *far) {
     comparison->close_not_sent_by_server =
-        closed_of_its_own(near, FROM_SERVER) && !closed_of_its_own(far, FROM_SERVER) && reliable(far);
+        closed_of_its_own(near, FROM_SERVER) && !closed_of_its_own(far, FROM_SERVER) && captured_whole(far);
     comparison->close_not_sent_by_client =
-        closed_of_its_own(far, FROM_CLIENT) && !closed_of_its_own(near, FROM_CLIENT) && reliable(near);
+        closed_of_its_own(far, FROM_CLIENT) && !closed_of_its_own(near, FROM_CLIENT) && captured_whole(near);
     if (comparison->close_not_sent_by_server)
         comparison->close_near_packet = first_of(&near->tcp[FROM_SERVER])->packet;
     if (comparison->close_not_sent_by_client)
         comparison->close_far_packet = first_of(&far->tcp[FROM_CLIENT])->packet;
+}
+
+static const struct log_entry *smb1_request(const struct evidence *evidence) {
+    for (uint32_t i = 0; i < evidence->log_count; i++)
+        if (evidence->log[i].kind == MESSAGE_SMB1_NEGOTIATE_REQUEST)
+            return &evidence->log[i];
+    return NULL;
+}
+
+static bool smb1_altered(const struct evidence *near, const struct evidence *far) {
+    const struct log_entry *a = smb1_request(near), *b = smb1_request(far);
+
+    return a != NULL && b != NULL && a->digest != 0 && b->digest != 0 && a->digest != b->digest;
+}
+
+static void smb1_dialects_value(char *text, const struct negotiate_evidence *negotiate) {
+    struct list_text list;
+
+    list_begin(&list, text);
+    if (negotiate->smb1_offers_202)
+        list_add(&list, "SMB 2.002");
+    if (negotiate->smb1_offers_wildcard)
+        list_add(&list, "SMB 2.???");
+    list_end(&list);
+}
+
+/* [MS-SMB2] 3.3.5.3: the strings of a multi-protocol NEGOTIATE that speak of SMB 2. */
+static void compare_smb1_dialects(struct comparison *comparison, const struct negotiate_evidence *near,
+                                  const struct negotiate_evidence *far) {
+    struct field_values *values = changed_field(comparison, "NEGOTIATE request", "Dialects");
+
+    smb1_dialects_value(values->sent, near);
+    smb1_dialects_value(values->arrived, far);
 }
 
 void compare(const struct evidence *near, const struct evidence *far, struct comparison *comparison) {
@@ -344,12 +375,12 @@ void compare(const struct evidence *near, const struct evidence *far, struct com
         comparison->negotiate_request_altered = true;
     }
     if (a->response.whole && b->response.whole && !same_octets(&a->response, &b->response)) {
-        unsigned before = comparison->fields_count;
-
         compare_response(comparison, &b->response, &a->response);
         comparison->negotiate_response_altered = true;
-        /* An answer to another request differs for that reason alone, unless its own fields were touched. */
-        (void)before;
+    }
+    if (smb1_altered(near, far)) {
+        compare_smb1_dialects(comparison, a, b);
+        comparison->negotiate_request_altered = true;
     }
     compare_logs(comparison, near, far);
     compare_closings(comparison, near, far);
@@ -364,9 +395,14 @@ static bool guid_known(const uint8_t guid[16]) {
     return false;
 }
 
+/* A SESSION_SETUP request of this size holds more than NTLM's first message, which all connections of a client have
+ * in common: the proof of a logon, made from a fresh challenge or time. */
+#define LOGON_PROOF_SIZE_MIN 288u
+
 bool compare_is_singular(const struct log_entry *entry) {
     return entry->digest != 0 && entry->size >= 72 &&
-           (entry->is_signed || (entry->command == SMB2_SESSION_SETUP && entry->from == FROM_SERVER));
+           (entry->is_signed || (entry->command == SMB2_SESSION_SETUP &&
+                                 (entry->from == FROM_SERVER || entry->size >= LOGON_PROOF_SIZE_MIN)));
 }
 
 /* Messages that are octet by octet the same on both sides: *singular counts those that cannot be so by chance. */

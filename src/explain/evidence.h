@@ -17,11 +17,13 @@
 #define EVIDENCE_BROKEN_MAX 8u
 #define EVIDENCE_LOG_HEAD_MAX 72u    /* messages from the start of the connection */
 #define EVIDENCE_LOG_TAIL_MAX 16u    /* and the last ones */
+#define EVIDENCE_LOG_SHORT 12u       /* kept of those where nothing happened that needs more */
 
 /* A closing segment and what tells its true sender. */
 struct closing_segment {
     uint64_t packet, time_ns;
     int64_t sequence_distance; /* from the next octet expected of its side */
+    uint64_t reaction_ns;      /* since the octets of the other end that it is the first to acknowledge; 0: none */
     uint16_t ip_id, window;
     uint8_t ttl;
     bool has_ip_id, dont_fragment, has_timestamp, other_mac, has_ack;
@@ -45,6 +47,7 @@ struct tcp_side {
     uint64_t packets_after_rst, packets_after_fin; /* with payload or SYN: proof that it was not closed */
     uint32_t isn, sent_end, highest_ack; /* sent_end: behind its last octet seen */
     uint32_t syn_retransmissions, tail_retransmissions; /* of the same octets at the end, without an answer */
+    uint64_t least_reaction_ns; /* smallest: from octets of the other end to this end's acknowledgment or answer */
     uint16_t mss, last_ip_id;
     uint32_t ip_id_steps, ip_id_small_steps; /* between packets of this side; small: 1 to 16 */
     uint32_t largest_acked, largest_stuck;  /* payload of one segment: acknowledged, retransmitted in vain */
@@ -70,6 +73,7 @@ struct negotiate_side {
 
 struct negotiate_evidence {
     uint64_t smb1_request_packet, smb1_response_packet, wildcard_response_packet;
+    bool smb1_offers_202, smb1_offers_wildcard;
     bool smb1_offers_smb2, smb1_answer_is_smb1, smb1_request_cut;
     uint16_t smb1_dialect_index;
     uint32_t requests;          /* SMB2 NEGOTIATE requests seen */
@@ -171,6 +175,8 @@ struct traffic_evidence {
     uint16_t unanswered_command;
     uint64_t data_requests;               /* CREATE, READ, WRITE and the like: the connection was used */
     uint64_t requests_after_validation;   /* any request after the last validation's answer */
+    uint64_t last_other_request_packet;   /* the last request that is no VALIDATE */
+    uint64_t last_working_request_packet; /* the same, LOGOFF and TREE_DISCONNECT aside: more than taking leave */
     uint64_t first_denied_packet;         /* first signed request answered by ACCESS_DENIED */
     uint16_t first_denied_command;
     uint64_t session_deleted_packet, session_expired_packet, name_deleted_packet;
@@ -207,16 +213,18 @@ struct evidence {
     struct traffic_evidence traffic;
     uint64_t validations_seen;  /* requests, also those beyond the limit */
     bool began_before_capture;  /* the first bytes seen were not the connection's first */
-    bool evicted;               /* closed by a limit, not by the connection's end */
     uint32_t log_count;         /* entries used in log[] from the front */
-    uint64_t log_seen;
-    uint32_t log_tail_count;
-    struct log_entry log_tail[EVIDENCE_LOG_TAIL_MAX]; /* a ring, indexed by log_seen */
+    uint64_t log_seen;          /* messages; more than log_count where not all of them were kept */
+    uint32_t log_tail_count;    /* entries used in log_tail[] */
+    struct log_entry log_tail[EVIDENCE_LOG_TAIL_MAX]; /* a ring, which begins behind log[] */
     struct log_entry log[EVIDENCE_LOG_HEAD_MAX];      /* last: written only as far as used */
 };
 
 /* Makes a record empty. Arrays are not cleared: their counts say what is in use, and an item is cleared when taken. */
 void evidence_clear(struct evidence *evidence);
+
+/* Leaves EVIDENCE_LOG_SHORT messages from the start of the connection. */
+void evidence_shorten(struct evidence *evidence);
 
 /* Octets of the record that are in use: all of it but the unused end of log[]. */
 size_t evidence_size(const struct evidence *evidence);

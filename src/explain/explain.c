@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "capture/ahead.h"
+#include "capture/temporary.h"
 #include "explain/company.h"
 #include "explain/pairs.h"
 #include "explain/spill.h"
@@ -18,6 +19,8 @@
 /* Results from which on a second thread judges half of them. */
 #define STRETCH_MIN 1024u
 #define PROGRESS_STEP (16u * 1024u * 1024u)
+/* Octets of a file's name that are told as text. */
+#define NAME_TEXT_MAX 1024u
 
 struct run {
     const struct explain_options *options;
@@ -26,8 +29,11 @@ struct run {
     struct pairs *pairs;
     struct output output;
     struct tally tally;
-    int error;        /* negative errno of something that went wrong inside */
-    bool unreadable;  /* a capture could not be read to its end */
+    char names[2][NAME_TEXT_MAX]; /* of the captures, fit for a terminal */
+    const char *doing; /* in case that it goes wrong */
+    int error;         /* negative errno of something that went wrong inside */
+    bool unreadable;   /* a capture could not be read to its end */
+    bool incomplete;   /* memory ran out at some connection; the others are told */
 };
 
 static void complain(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -65,28 +71,35 @@ static void keep(void *context, struct evidence *evidence) {
         pairs_partner(run->pairs, spill_count(run->spill), &is_server) == PAIR_NONE)
         company_note(run->book, evidence, &facts); /* the other side of one is not another connection */
     if (error == 0 && !run->options->style.verbose && run->options->captures[1] == NULL && is_uneventful(&facts))
-        evidence->log_count = 0; /* its ladder will not be drawn */
+        evidence_shorten(evidence); /* of its ladder at most the start will be drawn */
     if (error == 0)
         error = spill_put(run->spill, evidence);
     run->error = error;
 }
 
-static void tell_progress(const struct run *run, const struct capture *capture, const char *path, uint64_t at) {
-    uint64_t size = capture_size(capture);
+static bool progress_wanted(const struct run *run, const struct capture *capture) {
+    return run->options->progress && capture_size(capture) >= PROGRESS_SIZE_MIN;
+}
 
-    if (!run->options->progress || size < PROGRESS_SIZE_MIN)
+static void tell_progress(const struct run *run, const struct capture *capture, uint64_t at) {
+    if (!progress_wanted(run, capture))
         return;
-    fprintf(stderr, "\r%s: %3u %%", path, (unsigned)(at * 100 / size));
+    fprintf(stderr, "\rreading: %3u %%", (unsigned)(at * 100 / capture_size(capture)));
     fflush(stderr);
 }
 
 static void end_progress(const struct run *run, const struct capture *capture) {
-    if (run->options->progress && capture_size(capture) >= PROGRESS_SIZE_MIN)
+    if (progress_wanted(run, capture))
         fprintf(stderr, "\r\033[K");
 }
 
-static void read_packets(struct run *run, struct capture *capture, const char *path, struct flows *flows,
+static bool is_interrupted(const struct run *run) {
+    return run->options->interrupted != NULL && *run->options->interrupted;
+}
+
+static void read_packets(struct run *run, struct capture *capture, const char *name, struct flows *flows,
                          struct ahead *ahead) {
+    const struct capture_error *error = capture_error(capture);
     const struct segment *segment;
     const struct packet *packet;
     enum capture_status status;
@@ -94,27 +107,39 @@ static void read_packets(struct run *run, struct capture *capture, const char *p
 
     while ((status = ahead_next(ahead, &packet, &segment, &position)) == CAPTURE_PACKET) {
         flows_segment(flows, packet, segment);
-        if (run->options->interrupted != NULL && *run->options->interrupted)
+        if (is_interrupted(run))
             break;
         if (position - told >= PROGRESS_STEP) {
             told = position;
-            tell_progress(run, capture, path, position);
+            tell_progress(run, capture, position);
         }
     }
     end_progress(run, capture);
-    if (status == CAPTURE_PACKET)
-        complain(run, "%s: interrupted; what was read so far is reported", path);
-    if (status == CAPTURE_BROKEN) {
-        const struct capture_error *error = capture_error(capture);
-
-        complain(run, "%s: at octet %llu: %s; what was read before it is reported", path,
-                 (unsigned long long)error->offset, error->reason);
+    if (is_interrupted(run)) {
+        complain(run, "%s: interrupted; what was read so far is reported", name);
+    } else if (status == CAPTURE_BROKEN) {
+        complain(run, "%s: at octet %llu%s: %s; what was read before it is reported", name,
+                 (unsigned long long)error->offset, capture_is_packed(capture) ? " (unpacked)" : "", error->reason);
         run->unreadable = true;
     }
 }
 
+/* Says so where a limit or the memory made the report less than the capture. */
+static void tell_losses(struct run *run, const char *name, const struct flows *flows, const struct watch *watch) {
+    struct flow_counts counts;
+
+    flows_counts(flows, &counts);
+    if (counts.evicted > 0)
+        complain(run, "%s: more than %u connections were open at once; %llu were judged before their end", name, FLOWS_MAX,
+                 (unsigned long long)counts.evicted);
+    if (counts.no_memory == 0 && !watch->failed)
+        return;
+    complain(run, "%s: there was not enough memory for all connections; the report is incomplete", name);
+    run->incomplete = true;
+}
+
 static void read_capture(struct run *run, uint32_t file) {
-    const char *path = run->options->captures[file];
+    const char *path = run->options->captures[file], *name = run->names[file];
     struct watch watch = {.file = file, .context = run, .done = keep};
     struct flow_sink sink = watch_sink(&watch);
     struct capture_error error = {0};
@@ -127,7 +152,7 @@ static void read_capture(struct run *run, uint32_t file) {
                      : capture_open(&capture, path, &error);
 
     if (status != 0) {
-        complain(run, "%s: %s", path, error.reason[0] != '\0' ? error.reason : strerror(-status));
+        complain(run, "%s: %s", name, error.reason[0] != '\0' ? error.reason : strerror(-status));
         run->unreadable = true;
         return;
     }
@@ -138,10 +163,9 @@ static void read_capture(struct run *run, uint32_t file) {
     if (ahead == NULL) {
         run->error = -ENOMEM;
     } else {
-        read_packets(run, capture, path, flows, ahead);
+        read_packets(run, capture, name, flows, ahead);
         flows_finish(flows);
-        if (watch.failed)
-            run->error = -ENOMEM;
+        tell_losses(run, name, flows, &watch);
     }
     ahead_free(ahead);
     flows_free(flows);
@@ -173,6 +197,11 @@ static struct vantage vantage_of(const struct explain_options *options, const st
 static bool is_worth_comparing(const struct facts *facts) {
     return facts->stage != STAGE_WORK || facts->ending == ENDING_RST || facts->asked != NULL || facts->told != NULL ||
            facts->evidence->traffic.session_deleted_packet != 0;
+}
+
+/* JSON has the name itself: it escapes. */
+static const char *told_name(const struct run *run, uint32_t file) {
+    return run->options->json ? run->options->captures[file] : run->names[file];
 }
 
 static int judge(struct run *run, struct bench_of_judgement *bench, size_t record, uint32_t partner,
@@ -209,8 +238,8 @@ static int judge(struct run *run, struct bench_of_judgement *bench, size_t recor
         .inquiry = inquiry,
         .findings = bench->findings,
         .findings_count = inquire(inquiry, bench->findings),
-        .capture = options->captures[bench->near.file],
-        .far_capture = partner != PAIR_NONE ? options->captures[bench->far.file] : NULL,
+        .capture = told_name(run, bench->near.file),
+        .far_capture = partner != PAIR_NONE ? told_name(run, bench->far.file) : NULL,
     };
     result->outcome = outcome_of(bench->findings, result->findings_count);
     return 0;
@@ -238,6 +267,7 @@ static void *write_stretch(void *argument) {
     struct stretch *stretch = argument;
     struct run *run = stretch->run;
     struct bench_of_judgement *bench = malloc(sizeof *bench);
+    int error;
 
     output_init(&stretch->output, stretch->file);
     stretch->error = bench == NULL ? -ENOMEM : 0;
@@ -254,8 +284,9 @@ static void *write_stretch(void *argument) {
         if (stretch->error == 0)
             write_result(stretch, &result);
     }
-    if (!output_finish(&stretch->output) && stretch->error == 0)
-        stretch->error = -EIO;
+    error = output_finish(&stretch->output);
+    if (stretch->error == 0)
+        stretch->error = error;
     free(bench);
     return NULL;
 }
@@ -267,7 +298,7 @@ static int append(FILE *from, FILE *to) {
     rewind(from);
     while ((got = fread(buffer, 1, sizeof buffer, from)) > 0)
         if (fwrite(buffer, 1, got, to) != got)
-            return -EIO;
+            return -errno;
     return ferror(from) ? -EIO : 0;
 }
 
@@ -289,7 +320,7 @@ static int write_results(struct run *run, FILE *file, struct stretch stretches[2
     bool threaded;
 
     stretches[0] = (struct stretch){.run = run, .from = 0, .to = half, .file = file};
-    stretches[1] = (struct stretch){.run = run, .from = half, .to = count, .file = half < count ? tmpfile() : NULL};
+    stretches[1] = (struct stretch){.run = run, .from = half, .to = count, .file = half < count ? temporary_stream() : NULL};
     if (half < count && stretches[1].file == NULL)
         return -errno;
     threaded = half < count && pthread_create(&thread, NULL, write_stretch, &stretches[1]) == 0;
@@ -318,7 +349,7 @@ static int write_all(struct run *run, FILE *file) {
 
 /* As text the first line sums up the whole: the results are kept in a file meanwhile. */
 static int write_text(struct run *run, FILE *out) {
-    FILE *aside = tmpfile();
+    FILE *aside = temporary_stream();
     int error;
 
     if (aside == NULL)
@@ -326,8 +357,10 @@ static int write_text(struct run *run, FILE *out) {
     error = write_all(run, aside);
     if (error == 0 && (run->tally.connections > 0 || !run->unreadable)) {
         output_init(&run->output, out);
-        report_summary(&run->output, &run->options->style, &run->tally, run->options->captures[0]);
-        error = output_finish(&run->output) ? append(aside, out) : -EIO;
+        report_summary(&run->output, &run->options->style, &run->tally, run->names[0]);
+        error = output_finish(&run->output);
+        if (error == 0)
+            error = append(aside, out);
     }
     fclose(aside);
     return error;
@@ -337,11 +370,13 @@ static int write_report(struct run *run, FILE *out) {
     int error = run->options->json ? write_all(run, out) : write_text(run, out);
 
     if (error == 0 && fflush(out) != 0)
-        error = -EIO;
+        error = -errno;
     return error;
 }
 
 static enum exit_status status_of(const struct run *run) {
+    if (run->incomplete)
+        return EXIT_INTERNAL;
     if (run->unreadable)
         return EXIT_INPUT;
     if (run->tally.problems > 0 || (run->options->fail_on_exposure && run->tally.exposures > 0))
@@ -350,6 +385,7 @@ static enum exit_status status_of(const struct run *run) {
 }
 
 static void run_all(struct run *run, FILE *out) {
+    run->doing = "setting aside what was read";
     for (uint32_t file = 0; file < 2 && run->error == 0; file++)
         if (run->options->captures[file] != NULL)
             read_capture(run, file);
@@ -357,8 +393,10 @@ static void run_all(struct run *run, FILE *out) {
         run->error = spill_sort(run->spill);
     if (run->error == 0)
         run->error = pairs_find(run->pairs, run->spill);
-    if (run->error == 0)
-        run->error = write_report(run, out);
+    if (run->error != 0)
+        return;
+    run->doing = "writing the report";
+    run->error = write_report(run, out);
 }
 
 enum exit_status explain(const struct explain_options *options, FILE *out) {
@@ -368,6 +406,10 @@ enum exit_status explain(const struct explain_options *options, FILE *out) {
     if (run == NULL)
         return EXIT_INTERNAL;
     run->options = options;
+    run->doing = "starting";
+    for (unsigned file = 0; file < 2; file++)
+        if (options->captures[file] != NULL)
+            visible_text(options->captures[file], run->names[file], sizeof run->names[file]);
     run->spill = spill_new();
     run->book = company_new();
     run->pairs = pairs_new(options->captures[1] != NULL);
@@ -378,7 +420,7 @@ enum exit_status explain(const struct explain_options *options, FILE *out) {
     if (run->error == 0)
         status = status_of(run);
     else
-        complain(run, "%s", strerror(-run->error));
+        complain(run, "%s: %s", run->doing, strerror(-run->error));
     pairs_free(run->pairs);
     company_free(run->book);
     spill_free(run->spill);

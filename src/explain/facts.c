@@ -5,6 +5,13 @@
 /* Packets of a side, the closing one among them, before its TTL is known well enough. */
 #define FINGERPRINT_PACKETS_MIN 3u
 
+/* A closing segment ahead of its place by no more than this may follow on octets that the capture lost. */
+#define CAPTURE_LOSS_MAX 65535
+/* A closing segment that much sooner than anything else its end ever answered; less is a host's own pace. */
+#define TOO_SOON_MARGIN_NS 1000000u
+/* A request without an answer for longer than this, with packets still going by, waits for more than the capture. */
+#define CUT_OFF_WAIT_MAX_NS 1000000000u
+
 unsigned ttl_hops(uint8_t ttl) {
     static const unsigned initial[] = {32, 64, 128, 255};
 
@@ -18,21 +25,36 @@ bool session_is_anonymous(const struct session_evidence *session) {
     return session->ntlm.anonymous || (session->flags & 2);
 }
 
-static struct forgery forgery_of(const struct closing_segment *closing,
-                                 const struct tcp_side *side) {
+/* Neither a guest's nor anonymous: its messages can be signed. Where what the client said of itself is not in the
+ * capture, that is not known, and no. */
+static bool session_is_keyed(const struct evidence *evidence, const struct session_evidence *session) {
+    const struct tcp_side *client = &evidence->tcp[FROM_CLIENT];
+    bool seen =
+        session->ntlm.seen_authenticate || session->kerberos || (client->cut_packets == 0 && client->gaps == 0);
+
+    return seen && !(session->flags & 1) && !session_is_anonymous(session);
+}
+
+static struct forgery forgery_of(const struct closing_segment *closing, const struct tcp_side *side,
+                                 uint64_t handshake_ns) {
+    uint64_t least_ns =
+        handshake_ns != 0 && handshake_ns < side->least_reaction_ns ? handshake_ns : side->least_reaction_ns;
     struct forgery forgery = {
         .other_distance = side->ttl != 0 && side->packets >= FINGERPRINT_PACKETS_MIN && closing->ttl != side->ttl &&
-                          closing->ttl != side->ttl_other &&
-                          ttl_hops(closing->ttl) != ttl_hops(side->ttl),
+                          closing->ttl != side->ttl_other && ttl_hops(closing->ttl) != ttl_hops(side->ttl),
         .other_mac = closing->other_mac,
-        .still_talking = side->packets_after_rst > 0 && closing == &side->rst &&
-                         side->last_data_time_ns > closing->time_ns,
-        .out_of_place = closing->sequence_distance != 0,
+        .still_talking =
+            side->packets_after_rst > 0 && closing == &side->rst && side->last_data_time_ns > closing->time_ns,
+        .out_of_place = closing->sequence_distance < 0 || closing->sequence_distance > CAPTURE_LOSS_MAX,
         .odd_ip_id = closing->ip_id_leaps,
+        .too_soon = closing == &side->rst && handshake_ns != 0 && closing->reaction_ns != 0 &&
+                    least_ns > TOO_SOON_MARGIN_NS && closing->reaction_ns < least_ns / 2 &&
+                    least_ns - closing->reaction_ns > TOO_SOON_MARGIN_NS,
     };
 
-    forgery.weight = 2u * forgery.other_distance + 2u * forgery.other_mac +
-                     2u * forgery.still_talking + forgery.out_of_place + forgery.odd_ip_id;
+    /* A hint only: all that was measured before may have waited for the program or for the address of a neighbour. */
+    forgery.weight = 2u * forgery.other_distance + 2u * forgery.other_mac + 2u * forgery.still_talking +
+                     forgery.out_of_place + forgery.odd_ip_id + forgery.too_soon;
     return forgery;
 }
 
@@ -59,7 +81,9 @@ static void find_ending(struct facts *facts) {
     facts->closing = first;
     if (first == NULL)
         return;
-    facts->forgery = forgery_of(first, &evidence->tcp[facts->closing_from]);
+    facts->forgery =
+        forgery_of(first, &evidence->tcp[facts->closing_from],
+                   facts->closing_from == FROM_SERVER ? evidence->syn_answer_ns : evidence->answer_ack_ns);
     facts->closer = facts->forgery.weight >= FORGERY_WEIGHT_MIN ? CLOSER_INJECTED
                     : facts->closing_from == FROM_CLIENT        ? CLOSER_CLIENT
                                                                 : CLOSER_SERVER;
@@ -74,20 +98,21 @@ static uint64_t last_message_time(const struct evidence *evidence) {
 static void find_session(struct facts *facts) {
     const struct evidence *evidence = facts->evidence;
 
-    for (uint32_t i = 0; i < evidence->sessions_count; i++) {
+    for (uint32_t i = 0; i < evidence->sessions_count && !facts->keyed; i++) {
         const struct session_evidence *session = &evidence->sessions[i];
 
-        if (session->success && !facts->authenticated) {
+        if (!session->success)
+            continue;
+        facts->keyed = session_is_keyed(evidence, session);
+        if (facts->keyed || !facts->authenticated)
             facts->session = session;
-            facts->authenticated = true;
-        }
+        facts->authenticated = true;
     }
     if (!facts->authenticated && evidence->sessions_count > 0)
         facts->session = &evidence->sessions[evidence->sessions_count - 1];
     if (facts->authenticated) {
         facts->guest = facts->session->flags & 1;
         facts->anonymous = session_is_anonymous(facts->session);
-        facts->keyed = !facts->guest && !facts->anonymous;
     }
     if (evidence->trees_count > 0)
         facts->tree = &evidence->trees[evidence->trees_count - 1];
@@ -218,6 +243,9 @@ static void find_quality(struct facts *facts) {
     facts->cut = tcp[0].cut_packets + tcp[1].cut_packets > 0;
     facts->lossy = tcp[0].gaps + tcp[1].gaps > tcp[0].cut_packets + tcp[1].cut_packets ||
                    tcp[0].unseen_acked + tcp[1].unseen_acked > 0;
+    facts->cut_off = facts->ending == ENDING_OPEN && !facts->one_way && facts->stage < STAGE_WORK &&
+                     evidence->traffic.unanswered_packet != 0 && tcp[FROM_CLIENT].tail_retransmissions == 0 &&
+                     evidence->last_time_ns - evidence->traffic.unanswered_time_ns < CUT_OFF_WAIT_MAX_NS;
     facts->request_missing = negotiate->request.packet == 0 &&
                              (negotiate->smb1_request_packet == 0 || beyond) &&
                              (negotiate->response.packet != 0 || beyond);

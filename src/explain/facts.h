@@ -47,6 +47,7 @@ struct forgery {
     bool still_talking;  /* that end went on sending afterwards */
     bool out_of_place;   /* its sequence number is not the next one */
     bool odd_ip_id;      /* that end counts its IP ids, and this one does not fit */
+    bool too_soon;       /* it acknowledges what can hardly have reached that end by then */
     unsigned weight;     /* two and more: forged */
 };
 #define FORGERY_WEIGHT_MIN 2u
@@ -64,7 +65,7 @@ struct facts {
     bool dialect_known;
     bool below_311;         /* 2.0.2 to 3.0.2 agreed */
     bool client_offers_3x, client_offers_311;
-    const struct session_evidence *session; /* the first one that succeeded, else the last tried; NULL none */
+    const struct session_evidence *session; /* the first success with a key, else without, else the last try; or NULL */
     bool authenticated, guest, anonymous, keyed; /* keyed: real credentials, so messages can be signed */
     bool encrypted;         /* transforms went by */
     const struct tree_evidence *tree;       /* the last one */
@@ -78,6 +79,7 @@ struct facts {
     bool one_way;           /* only one direction was captured */
     bool cut;               /* packets were cut by a snap length */
     bool lossy;             /* octets are missing in between */
+    bool cut_off;           /* the capture ends while a request of the set-up waits for its answer */
 };
 
 /* `facts` points into itself and into the evidence: neither may move. */

@@ -54,6 +54,10 @@ bool remedy_applies(enum remedy remedy, enum system client, enum system server) 
     return system == SYSTEM_UNKNOWN || (systems_of[remedy] & system) != 0;
 }
 
+void finding_copy(struct finding *to, const struct finding *from) {
+    memcpy(to, from, offsetof(struct finding, fields) + from->fields_count * sizeof from->fields[0]);
+}
+
 void finding_say(struct finding *finding, const char *format, ...) {
     va_list arguments;
     size_t used = strlen(finding->summary);

@@ -75,10 +75,13 @@ struct finding {
     char summary[FINDING_TEXT_MAX];
     unsigned packets_count, fields_count, ruled_out_count, remedies_count;
     uint64_t packets[FINDING_PACKETS_MAX];
-    struct field_values fields[FINDING_FIELDS_MAX];
     struct ruled_out ruled_out[FINDING_RULED_OUT_MAX];
     enum remedy remedies[FINDING_REMEDIES_MAX];
+    struct field_values fields[FINDING_FIELDS_MAX]; /* last, since most findings use none of it */
 };
+
+/* Copies what is in use. */
+void finding_copy(struct finding *to, const struct finding *from);
 
 /* Building one; what does not fit is left out (the limits are generous). */
 void finding_say(struct finding *finding, const char *format, ...)

@@ -1,7 +1,9 @@
 #include "explain/grown.h"
 
+#include "capture/temporary.h"
+
+#include <fcntl.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,18 +17,20 @@ void grown_init(struct grown *grown, size_t item_size) {
     *grown = (struct grown){.item_size = item_size, .fd = -1};
 }
 
+/* The room on the disk is taken first: where it lacks, writing to the mapping would end the program. */
 static void *map_file(struct grown *grown, size_t octets) {
-    if (grown->fd < 0) {
-        FILE *file = tmpfile();
+    int fd = grown->fd >= 0 ? grown->fd : temporary_open();
+    void *items = MAP_FAILED;
 
-        if (file == NULL)
-            return NULL;
-        grown->fd = dup(fileno(file));
-        fclose(file);
-    }
-    if (grown->fd < 0 || ftruncate(grown->fd, (off_t)octets) != 0)
+    if (fd >= 0 && posix_fallocate(fd, 0, (off_t)octets) == 0)
+        items = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (items == MAP_FAILED) {
+        if (fd >= 0 && fd != grown->fd)
+            close(fd);
         return NULL;
-    return mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_SHARED, grown->fd, 0);
+    }
+    grown->fd = fd;
+    return items;
 }
 
 static int grow(struct grown *grown) {
@@ -41,7 +45,7 @@ static int grow(struct grown *grown) {
             return -1;
     } else {
         items = map_file(grown, octets);
-        if (items == NULL || items == MAP_FAILED)
+        if (items == NULL)
             return -1;
         if (was_file) {
             munmap(grown->items, grown->room * grown->item_size);

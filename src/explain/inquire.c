@@ -36,6 +36,7 @@ static unsigned rank_of(const struct finding *finding) {
     return rank + (finding->explains_end ? 0 : 40);
 }
 
+/* Moves the last finding to its place among the ones before, which are in order. */
 static void insert(struct finding *findings, unsigned count) {
     struct finding moved;
     unsigned at = count;
@@ -44,9 +45,10 @@ static void insert(struct finding *findings, unsigned count) {
         at--;
     if (at == count)
         return;
-    moved = findings[count];
-    memmove(&findings[at + 1], &findings[at], (count - at) * sizeof findings[0]);
-    findings[at] = moved;
+    finding_copy(&moved, &findings[count]);
+    for (unsigned i = count; i > at; i--)
+        finding_copy(&findings[i], &findings[i - 1]);
+    finding_copy(&findings[at], &moved);
 }
 
 unsigned inquire(const struct inquiry *inquiry, struct finding findings[FINDINGS_MAX]) {
@@ -81,6 +83,32 @@ bool at_server(const struct inquiry *inquiry) {
 
 bool place_known(const struct inquiry *inquiry) {
     return inquiry->vantage.place == PLACE_CLIENT || inquiry->vantage.place == PLACE_SERVER;
+}
+
+const struct change *change_of_command(const struct comparison *comparison, enum change_kind kind, uint16_t command,
+                                       enum direction from) {
+    for (unsigned i = 0; i < comparison->changes_count; i++) {
+        const struct change *change = &comparison->changes[i];
+        const struct log_entry *entry = change->near.packet != 0 ? &change->near : &change->far;
+
+        if (change->kind == kind && entry->command == command && entry->from == (uint8_t)from)
+            return change;
+    }
+    return NULL;
+}
+
+bool logon_answer_unaltered(const struct inquiry *inquiry) {
+    return inquiry->comparison == NULL ||
+           change_of_command(inquiry->comparison, CHANGE_ALTERED, SMB2_SESSION_SETUP, FROM_SERVER) == NULL;
+}
+
+bool negotiation_unaltered(const struct inquiry *inquiry) {
+    const struct comparison *comparison = inquiry->comparison;
+
+    return comparison == NULL ||
+           (comparison->comparable && !comparison->negotiate_request_altered &&
+            !comparison->negotiate_response_altered && logon_answer_unaltered(inquiry) &&
+            change_of_command(comparison, CHANGE_ALTERED, SMB2_SESSION_SETUP, FROM_CLIENT) == NULL);
 }
 
 const char *closer_text(const struct facts *facts) {

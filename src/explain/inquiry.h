@@ -22,6 +22,7 @@ struct company {
     uint32_t server_guids;                /* different ServerGuids under the server's address */
     uint32_t client_retries;              /* connections of the same ClientGuid to this server */
     uint32_t lower_dialect_fine;          /* same path, dialect below 3.1.1, no failure */
+    uint32_t worked_after_validation;     /* same path: validated, then went to work */
     uint32_t preauth_failed, preauth_total; /* same ClientGuid or address: 3.1.1 connections */
     uint64_t other_session_packet;        /* SESSION_SETUP from the same client address just before our reset */
 };
@@ -51,6 +52,12 @@ enum outcome outcome_of(const struct finding *findings, unsigned count);
 bool at_client(const struct inquiry *inquiry); /* taken at the client's end, or nothing says otherwise */
 bool at_server(const struct inquiry *inquiry);
 bool place_known(const struct inquiry *inquiry);
+/* Both sides at hand, or only one: is this the message as its sender sent it, as far as can be seen? */
+bool negotiation_unaltered(const struct inquiry *inquiry);  /* NEGOTIATE and SESSION_SETUP */
+bool logon_answer_unaltered(const struct inquiry *inquiry); /* the SESSION_SETUP responses */
+/* The first change of this kind to a message of `command` from this end; NULL none. */
+const struct change *change_of_command(const struct comparison *comparison, enum change_kind kind, uint16_t command,
+                                       enum direction from);
 const char *closer_text(const struct facts *facts);  /* "the server" */
 const char *ending_text(const struct facts *facts);  /* "FIN" */
 /* The fields of the NEGOTIATE request that differ from the VALIDATE request: what the client claims it sent. */

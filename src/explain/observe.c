@@ -6,17 +6,22 @@
 
 /* Two captures of one message have the same digest, an altered one has not. Not against forgers: a digest only says
  * where to look. */
+static uint64_t digest_add(uint64_t digest, const uint8_t *octets, size_t count) {
+    uint64_t word = 0;
+
+    memcpy(&word, octets, count);
+    digest = (digest ^ word) * 0x9e3779b97f4a7c15u;
+    return digest ^ digest >> 32;
+}
+
 static uint64_t digest_of(struct span bytes) {
     uint64_t digest = 0xcbf29ce484222325u ^ bytes.size;
+    size_t at = 0;
 
-    for (size_t at = 0; at < bytes.size; at += 8) {
-        size_t left = bytes.size - at;
-        uint64_t word = 0;
-
-        memcpy(&word, bytes.data + at, left < 8 ? left : 8);
-        digest = (digest ^ word) * 0x9e3779b97f4a7c15u;
-        digest ^= digest >> 32;
-    }
+    for (; bytes.size - at >= 8; at += 8)
+        digest = digest_add(digest, bytes.data + at, 8);
+    if (at < bytes.size)
+        digest = digest_add(digest, bytes.data + at, bytes.size - at);
     return digest | 1;
 }
 
@@ -69,10 +74,12 @@ static void log_message(struct evidence *evidence, const struct event *event, ui
         .after_gap = event->after_gap,
     };
 
-    if (evidence->log_count < EVIDENCE_LOG_HEAD_MAX)
+    if (evidence->log_count < EVIDENCE_LOG_HEAD_MAX) {
         evidence->log[evidence->log_count++] = entry;
-    else
-        evidence->log_tail[evidence->log_seen % EVIDENCE_LOG_TAIL_MAX] = entry;
+    } else {
+        evidence->log_tail[(evidence->log_seen - EVIDENCE_LOG_HEAD_MAX) % EVIDENCE_LOG_TAIL_MAX] = entry;
+        evidence->log_tail_count += evidence->log_tail_count < EVIDENCE_LOG_TAIL_MAX;
+    }
     evidence->log_seen++;
 }
 
@@ -91,13 +98,22 @@ static void note_negotiate(struct negotiate_side *side, const struct event *even
     memcpy(side->raw, event->message.bytes.data, kept);
 }
 
+static bool is_agreed(const struct negotiate_evidence *negotiate) {
+    return negotiate->dialect != 0 && negotiate->dialect != SMB2_DIALECT_WILDCARD;
+}
+
+/* Behind a gap, or in a file out of order, messages are seen late: their times tell what came first. */
+static bool is_before(uint64_t time_ns, uint64_t packet, const struct negotiate_side *other) {
+    return time_ns != other->time_ns ? time_ns < other->time_ns : packet < other->packet;
+}
+
 static void observe_negotiate_request(struct evidence *evidence, const struct event *event,
                                       uint64_t packet, uint64_t time_ns) {
     struct negotiate_evidence *negotiate = &evidence->negotiate;
     const struct negotiate_request *request = &event->message.body.negotiate_request;
 
     negotiate->requests++;
-    if (negotiate->dialect != 0 && negotiate->dialect != SMB2_DIALECT_WILDCARD) {
+    if (is_agreed(negotiate) && !is_before(time_ns, packet, &negotiate->response)) {
         if (negotiate->second_request_packet == 0)
             negotiate->second_request_packet = packet;
         return; /* the ones that led to the agreed dialect stay */
@@ -142,13 +158,14 @@ static void observe_negotiate_response(struct evidence *evidence, const struct e
     struct negotiate_evidence *negotiate = &evidence->negotiate;
     const struct negotiate_response *response = &event->message.body.negotiate_response;
 
-    if (negotiate->dialect != 0 && negotiate->dialect != SMB2_DIALECT_WILDCARD)
+    if (is_agreed(negotiate))
         return;
     if (event->message.header.status == STATUS_SUCCESS &&
         response->dialect_revision == SMB2_DIALECT_WILDCARD && event->message.bytes.size >= 72)
         negotiate->wildcard_response_packet = packet;
     note_negotiate(&negotiate->response, event, packet, time_ns);
     negotiate->status = event->message.header.status;
+    negotiate->dialect = 0; /* an error after 0x02FF leaves none agreed */
     if (event->message.kind != MESSAGE_NEGOTIATE_RESPONSE || event->message.bytes.size < 72)
         return;
     negotiate->dialect = response->dialect_revision;
@@ -196,26 +213,49 @@ static struct session_evidence *session_new(struct evidence *evidence, uint64_t 
     return session;
 }
 
-static void observe_session_request(struct evidence *evidence, const struct event *event,
-                                    uint64_t packet, uint64_t time_ns) {
-    const struct session_setup_request *request = &event->message.body.session_setup_request;
-    uint64_t session_id = event->message.header.session_id;
-    struct session_evidence *session = session_by_id(evidence, session_id);
+/* The session of a request whose answers were seen first: it lay behind a gap. */
+static struct session_evidence *session_answered_later(struct evidence *evidence, uint64_t time_ns) {
+    for (uint32_t i = 0; i < evidence->sessions_count; i++)
+        if (evidence->sessions[i].first_request_packet == 0 && evidence->sessions[i].response_time_ns > time_ns)
+            return &evidence->sessions[i];
+    return NULL;
+}
 
-    if (session == NULL)
-        session = session_new(evidence, session_id, packet);
-    if (session == NULL)
-        return;
-    if (session->success && session->status == STATUS_SUCCESS)
-        session->reauthentication = true;
+/* What a SESSION_SETUP request says, [MS-SMB2] 2.2.5. */
+static void note_logon(struct session_evidence *session, const struct event *event, uint64_t packet,
+                       uint64_t time_ns) {
+    const struct session_setup_request *request = &event->message.body.session_setup_request;
+
+    if (session->first_request_packet == 0)
+        session->first_request_packet = packet;
     session->last_request_packet = packet;
     session->last_request_time_ns = time_ns;
-    session->has_response = false;
     session->rounds++;
     session->security_mode = request->security_mode;
     session->binding |= (request->flags & 1) != 0;
     ntlm_look(request->security_buffer, &session->ntlm);
     session->kerberos |= token_is_kerberos(request->security_buffer);
+}
+
+static void observe_session_request(struct evidence *evidence, const struct event *event, uint64_t packet,
+                                    uint64_t time_ns) {
+    uint64_t session_id = event->message.header.session_id;
+    struct session_evidence *session = session_by_id(evidence, session_id);
+
+    if (session == NULL)
+        session = session_answered_later(evidence, time_ns);
+    if (session == NULL)
+        session = session_new(evidence, session_id, packet);
+    if (session == NULL)
+        return;
+    if (session->has_response && session->response_time_ns > time_ns) {
+        note_logon(session, event, packet, time_ns); /* seen late, behind a gap: its answer stands */
+        return;
+    }
+    if (session->success && session->status == STATUS_SUCCESS)
+        session->reauthentication = true;
+    note_logon(session, event, packet, time_ns);
+    session->has_response = false;
 }
 
 static void observe_session_response(struct evidence *evidence, const struct event *event,
@@ -402,7 +442,8 @@ static void observe_validate_response(struct evidence *evidence, const struct ev
         validation->pending_packet = packet;
         return;
     }
-    evidence->traffic.requests_after_validation = 0;
+    /* Behind a gap the answer is seen late: what the client sent after it may have gone by. */
+    evidence->traffic.requests_after_validation = evidence->traffic.last_other_request_packet > packet;
     validation->response_packet = packet;
     validation->response_time_ns = time_ns;
     validation->message_id = message->header.message_id;
@@ -536,6 +577,18 @@ static void observe_open_request(struct evidence *evidence, const struct event *
         traffic->unanswered_packet = 0;
 }
 
+/* Any request but VALIDATE. */
+static void observe_other_request(struct evidence *evidence, uint16_t command, uint64_t packet) {
+    struct traffic_evidence *traffic = &evidence->traffic;
+    bool takes_leave = command == SMB2_LOGOFF || command == SMB2_TREE_DISCONNECT;
+
+    traffic->requests_after_validation++;
+    if (packet > traffic->last_other_request_packet)
+        traffic->last_other_request_packet = packet;
+    if (!takes_leave && packet > traffic->last_working_request_packet)
+        traffic->last_working_request_packet = packet;
+}
+
 static void observe_smb2(struct evidence *evidence, const struct event *event, uint64_t packet,
                          uint64_t time_ns) {
     const struct message *message = &event->message;
@@ -584,7 +637,7 @@ static void observe_smb2(struct evidence *evidence, const struct event *event, u
         break;
     }
     if (!response && !is_validate(event))
-        evidence->traffic.requests_after_validation++;
+        observe_other_request(evidence, command, packet);
 }
 
 static void observe_smb1(struct evidence *evidence, const struct event *event, uint64_t packet) {
@@ -595,6 +648,8 @@ static void observe_smb1(struct evidence *evidence, const struct event *event, u
     if (message->kind == MESSAGE_SMB1_NEGOTIATE_REQUEST) {
         negotiate->smb1_request_packet = packet;
         negotiate->smb1_request_cut = !event->whole;
+        negotiate->smb1_offers_202 = message->body.smb1_negotiate_request.offers_smb2_002;
+        negotiate->smb1_offers_wildcard = message->body.smb1_negotiate_request.offers_smb2_wildcard;
         negotiate->smb1_offers_smb2 = message->body.smb1_negotiate_request.offers_smb2_002 ||
                                       message->body.smb1_negotiate_request.offers_smb2_wildcard;
     } else if (message->kind == MESSAGE_SMB1_NEGOTIATE_RESPONSE) {
@@ -657,9 +712,22 @@ void observe_event(struct evidence *evidence, const struct event *event, uint64_
     }
 }
 
+/* What waited behind a gap of one direction was written down late. */
+static void sort_log(struct evidence *evidence) {
+    for (uint32_t i = 1; i < evidence->log_count; i++) {
+        struct log_entry entry = evidence->log[i];
+        uint32_t at = i;
+
+        for (; at > 0 && evidence->log[at - 1].packet > entry.packet; at--)
+            evidence->log[at] = evidence->log[at - 1];
+        evidence->log[at] = entry;
+    }
+}
+
 void observe_end(struct evidence *evidence) {
     const struct tcp_side *client = &evidence->tcp[FROM_CLIENT];
 
+    sort_log(evidence);
     /* A capture without the SYN, whose first SMB message is not a NEGOTIATE, began too late. */
     if (client->syn_packet == 0 && evidence->negotiate.request.packet == 0 &&
         evidence->negotiate.smb1_request_packet == 0)
@@ -677,6 +745,12 @@ void evidence_clear(struct evidence *evidence) {
     memset(octets + after, 0, offsetof(struct evidence, sessions) - after);
     memset(octets + offsetof(struct evidence, broken), 0,
            offsetof(struct evidence, log_tail) - offsetof(struct evidence, broken));
+}
+
+void evidence_shorten(struct evidence *evidence) {
+    if (evidence->log_count > EVIDENCE_LOG_SHORT)
+        evidence->log_count = EVIDENCE_LOG_SHORT;
+    evidence->log_tail_count = 0;
 }
 
 size_t evidence_size(const struct evidence *evidence) {

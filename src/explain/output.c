@@ -1,17 +1,24 @@
 #include "explain/output.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
 void output_init(struct output *output, FILE *file) {
     output->file = file;
     output->used = 0;
-    output->failed = output->comma = false;
+    output->error = 0;
+    output->comma = false;
+}
+
+static void write_octets(struct output *output, const char *octets, size_t size) {
+    errno = 0;
+    if (fwrite(octets, 1, size, output->file) != size && output->error == 0)
+        output->error = errno != 0 ? -errno : -EIO;
 }
 
 static void flush(struct output *output) {
-    if (output->used > 0 && fwrite(output->buffer, 1, output->used, output->file) != output->used)
-        output->failed = true;
+    write_octets(output, output->buffer, output->used);
     output->used = 0;
 }
 
@@ -19,7 +26,7 @@ void output_octets(struct output *output, const char *text, size_t size) {
     if (size > sizeof output->buffer - output->used)
         flush(output);
     if (size > sizeof output->buffer) {
-        output->failed |= fwrite(text, 1, size, output->file) != size;
+        write_octets(output, text, size);
         return;
     }
     memcpy(output->buffer + output->used, text, size);
@@ -42,11 +49,11 @@ void output_format(struct output *output, const char *format, ...) {
         output_octets(output, text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
 }
 
-bool output_finish(struct output *output) {
+int output_finish(struct output *output) {
     flush(output);
-    if (fflush(output->file) != 0)
-        output->failed = true;
-    return !output->failed;
+    if (fflush(output->file) != 0 && output->error == 0)
+        output->error = -errno;
+    return output->error;
 }
 
 /* Length of the UTF-8 sequence at `text`, 0 where it is none. */
@@ -66,14 +73,43 @@ static size_t utf8_length(const unsigned char *text) {
     return length;
 }
 
+void visible_text(const char *text, char *visible, size_t size) {
+    const unsigned char *at = (const unsigned char *)text;
+    size_t used = 0;
+
+    while (*at != '\0') {
+        size_t length = utf8_length(at);
+        bool control = length == 0 || *at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] < 0xa0);
+
+        if (used + (control ? 1 : length) >= size)
+            break;
+        if (control)
+            visible[used++] = '?';
+        for (size_t i = 0; !control && i < length; i++)
+            visible[used++] = (char)at[i];
+        at += length > 0 ? length : 1;
+    }
+    visible[used] = '\0';
+}
+
+/* Stands in a JSON string as it is. */
+static bool is_plain(unsigned char octet) {
+    return octet >= 0x20 && octet < 0x7f && octet != '"' && octet != '\\';
+}
+
 static void escaped(struct output *output, const char *text) {
     const unsigned char *at = (const unsigned char *)text, *plain = at;
 
     output_octets(output, "\"", 1);
     while (*at != '\0') {
-        size_t length = utf8_length(at);
+        size_t length;
 
-        if (length > 1 || (length == 1 && *at >= 0x20 && *at != '"' && *at != '\\' && *at != 0x7f)) {
+        if (is_plain(*at)) {
+            at++;
+            continue;
+        }
+        length = utf8_length(at);
+        if (length > 1) {
             at += length;
             continue;
         }

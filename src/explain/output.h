@@ -12,8 +12,8 @@
 struct output {
     FILE *file;
     size_t used;
-    bool failed; /* a write failed: disk full, pipe closed */
-    bool comma;  /* JSON: a value came before in this object or list */
+    int error;  /* negative errno of the first write that failed: disk full, pipe closed */
+    bool comma; /* JSON: a value came before in this object or list */
     char buffer[OUTPUT_BUFFER_SIZE];
 };
 
@@ -21,8 +21,11 @@ void output_init(struct output *output, FILE *file);
 void output_text(struct output *output, const char *text);
 void output_octets(struct output *output, const char *text, size_t size);
 void output_format(struct output *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Flushes; false where anything could not be written. */
-bool output_finish(struct output *output);
+/* The text for a terminal: control characters and octets that are not UTF-8 become `?`; cut where `visible` is full. */
+void visible_text(const char *text, char *visible, size_t size);
+
+/* Flushes. Returns 0, or the negative errno of what could not be written. */
+int output_finish(struct output *output);
 
 /* JSON. A NULL key is for list items. Strings are escaped; octets that are no UTF-8 become U+FFFD. */
 void json_open(struct output *output, const char *key, char bracket);

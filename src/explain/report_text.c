@@ -8,6 +8,7 @@
 
 #define LADDER_LINES_MAX 28u
 #define LADDER_HEAD_LINES 12u
+#define LADDER_TAIL_LINES 6u
 #define NUMBER_COLUMNS 7u
 
 static const char *paint(const struct text_style *style, const char *code) {
@@ -29,6 +30,31 @@ static size_t columns_of(const char *text, size_t size) {
     return columns;
 }
 
+/* Octets of the first `columns` columns. */
+static size_t octets_of(const char *text, size_t size, size_t columns) {
+    size_t octets = 0;
+
+    while (octets < size && columns_of(text, octets + 1) <= columns)
+        octets++;
+    return octets;
+}
+
+/* A word, broken where it is longer than a line. Returns the column behind it. */
+static size_t wrap_word(struct output *output, const struct text_style *style, size_t column, unsigned hang,
+                        const char *word, size_t size) {
+    while (column + columns_of(word, size) > style->width && column < style->width) {
+        size_t part = octets_of(word, size, style->width - column);
+
+        output_octets(output, word, part);
+        output_format(output, "\n%*s", (int)hang, "");
+        column = hang;
+        word += part;
+        size -= part;
+    }
+    output_octets(output, word, size);
+    return column + columns_of(word, size);
+}
+
 /* Breaks at blanks; what follows the first line is indented. The first begins where the cursor is, in `column`. */
 static void wrap_from(struct output *output, const struct text_style *style, size_t column, unsigned hang,
                       const char *text) {
@@ -36,9 +62,8 @@ static void wrap_from(struct output *output, const struct text_style *style, siz
 
     while (*text != '\0') {
         size_t size = strcspn(text, " ");
-        size_t columns = columns_of(text, size);
 
-        if (!first && column + 1 + columns > style->width) {
+        if (!first && column + 1 + columns_of(text, size) > style->width) {
             output_format(output, "\n%*s", (int)hang, "");
             column = hang;
             first = true;
@@ -47,8 +72,7 @@ static void wrap_from(struct output *output, const struct text_style *style, siz
             output_octets(output, " ", 1);
             column++;
         }
-        output_octets(output, text, size);
-        column += columns;
+        column = wrap_word(output, style, column, hang, text, size);
         first = false;
         text += size;
         while (*text == ' ')
@@ -75,6 +99,16 @@ static void wrap_format(struct output *output, const struct text_style *style, u
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     wrap(output, style, indent, hang, text);
+}
+
+/* A line as it is, wrapped only where it is too long. */
+static void line(struct output *output, const struct text_style *style, unsigned hang, const char *text) {
+    if (columns_of(text, strlen(text)) > style->width) {
+        wrap(output, style, 0, hang, text);
+        return;
+    }
+    output_text(output, text);
+    output_octets(output, "\n", 1);
 }
 
 static enum cause commonest(const struct tally *tally) {
@@ -138,30 +172,35 @@ static void fact(struct output *output, const struct text_style *style, const ch
 
 static void heading(struct output *output, const struct text_style *style, const struct result *result) {
     const struct evidence *evidence = result->inquiry->evidence;
-    char client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX];
+    char client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX], text[2 * ENDPOINT_TEXT_MAX + 64];
 
     endpoint_text(&evidence->client, client);
     endpoint_text(&evidence->server, server);
-    output_format(output, "%s%s > %s%s  packets %llu-%llu", paint(style, BOLD), client, server, paint(style, PLAIN),
-                  (unsigned long long)evidence->first_packet, (unsigned long long)evidence->last_packet);
-    output_octets(output, "\n", 1);
+    snprintf(text, sizeof text, "%s > %s  packets %llu-%llu", client, server, (unsigned long long)evidence->first_packet,
+             (unsigned long long)evidence->last_packet);
+    output_text(output, paint(style, BOLD));
+    line(output, style, 2, text);
+    output_text(output, paint(style, PLAIN));
     if (result->far_capture != NULL && result->far_capture != result->capture)
         fact(output, style, "captures", "%s (client), %s (server)", result->capture, result->far_capture);
 }
 
-static void one_line(struct output *output, const struct result *result) {
+static void one_line(struct output *output, const struct text_style *style, const struct result *result) {
     const struct inquiry *inquiry = result->inquiry;
     char client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX], version[16];
-    const char *validation = validation_word(inquiry);
+    char text[2 * ENDPOINT_TEXT_MAX + 128 + 8 * FINDINGS_MAX];
+    size_t used;
 
     endpoint_text(&inquiry->evidence->client, client);
     endpoint_text(&inquiry->evidence->server, server);
     version_text(inquiry, version);
-    output_format(output, "ok  %s > %s  %s%s, validation %s", client, server, version[0] ? "SMB " : "no dialect", version,
-                  validation);
+    used = (size_t)snprintf(text, sizeof text, "ok  %s > %s  %s%s, validation %s", client, server,
+                            version[0] ? "SMB " : "no dialect", version, validation_word(inquiry));
     for (unsigned i = 0; i < result->findings_count; i++)
-        output_format(output, "%s%s", i == 0 ? "  (" : ", ", cause_id(result->findings[i].cause));
-    output_text(output, result->findings_count > 0 ? ")\n" : "\n");
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i == 0 ? "  (" : ", ",
+                                 cause_id(result->findings[i].cause));
+    snprintf(text + used, sizeof text - used, "%s", result->findings_count > 0 ? ")" : "");
+    line(output, style, 4, text);
 }
 
 static void facts_lines(struct output *output, const struct text_style *style, const struct result *result) {
@@ -294,6 +333,26 @@ static void closing_rungs(struct output *output, const struct text_style *style,
     rung(output, style, facts->closing->packet, facts->closing_from, label);
 }
 
+static void left_out(struct output *output, uint64_t messages) {
+    if (messages > 0)
+        output_format(output, "  %*s  %llu message%s left out\n", (int)NUMBER_COLUMNS, "...",
+                      (unsigned long long)messages, messages == 1 ? "" : "s");
+}
+
+/* The last messages of a connection that had more of them than were kept from its start. */
+static void ladder_tail(struct output *output, const struct text_style *style, const struct evidence *evidence) {
+    uint64_t kept = evidence->log_tail_count < LADDER_TAIL_LINES ? evidence->log_tail_count : LADDER_TAIL_LINES;
+    char label[128];
+
+    left_out(output, evidence->log_seen - evidence->log_count - kept);
+    for (uint64_t i = evidence->log_seen - kept; i < evidence->log_seen; i++) {
+        const struct log_entry *entry = &evidence->log_tail[(i - EVIDENCE_LOG_HEAD_MAX) % EVIDENCE_LOG_TAIL_MAX];
+
+        ladder_label(entry, label, sizeof label);
+        rung(output, style, entry->packet, (enum direction)entry->from, label);
+    }
+}
+
 static void ladder(struct output *output, const struct text_style *style, const struct facts *facts) {
     const struct evidence *evidence = facts->evidence;
     unsigned count = evidence->log_count;
@@ -308,28 +367,13 @@ static void ladder(struct output *output, const struct text_style *style, const 
     }
     for (unsigned i = 0; i < count; i++) {
         if (i == skip_from && skip_from < skip_to) {
-            output_format(output, "  %*s  %u messages left out\n", (int)NUMBER_COLUMNS, "...", skip_to - skip_from);
+            left_out(output, skip_to - skip_from);
             i = skip_to;
         }
         ladder_label(&evidence->log[i], label, sizeof label);
         rung(output, style, evidence->log[i].packet, (enum direction)evidence->log[i].from, label);
     }
-    if (evidence->log_seen > count) {
-        uint64_t tail = evidence->log_seen - count;
-        uint64_t kept = tail < EVIDENCE_LOG_TAIL_MAX ? tail : EVIDENCE_LOG_TAIL_MAX;
-
-        if (kept > 6)
-            kept = 6;
-        if (tail > kept)
-            output_format(output, "  %*s  %llu messages left out\n", (int)NUMBER_COLUMNS, "...",
-                          (unsigned long long)(tail - kept));
-        for (uint64_t i = evidence->log_seen - kept; i < evidence->log_seen; i++) {
-            const struct log_entry *entry = &evidence->log_tail[i % EVIDENCE_LOG_TAIL_MAX];
-
-            ladder_label(entry, label, sizeof label);
-            rung(output, style, entry->packet, (enum direction)entry->from, label);
-        }
-    }
+    ladder_tail(output, style, evidence);
     closing_rungs(output, style, facts);
 }
 
@@ -338,7 +382,7 @@ void report_text(struct output *output, const struct text_style *style, const st
     bool notes_only = result->outcome == OUTCOME_OK;
 
     if (notes_only && !style->verbose) {
-        one_line(output, result);
+        one_line(output, style, result);
         return;
     }
     output_octets(output, "\n", 1);
@@ -355,8 +399,8 @@ void report_text(struct output *output, const struct text_style *style, const st
         wrap_format(output, style, 2, 4, "The same client (ClientGuid) tried %u times.", inquiry->company->client_retries);
     ladder(output, style, inquiry->facts);
     if (inquiry->far_facts != NULL) {
-        output_format(output, "  the same at the server%s%s:\n", result->far_capture != result->capture ? ", " : "",
-                      result->far_capture != result->capture ? result->far_capture : "");
+        wrap_format(output, style, 2, 4, "the same at the server%s%s:", result->far_capture != result->capture ? ", " : "",
+                    result->far_capture != result->capture ? result->far_capture : "");
         ladder(output, style, inquiry->far_facts);
     }
     for (unsigned i = 0; next_step(result, i) != NULL; i++)

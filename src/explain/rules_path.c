@@ -8,6 +8,12 @@ static const struct negotiate_evidence *negotiate_of(const struct inquiry *inqui
     return &inquiry->evidence->negotiate;
 }
 
+/* The request that was answered, be it of SMB 2 or a multi-protocol one of SMB 1. */
+static uint64_t request_packet(const struct evidence *evidence) {
+    return evidence->negotiate.request.packet != 0 ? evidence->negotiate.request.packet
+                                                   : evidence->negotiate.smb1_request_packet;
+}
+
 static void copy_fields(const struct comparison *comparison, const char *message,
                         struct finding *finding) {
     for (unsigned i = 0; i < comparison->fields_count; i++)
@@ -38,24 +44,23 @@ static void say_how_it_ended(const struct inquiry *inquiry, struct finding *find
 /* Both sides are at hand and NEGOTIATE differs: proven. */
 static bool altered_proven(const struct inquiry *inquiry, struct finding *finding, bool request) {
     const struct comparison *comparison = inquiry->comparison;
-    const struct negotiate_side *near = request ? &negotiate_of(inquiry)->request
-                                                : &negotiate_of(inquiry)->response;
+    uint64_t near = request ? request_packet(inquiry->evidence) : negotiate_of(inquiry)->response.packet;
 
     if (!(request ? comparison->negotiate_request_altered : comparison->negotiate_response_altered))
         return false;
     finding->confidence = CONFIDENCE_CERTAIN;
     copy_fields(comparison, request ? "NEGOTIATE request" : "NEGOTIATE response", finding);
-    finding_say(finding,
-                request ? "The NEGOTIATE request that the client sent (packet %llu) is not the one that reached "
-                          "the server (packet %llu of its capture): it was altered between the two captures."
-                        : "The NEGOTIATE response that reached the client (packet %llu) is not the one that the "
-                          "server sent (packet %llu of its capture): it was altered between the two captures.",
-                (unsigned long long)near->packet,
-                (unsigned long long)(request ? inquiry->far->negotiate.request.packet
-                                             : inquiry->far->negotiate.response.packet));
+    finding_say(
+        finding,
+        request ? "The NEGOTIATE request that the client sent (packet %llu) is not the one that reached "
+                  "the server (packet %llu of its capture): it was altered between the two captures."
+                : "The NEGOTIATE response that reached the client (packet %llu) is not the one that the "
+                  "server sent (packet %llu of its capture): it was altered between the two captures.",
+        (unsigned long long)near,
+        (unsigned long long)(request ? request_packet(inquiry->far) : inquiry->far->negotiate.response.packet));
     name_changed_fields(finding);
     say_how_it_ended(inquiry, finding);
-    finding_packet(finding, near->packet);
+    finding_packet(finding, near);
     packets_of_validation(inquiry, finding);
     finding_rule_out(finding, request ? CAUSE_V05 : CAUSE_V04,
                      "the two captures show two different NEGOTIATE messages for one connection");
@@ -92,7 +97,9 @@ static bool request_differs_here(const struct inquiry *inquiry, struct finding *
     if (inquiry->vantage.place == PLACE_CLIENT)
         return false; /* V05 */
     finding->confidence =
-        inquiry->vantage.place == PLACE_SERVER && facts->asked->request_signed ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
+        inquiry->vantage.place == PLACE_SERVER && facts->asked->request_signed && !lists_what_it_implements(inquiry)
+            ? CONFIDENCE_LIKELY
+            : CONFIDENCE_POSSIBLE;
     finding_say(finding,
                 "The NEGOTIATE request that arrived here (packet %llu) is not the one the client says it sent: its "
                 "signed VALIDATE request (packet %llu) names other %s. It was altered on the way to the server%s.",
@@ -116,34 +123,134 @@ static bool request_differs_here(const struct inquiry *inquiry, struct finding *
     return true;
 }
 
+/* Both sides are at hand, and it is the client's claim that differs, not NEGOTIATE. */
+static bool claim_altered(const struct inquiry *inquiry, struct finding *finding) {
+    const struct comparison *comparison = inquiry->comparison;
+
+    for (unsigned i = 0; i < comparison->changes_count; i++) {
+        const struct change *change = &comparison->changes[i];
+
+        if (change->kind != CHANGE_ALTERED || !change->near.validate || change->near.from != FROM_CLIENT)
+            continue;
+        finding->confidence = CONFIDENCE_LIKELY; /* that it differs is certain; who did it is concluded */
+        finding_say(
+            finding,
+            "The VALIDATE request that the client sent (packet %llu) is not the one that reached the server (packet "
+            "%llu of its capture): it was altered between the two captures.",
+            (unsigned long long)change->near.packet, (unsigned long long)change->far.packet);
+        say_how_it_ended(inquiry, finding);
+        packets_of_validation(inquiry, finding);
+        finding_rule_out(finding, CAUSE_V05,
+                         "the two captures show two different VALIDATE requests for one connection");
+        remedies_for_alteration(inquiry, finding);
+        return true;
+    }
+    return false;
+}
+
+/* The server chose 2.0.2 right from the SMB 1 NEGOTIATE: there is no SMB 2 request to compare VALIDATE with. */
+static bool chosen_in_smb1(const struct inquiry *inquiry) {
+    const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
+
+    return negotiate->smb1_request_packet != 0 && negotiate->requests == 0 && negotiate->dialect == SMB2_DIALECT_202;
+}
+
+/* The list of strings that arrived here says less than the client claims: it had "SMB 2.???", which stands for 2.1
+ * and later ([MS-SMB2] 3.2.4.2.2.1). */
+static bool smb1_list_cut(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct validation_evidence *validation = facts->validation;
+    bool claims_more = false;
+
+    if (validation == NULL || !validation->request_decoded || !chosen_in_smb1(inquiry) ||
+        negotiate_of(inquiry)->smb1_offers_wildcard || negotiate_of(inquiry)->smb1_request_cut)
+        return false;
+    for (unsigned i = 0; i < validation->dialects_kept; i++)
+        claims_more |= validation->dialects[i] > SMB2_DIALECT_202;
+    if (!claims_more)
+        return false;
+    finding->explains_end = facts->closer == CLOSER_SERVER;
+    finding->confidence = at_server(inquiry) && validation->request_signed ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The SMB 1 NEGOTIATE that arrived here (packet %llu) offers no dialect above 2.0.2, but the client "
+                "claims in its VALIDATE "
+                "request (packet %llu) to have offered more: the list was cut on the way to the server.",
+                (unsigned long long)negotiate_of(inquiry)->smb1_request_packet,
+                (unsigned long long)validation->request_packet);
+    finding_packet(finding, negotiate_of(inquiry)->smb1_request_packet);
+    packets_of_validation(inquiry, finding);
+    remedies_for_alteration(inquiry, finding);
+    return true;
+}
+
 bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
 
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
         return negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 &&
-               altered_proven(inquiry, finding, true);
+               (altered_proven(inquiry, finding, true) || claim_altered(inquiry, finding));
     if (facts->asked != NULL)
         return request_differs_here(inquiry, finding);
-    if (!server_closed_on_validate(facts) || !facts->validated->request_comparable ||
-        inquiry->vantage.place == PLACE_SERVER || !facts->keyed || facts->told != NULL ||
-        facts->closing->sequence_distance > 0) /* octets in front of the FIN are missing: it may have answered */
+    if (smb1_list_cut(inquiry, finding))
+        return true;
+    if (!server_closed_on_validate(facts) || !(facts->validated->request_comparable || chosen_in_smb1(inquiry)) ||
+        inquiry->vantage.place == PLACE_SERVER || facts->told != NULL || validate_request_at_fault(facts) ||
+        facts->closing->sequence_distance > 0 || /* octets in front of the FIN are missing: it may have answered */
+        facts->quiet_ns >= AT_ONCE_NS)           /* a mismatch is noticed at once; see validate_swallowed() */
         return false;
     finding->explains_end = true;
-    finding->confidence = facts->quiet_ns < AT_ONCE_NS && facts->forgery.weight == 0 &&
-                                  !facts->lossy && place_known(inquiry)
+    finding->confidence = facts->forgery.weight == 0 && facts->keyed && !facts->lossy && place_known(inquiry)
                               ? CONFIDENCE_LIKELY
                               : CONFIDENCE_POSSIBLE;
     finding_say(finding,
-                "The server closed the connection (packet %llu, %s, %.1f ms after the signed VALIDATE request, packet "
+                "The server closed the connection (packet %llu, %s, %.1f ms after the %sVALIDATE request, packet "
                 "%llu) instead of answering. A server must do that when the NEGOTIATE request it received is not "
                 "the one the client now claims to have sent: it was altered on the way.",
-                (unsigned long long)facts->closing->packet, ending_text(facts),
-                seconds(facts->quiet_ns) * 1000.0, (unsigned long long)facts->validation->request_packet);
-    finding_packet(finding, negotiate_of(inquiry)->request.packet);
+                (unsigned long long)facts->closing->packet, ending_text(facts), seconds(facts->quiet_ns) * 1000.0,
+                facts->validation->request_signed ? "signed " : "",
+                (unsigned long long)facts->validation->request_packet);
+    finding_packet(finding, request_packet(inquiry->evidence));
     packets_of_validation(inquiry, finding);
     finding_packet(finding, facts->closing->packet);
     rule_out_for_request(inquiry, finding);
     remedies_for_alteration(inquiry, finding);
+    return true;
+}
+
+/* To an SMB 1 NEGOTIATE a server answers in SMB 2 with 2.0.2 or 0x02FF, nothing else ([MS-SMB2] 3.3.5.3); and to
+ * 0x02FF a client sends another NEGOTIATE. */
+static bool wrong_answer_to_smb1(const struct inquiry *inquiry, struct finding *finding) {
+    const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
+    bool skipped = negotiate->dialect == SMB2_DIALECT_WILDCARD && inquiry->evidence->sessions_count > 0 &&
+                   inquiry->vantage.place != PLACE_CLIENT;
+    bool impossible = negotiate->dialect != 0 && negotiate->dialect != SMB2_DIALECT_WILDCARD &&
+                      negotiate->dialect != SMB2_DIALECT_202;
+
+    if (negotiate->smb1_request_packet == 0 || negotiate->requests > 0 || negotiate->response.packet == 0 ||
+        inquiry->facts->lossy || inquiry->facts->one_way || (!skipped && !impossible))
+        return false;
+    finding->explains_end = inquiry->facts->closer != CLOSER_NONE;
+    finding->confidence = impossible ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
+    if (impossible)
+        finding_say(finding,
+                    "The SMB 1 NEGOTIATE (packet %llu) was answered with dialect 0x%04x (packet %llu); a server may "
+                    "choose only 2.0.2 "
+                    "or 0x02ff there: the answer was altered on the way.",
+                    (unsigned long long)negotiate->smb1_request_packet, negotiate->dialect,
+                    (unsigned long long)negotiate->response.packet);
+    else
+        finding_say(finding,
+                    "The server asked for an SMB 2 NEGOTIATE (0x02ff, packet %llu), and the client went on without "
+                    "one: another answer "
+                    "may have reached it, altered behind this place, or the client is broken (D04).",
+                    (unsigned long long)negotiate->response.packet);
+    finding_packet(finding, negotiate->smb1_request_packet);
+    finding_packet(finding, negotiate->response.packet);
+    if (impossible)
+        snprintf(finding_field(finding, "NEGOTIATE response", "DialectRevision")->arrived, VALUE_TEXT_MAX, "0x%04x",
+                 negotiate->dialect);
+    remedies_for_alteration(inquiry, finding);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
     return true;
 }
 
@@ -179,8 +286,9 @@ bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
         finding_remedy(finding, REMEDY_FIX_SERVER);
         return true;
     }
-    if (gave_up_after_validation(facts) && facts->validated->result == VALIDATION_VALID && facts->closer == CLOSER_CLIENT &&
-        inquiry->vantage.place != PLACE_CLIENT && inquiry->comparison == NULL) {
+    if (gave_up_after_validation(facts) && facts->validated->result == VALIDATION_VALID &&
+        facts->validated->response_comparable && inquiry->vantage.place != PLACE_CLIENT &&
+        inquiry->comparison == NULL && !only_looked_in(inquiry)) {
         finding->explains_end = true;
         finding->confidence = CONFIDENCE_POSSIBLE;
         finding_say(finding,
@@ -196,21 +304,27 @@ bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
         remedies_for_alteration(inquiry, finding);
         return true;
     }
+    if (wrong_answer_to_smb1(inquiry, finding))
+        return true;
     /* The dialect itself is one that nobody offered: caught before authentication. */
     if (negotiate->dialect != 0 && negotiate->request.decoded && negotiate->dialect_count > 0) {
         for (unsigned i = 0; i < negotiate->dialect_count; i++)
             if (negotiate->dialects[i] == negotiate->dialect)
                 return false;
-        if (negotiate->smb1_request_packet != 0 && negotiate->requests == 0)
-            return false;
-        finding->explains_end = true;
-        finding->confidence = CONFIDENCE_LIKELY;
+        if (negotiate->response.time_ns < negotiate->request.time_ns ||
+            (negotiate->dialect == SMB2_DIALECT_WILDCARD && facts->lossy))
+            return false; /* the answer to an SMB 1 NEGOTIATE; the one to this request is missing */
+        finding->explains_end = !facts->authenticated;
+        finding->severity = facts->authenticated ? SEVERITY_FINDING_NOTE : SEVERITY_PROBLEM;
+        finding->confidence = facts->authenticated ? CONFIDENCE_POSSIBLE : CONFIDENCE_LIKELY;
         finding_say(finding,
                     "The NEGOTIATE response (packet %llu) chooses dialect 0x%04x, which the client did not offer "
                     "(packet %llu). No sound server does that: the response was altered on the way, or the server is "
-                    "broken (V04). The client has to close.",
+                    "broken (V04). %s",
                     (unsigned long long)negotiate->response.packet, negotiate->dialect,
-                    (unsigned long long)negotiate->request.packet);
+                    (unsigned long long)negotiate->request.packet,
+                    facts->authenticated ? "The client has to close, but this one went on and logged on."
+                                         : "The client has to close.");
         finding_packet(finding, negotiate->request.packet);
         finding_packet(finding, negotiate->response.packet);
         snprintf(finding_field(finding, "NEGOTIATE response", "DialectRevision")->arrived, VALUE_TEXT_MAX,
@@ -222,11 +336,16 @@ bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
     return false;
 }
 
+bool missed_before_close(const struct facts *facts) {
+    return facts->lossy || facts->one_way || (facts->closing != NULL && facts->closing->sequence_distance > 0);
+}
+
 /* 3.1.1, or keys that differ: the client leaves right after the final SESSION_SETUP response. */
 bool left_after_session(const struct facts *facts) {
     return facts->stage == STAGE_SESSION && facts->closer == CLOSER_CLIENT && facts->keyed &&
-           !facts->session->binding && facts->quiet_ns < AT_ONCE_NS && facts->session->logoff_packet == 0 &&
-           !facts->encrypted;
+           !facts->session->binding && facts->quiet_ns < AT_ONCE_NS && !facts->encrypted &&
+           !missed_before_close(facts) &&
+           (facts->session->logoff_response_packet == 0 || facts->session->logoff_status == STATUS_ACCESS_DENIED);
 }
 
 /* The first message under the new key was refused. */
@@ -257,9 +376,12 @@ static bool preauth_proven(const struct inquiry *inquiry, struct finding *findin
         if (change->near.command != SMB2_SESSION_SETUP || change->kind != CHANGE_ALTERED)
             continue;
         finding->confidence = CONFIDENCE_CERTAIN;
-        finding_say(finding, "A SESSION_SETUP message differs between the two captures (packet %llu here, %llu there): "
-                             "on SMB 3.1.1 the keys of the two ends differ then, and no signature fits.",
-                    (unsigned long long)change->near.packet, (unsigned long long)change->far.packet);
+        finding_say(finding,
+                    "A SESSION_SETUP message differs between the two captures (packet %llu here, %llu there): %s.",
+                    (unsigned long long)change->near.packet, (unsigned long long)change->far.packet,
+                    change->far.from == FROM_SERVER && change->far.status == STATUS_SUCCESS
+                        ? "its own signature cannot fit any more"
+                        : "on SMB 3.1.1 the keys of the two ends differ then, and no signature fits");
         finding_packet(finding, change->near.packet);
         say_how_it_ended(inquiry, finding);
         remedies_for_alteration(inquiry, finding);
@@ -268,19 +390,38 @@ static bool preauth_proven(const struct inquiry *inquiry, struct finding *findin
     return found;
 }
 
+/* The server closed on the first encrypted message: it could not open it. */
+static bool first_encrypted_refused(const struct facts *facts) {
+    const struct traffic_evidence *traffic = &facts->evidence->traffic;
+
+    return facts->keyed && traffic->encrypted[FROM_CLIENT] == 1 && traffic->encrypted[FROM_SERVER] == 0 &&
+           facts->evidence->trees_count == 0 && facts->closer == CLOSER_SERVER && facts->quiet_ns < AT_ONCE_NS &&
+           !missed_before_close(facts);
+}
+
 bool find_M03(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     bool left = left_after_session(facts), refused = first_signed_refused(facts);
+    bool unopened = first_encrypted_refused(facts);
 
     if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311)
         return false;
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
         return preauth_proven(inquiry, finding);
-    if (!left && !refused)
+    if (!left && !refused && !unopened)
         return false;
     finding->explains_end = true;
     finding->confidence = CONFIDENCE_POSSIBLE;
-    if (left)
+    if (unopened)
+        finding_say(finding,
+                    "The server closed the connection (packet %llu) on the very first encrypted message (packet "
+                    "%llu) although the logon "
+                    "had succeeded: it could not decrypt it (E04), so the two ends have different keys. On SMB 3.1.1 "
+                    "that is what any "
+                    "alteration of NEGOTIATE or SESSION_SETUP on the way leads to.",
+                    (unsigned long long)facts->closing->packet,
+                    (unsigned long long)facts->evidence->traffic.first_encrypted_packet[FROM_CLIENT]);
+    else if (left)
         finding_say(finding,
                     "The server accepted the logon (packet %llu) and the client closed at once (packet %llu) without "
                     "connecting to a share. On SMB 3.1.1 a client does that when the signature of this answer does not "
@@ -308,43 +449,95 @@ bool find_M03(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
-static const struct change *change_of(const struct comparison *comparison, enum change_kind kind,
-                                      bool validate, enum direction from) {
+/* What a box without the key rewrote: the VALIDATE answer before all, then the answer to the logon, then any other
+ * message. Of NEGOTIATE, of the VALIDATE request and of a logon on 3.1.1 other rules speak. */
+static const struct change *rewritten(const struct inquiry *inquiry) {
+    const struct comparison *comparison = inquiry->comparison;
+    bool preauth = negotiate_of(inquiry)->dialect == SMB2_DIALECT_311;
+    const struct change *found = NULL;
+
     for (unsigned i = 0; i < comparison->changes_count; i++) {
         const struct change *change = &comparison->changes[i];
-        const struct log_entry *entry = change->near.packet != 0 ? &change->near : &change->far;
+        bool answer = change->near.validate && change->near.from == FROM_SERVER;
 
-        if (change->kind == kind && entry->validate == validate && entry->from == (uint8_t)from)
+        if (answer && change->kind != CHANGE_DROPPED)
             return change;
+        if (change->kind == CHANGE_ALTERED && found == NULL && !change->near.validate &&
+            !(preauth && change->near.command == SMB2_SESSION_SETUP))
+            found = change;
     }
-    return NULL;
+    return found;
 }
 
 static bool answer_forged(const struct inquiry *inquiry, struct finding *finding) {
-    const struct comparison *comparison = inquiry->comparison;
-    const struct change *change = change_of(comparison, CHANGE_ALTERED, true, FROM_SERVER);
-    bool added = change == NULL;
+    const struct change *change = rewritten(inquiry);
+    const char *name;
+    bool by_server;
 
-    if (added)
-        change = change_of(comparison, CHANGE_ADDED, true, FROM_SERVER);
     if (change == NULL)
         return false;
-    finding->explains_end = inquiry->facts->closer == CLOSER_CLIENT;
+    name = change->near.validate ? "VALIDATE" : command_name(change->near.command);
+    by_server = change->near.from == FROM_SERVER;
+    finding->explains_end = inquiry->facts->closer == (by_server ? CLOSER_CLIENT : CLOSER_SERVER);
     finding->confidence = CONFIDENCE_LIKELY; /* that it differs is certain; who did it is concluded */
-    if (added)
+    if (change->kind == CHANGE_ADDED)
         finding_say(finding,
                     "The VALIDATE answer that reached the client (packet %llu) was never sent by the server: a box on "
                     "the path answered in its place, without the key.",
                     (unsigned long long)change->near.packet);
     else
         finding_say(finding,
-                    "The VALIDATE answer that reached the client (packet %llu) is not the one that the server sent "
-                    "(packet %llu of its capture)%s: a box on the path rewrote it without the key.",
-                    (unsigned long long)change->near.packet, (unsigned long long)change->far.packet,
+                    "The %s %s at the client (packet %llu) is not the one at the server (packet %llu of its "
+                    "capture)%s: a box "
+                    "on the path rewrote it without the key.",
+                    name, by_server ? "answer" : "request", (unsigned long long)change->near.packet,
+                    (unsigned long long)change->far.packet,
                     change->far.is_signed && !change->near.is_signed ? "; its signature was stripped" : "");
+    finding_packet(finding, change->near.packet);
     packets_of_validation(inquiry, finding);
-    finding_rule_out(finding, CAUSE_V01, "the server's own answer is %s",
-                     added ? "not in its capture" : change->far.is_signed ? "signed" : "a different one");
+    if (change->near.validate)
+        finding_rule_out(finding, CAUSE_V01, "the server's own answer is %s",
+                         change->kind == CHANGE_ADDED ? "not in its capture"
+                         : change->far.is_signed      ? "signed"
+                                                      : "a different one");
+    remedies_for_alteration(inquiry, finding);
+    return true;
+}
+
+/* Did the server answer this VALIDATE at all, as its own capture shows? */
+static bool answered_at_server(const struct evidence *far, const struct validation_evidence *validation) {
+    for (uint32_t i = 0; i < far->validations_count; i++)
+        if (far->validations[i].message_id == validation->message_id && far->validations[i].response_packet != 0)
+            return true;
+    return false;
+}
+
+/* The logon was signed by the server, and then, on a connection that the client gave up, the answer to a signed
+ * TREE_CONNECT is not. */
+static bool stripped_elsewhere(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct tree_evidence *tree = facts->tree;
+    bool unsigned_tree =
+        facts->stage == STAGE_TREE && tree->request_signed && !tree->response_signed && !tree->response_cut;
+
+    if (!unsigned_tree || facts->closer != CLOSER_CLIENT || facts->quiet_ns >= AT_ONCE_NS ||
+        missed_before_close(facts))
+        return false;
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_LIKELY;
+    finding_say(finding,
+                "The server signed the final SESSION_SETUP response (packet %llu), so it has the key and can sign; "
+                "yet the answer to "
+                "the signed TREE_CONNECT (packet %llu) is not signed, and the client closed the connection. A box on "
+                "the path that "
+                "has no key answered itself, or stripped the signature.",
+                (unsigned long long)facts->session->response_packet, (unsigned long long)tree->response_packet);
+    finding_packet(finding, facts->session->response_packet);
+    finding_packet(finding, tree->request_packet);
+    finding_packet(finding, tree->response_packet);
+    finding_packet(finding, facts->closing->packet);
+    finding_rule_out(finding, CAUSE_S01, "a server that cannot sign would not have signed SESSION_SETUP either");
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
     remedies_for_alteration(inquiry, finding);
     return true;
 }
@@ -353,8 +546,8 @@ bool find_M04(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = NULL;
 
-    if (inquiry->comparison != NULL)
-        return answer_forged(inquiry, finding);
+    if (inquiry->comparison != NULL && answer_forged(inquiry, finding))
+        return true;
     if (!facts->keyed || !facts->session->response_signed || facts->session->signature_zero)
         return false;
     for (uint32_t i = 0; i < facts->evidence->validations_count && validation == NULL; i++) {
@@ -364,7 +557,9 @@ bool find_M04(const struct inquiry *inquiry, struct finding *finding) {
             (facts->validations[i].result == VALIDATION_UNSIGNED || one->signature_zero || one->signature_copied))
             validation = one;
     }
-    if (validation == NULL)
+    if (validation == NULL && inquiry->far == NULL)
+        return stripped_elsewhere(inquiry, finding);
+    if (validation == NULL || (inquiry->far != NULL && answered_at_server(inquiry->far, validation)))
         return false;
     finding->explains_end = facts->closer == CLOSER_CLIENT;
     finding->confidence = CONFIDENCE_LIKELY;
@@ -390,9 +585,11 @@ static void say_forgery(const struct inquiry *inquiry, struct finding *finding) 
     const struct forgery *forgery = &facts->forgery;
     const struct tcp_side *side = &facts->evidence->tcp[facts->closing_from];
 
-    finding_say(finding, "The %s (packet %llu) bears the address of the %s but was sent by neither end:",
-                ending_text(facts), (unsigned long long)facts->closing->packet,
-                facts->closing_from == FROM_CLIENT ? "client" : "server");
+    bool certain = facts->closer == CLOSER_INJECTED;
+
+    finding_say(finding, "The %s (packet %llu) bears the address of the %s but %s:", ending_text(facts),
+                (unsigned long long)facts->closing->packet, facts->closing_from == FROM_CLIENT ? "client" : "server",
+                certain ? "was sent by neither end" : "does not look like its own in one respect");
     if (forgery->other_distance)
         finding_say(finding, " its TTL is %u where that end's other packets have %u (%u hops away instead of %u);",
                     facts->closing->ttl, side->ttl, ttl_hops(facts->closing->ttl), ttl_hops(side->ttl));
@@ -406,7 +603,28 @@ static void say_forgery(const struct inquiry *inquiry, struct finding *finding) 
                     (long long)facts->closing->sequence_distance);
     if (forgery->odd_ip_id)
         finding_say(finding, " its IP id 0x%04x does not follow that end's others;", facts->closing->ip_id);
-    finding_say(finding, " a device on the path injected it %s.", stage_text(facts->stage));
+    if (forgery->too_soon)
+        finding_say(finding,
+                    " it came %.1f ms after what it acknowledges, where that end never took less than %.1f ms;",
+                    seconds(facts->closing->reaction_ns) * 1000.0, seconds(side->least_reaction_ns) * 1000.0);
+    finding_say(finding, " a device on the path %s %s.", certain ? "injected it" : "may have injected it",
+                stage_text(facts->stage));
+}
+
+/* One sign of forgery only, where a reset would be the server's answer to VALIDATE as well. */
+static bool reset_in_doubt(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+
+    if (facts->stage != STAGE_VALIDATE_SENT || facts->closer != CLOSER_SERVER || facts->ending != ENDING_RST ||
+        facts->forgery.weight == 0)
+        return false;
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    say_forgery(inquiry, finding);
+    packets_of_validation(inquiry, finding);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    finding_remedy(finding, REMEDY_EXEMPT_IN_BOX);
+    return true;
 }
 
 static void say_what_differs(const struct inquiry *inquiry, const struct change *change,
@@ -467,7 +685,8 @@ static bool dropped_between(const struct inquiry *inquiry, struct finding *findi
 static bool validate_swallowed(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     bool waited = facts->closer == CLOSER_NONE ||
-                  (facts->closer == CLOSER_CLIENT && facts->quiet_ns >= 1000000000u);
+                  (facts->closer == CLOSER_CLIENT && facts->quiet_ns >= 1000000000u) ||
+                  (facts->closer == CLOSER_SERVER && facts->quiet_ns >= AT_ONCE_NS);
 
     if (facts->stage != STAGE_VALIDATE_SENT || !waited || facts->lossy || facts->one_way)
         return false;
@@ -495,11 +714,13 @@ static bool validate_swallowed(const struct inquiry *inquiry, struct finding *fi
 static bool reset_while_setting_up(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     bool in_setup = facts->stage == STAGE_NEGOTIATE_SENT || facts->stage == STAGE_SESSION_SENT ||
-                    facts->stage == STAGE_TREE_SENT;
+                    facts->stage == STAGE_TREE_SENT ||
+                    (facts->quiet_ns < AT_ONCE_NS && (facts->stage == STAGE_NEGOTIATED ||
+                                                      facts->stage == STAGE_SESSION || facts->stage == STAGE_TREE));
 
     if (facts->stage == STAGE_NEGOTIATE_SENT && negotiate_of(inquiry)->request.packet == 0)
         return false; /* a client of SMB 1 only: D03 */
-    if (!in_setup || facts->ending != ENDING_RST || facts->closer != CLOSER_SERVER)
+    if (!in_setup || facts->ending != ENDING_RST || facts->closer != CLOSER_SERVER || missed_before_close(facts))
         return false;
     if (facts->evidence->tcp[FROM_CLIENT].tail_retransmissions > 0)
         return false;
@@ -536,7 +757,8 @@ bool find_M05(const struct inquiry *inquiry, struct finding *finding) {
         finding_remedy(finding, REMEDY_BOTH_ENDS);
         return true;
     }
-    return validate_swallowed(inquiry, finding) || reset_while_setting_up(inquiry, finding);
+    return reset_in_doubt(inquiry, finding) || validate_swallowed(inquiry, finding) ||
+           reset_while_setting_up(inquiry, finding);
 }
 
 bool find_M06(const struct inquiry *inquiry, struct finding *finding) {
@@ -557,8 +779,8 @@ bool find_M06(const struct inquiry *inquiry, struct finding *finding) {
 
 bool find_M07(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
-    bool first_payload = facts->stage == STAGE_NEGOTIATE_SENT && facts->ending != ENDING_OPEN &&
-                         negotiate_of(inquiry)->request.packet != 0;
+    bool offers_smb2 = negotiate_of(inquiry)->request.packet != 0 || negotiate_of(inquiry)->smb1_offers_smb2;
+    bool first_payload = facts->stage == STAGE_NEGOTIATE_SENT && facts->ending != ENDING_OPEN && offers_smb2;
     bool first_encrypted = facts->encrypted && facts->evidence->traffic.encrypted[FROM_SERVER] == 0 &&
                            facts->evidence->traffic.encrypted[FROM_CLIENT] == 1 &&
                            facts->closer == CLOSER_SERVER;
@@ -676,20 +898,26 @@ static bool removes_security(const struct inquiry *inquiry, char *what, size_t s
     return dialects || signing || (lost & SMB2_GLOBAL_CAP_ENCRYPTION);
 }
 
-bool find_M10(const struct inquiry *inquiry, struct finding *finding) {
+/* Names the packets of the alteration; a finding is large and does not live on the stack of those that need none. */
+static __attribute__((noinline)) bool is_altered(const struct inquiry *inquiry, struct finding *finding) {
     struct finding altered = {0};
+
+    if (!find_M01(inquiry, &altered) && !find_M02(inquiry, &altered) && !find_M03(inquiry, &altered))
+        return false;
+    for (unsigned i = 0; i < altered.packets_count; i++)
+        finding_packet(finding, altered.packets[i]);
+    return true;
+}
+
+bool find_M10(const struct inquiry *inquiry, struct finding *finding) {
     char what[96];
 
-    if (!removes_security(inquiry, what, sizeof what))
-        return false;
-    if (!find_M01(inquiry, &altered) && !find_M02(inquiry, &altered) && !find_M03(inquiry, &altered))
+    if (!removes_security(inquiry, what, sizeof what) || !is_altered(inquiry, finding))
         return false;
     finding->confidence = CONFIDENCE_POSSIBLE;
     finding_say(finding, "The alteration takes security away:%s. Boxes do this for their own ends; so does an attacker. "
                          "Until the device is known, treat it as a downgrade attack.",
                 what);
-    for (unsigned i = 0; i < altered.packets_count; i++)
-        finding_packet(finding, altered.packets[i]);
     finding_remedy(finding, REMEDY_TREAT_AS_INCIDENT);
     finding_remedy(finding, REMEDY_BYPASS_BOX);
     if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311)

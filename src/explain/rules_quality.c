@@ -95,6 +95,20 @@ bool find_Q03(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
+static bool capture_ends_early(const struct inquiry *inquiry, struct finding *finding) {
+    const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
+
+    finding->severity = SEVERITY_FINDING_NOTE;
+    finding->open = true;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    finding_say(finding,
+                "The capture ends before this connection does, %s (packet %llu): what came of it cannot be told.",
+                stage_text(inquiry->facts->stage), (unsigned long long)traffic->unanswered_packet);
+    finding_packet(finding, traffic->unanswered_packet);
+    finding_remedy(finding, REMEDY_CAPTURE_END);
+    return true;
+}
+
 bool find_Q04(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct evidence *evidence = inquiry->evidence;
@@ -103,13 +117,16 @@ bool find_Q04(const struct inquiry *inquiry, struct finding *finding) {
                       facts->stage == STAGE_NEGOTIATE_SENT || facts->stage == STAGE_TREE_SENT;
     uint64_t packet = evidence->tcp[0].gap_packet != 0 ? evidence->tcp[0].gap_packet : evidence->tcp[1].gap_packet;
 
+    if (facts->cut_off && !facts->lossy && inquiry->comparison == NULL)
+        return capture_ends_early(inquiry, finding);
     if (!facts->lossy || facts->one_way)
         return false;
     finding->severity = SEVERITY_FINDING_NOTE;
-    finding->open = (inquiry->comparison == NULL || !inquiry->comparison->comparable) &&
-                    (negotiation_unknown(facts) || validate_missing || unanswered ||
-                     (facts->below_311 && evidence->validations_seen == 0 && facts->client_offers_3x) ||
-                     (facts->closer != CLOSER_NONE && facts->stage != STAGE_WORK));
+    finding->open =
+        (inquiry->comparison == NULL || !inquiry->comparison->comparable || facts->stage == STAGE_VALIDATE_SENT) &&
+        (negotiation_unknown(facts) || validate_missing || unanswered ||
+         (facts->below_311 && evidence->validations_seen == 0 && facts->client_offers_3x) ||
+         (facts->closer != CLOSER_NONE && facts->stage != STAGE_WORK));
     finding->confidence = CONFIDENCE_CERTAIN;
     finding_say(finding, "Packets of this connection are missing from the capture (%llu octets in %llu places)%s: they were "
                          "acknowledged on the wire, so the capture lost them.",
@@ -123,10 +140,26 @@ bool find_Q04(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
+/* The most that this end put into one segment beyond what the other one asked for; 0: never more. */
+static uint32_t beyond_mss(const struct evidence *evidence, enum direction from) {
+    const struct tcp_side *side = &evidence->tcp[from];
+    uint16_t mss = evidence->tcp[from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT].mss;
+
+    return mss != 0 && side->largest_acked > mss ? side->largest_acked : 0;
+}
+
 bool find_Q05(const struct inquiry *inquiry, struct finding *finding) {
-    (void)inquiry;
-    (void)finding;
-    return false; /* harmless here: lengths come from the IP header, checksums are never looked at */
+    uint32_t client = beyond_mss(inquiry->evidence, FROM_CLIENT), server = beyond_mss(inquiry->evidence, FROM_SERVER);
+
+    if (client == 0 && server == 0)
+        return false;
+    finding->severity = SEVERITY_FINDING_NOTE;
+    finding->confidence = CONFIDENCE_CERTAIN;
+    finding_say(finding, "Segments of up to %u octets from the %s are larger than the network carries: a network card cuts or "
+                         "joins them (offload). Harmless here: lengths come from the IP header, checksums are not looked at.",
+                client > server ? client : server, client > server ? "client" : "server");
+    finding_packet(finding, inquiry->evidence->tcp[client > server ? FROM_SERVER : FROM_CLIENT].syn_packet);
+    return true;
 }
 
 bool find_Q06(const struct inquiry *inquiry, struct finding *finding) {

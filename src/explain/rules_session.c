@@ -49,7 +49,8 @@ bool find_D02(const struct inquiry *inquiry, struct finding *finding) {
     const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
     bool smb1_answer = negotiate->smb1_answer_is_smb1 && negotiate->smb1_offers_smb2 &&
                        negotiate->requests == 0;
-    bool dismissed = facts->stage == STAGE_NEGOTIATE_SENT && negotiate->request.packet != 0 &&
+    bool asked_in_smb1 = negotiate->smb1_request_packet != 0 && negotiate->smb1_offers_smb2;
+    bool dismissed = facts->stage == STAGE_NEGOTIATE_SENT && (negotiate->request.packet != 0 || asked_in_smb1) &&
                      facts->closer == CLOSER_SERVER && facts->ending == ENDING_FIN && !facts->lossy &&
                      inquiry->comparison == NULL;
 
@@ -61,12 +62,17 @@ bool find_D02(const struct inquiry *inquiry, struct finding *finding) {
         finding_say(finding, "The client offered SMB 2 as well, and the server answered in SMB 1 (packet %llu): it speaks nothing newer.",
                     (unsigned long long)negotiate->smb1_response_packet);
     else
-        finding_say(finding, "The server closed the connection (packet %llu) on the NEGOTIATE request of SMB 2 (packet %llu) "
-                             "without a word, as one does that speaks only SMB 1.",
-                    (unsigned long long)facts->closing->packet, (unsigned long long)negotiate->request.packet);
+        finding_say(finding,
+                    "The server closed the connection (packet %llu) on the NEGOTIATE request of SMB 2 (packet %llu) "
+                    "without a word, as one does that speaks only SMB 1.",
+                    (unsigned long long)facts->closing->packet,
+                    (unsigned long long)(negotiate->request.packet != 0 ? negotiate->request.packet
+                                                                        : negotiate->smb1_request_packet));
     finding_packet(finding, negotiate->smb1_request_packet);
     finding_packet(finding, negotiate->smb1_response_packet);
     negotiate_packets(inquiry, finding);
+    if (!smb1_answer)
+        finding_packet(finding, facts->closing->packet);
     finding_remedy(finding, REMEDY_UPGRADE_SMB1_SERVER);
     return true;
 }
@@ -100,12 +106,13 @@ bool find_D04(const struct inquiry *inquiry, struct finding *finding) {
     bool again = negotiate->smb1_request_packet != 0 && negotiate->dialect == SMB2_DIALECT_202 &&
                  negotiate->second_request_packet != 0 && negotiate->requests == 1;
     bool stopped = negotiate->wildcard_response_packet != 0 && negotiate->requests == 0 &&
-                   inquiry->evidence->sessions_count > 0;
+                   inquiry->evidence->sessions_count > 0 && !facts->lossy && !facts->one_way;
 
     if (!again && !stopped)
         return false;
     finding->explains_end = facts->closer != CLOSER_NONE;
-    finding->confidence = CONFIDENCE_CERTAIN;
+    /* Elsewhere than at the client: another answer may have reached it (M02). */
+    finding->confidence = again || inquiry->vantage.place == PLACE_CLIENT ? CONFIDENCE_CERTAIN : CONFIDENCE_POSSIBLE;
     finding_say(finding,
                 again ? "The server had chosen SMB 2.0.2 for good (packet %llu), yet the client sent another NEGOTIATE."
                       : "The server asked for an SMB 2 NEGOTIATE (0x02FF, packet %llu), and the client went on without one.",
@@ -174,13 +181,34 @@ static void say_status(struct finding *finding, uint32_t status) {
     finding_say(finding, "%s%s0x%08x%s", name ? name : "", name ? " (" : "status ", status, name ? ")" : "");
 }
 
+/* As negotiated this connection cannot be encrypted. */
+static bool cannot_encrypt(const struct inquiry *inquiry) {
+    const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
+
+    if (!inquiry->facts->dialect_known)
+        return false;
+    if (negotiate->dialect == SMB2_DIALECT_311)
+        return !negotiate->has_encryption_context || negotiate->cipher == 0;
+    return negotiate->dialect < SMB2_DIALECT_300 ||
+           (negotiate->request.decoded && !(negotiate->request.capabilities & SMB2_GLOBAL_CAP_ENCRYPTION));
+}
+
+/* Wrong credentials are told otherwise: a server that demands encryption refuses the whole logon so. */
+static bool refused_for_encryption(const struct inquiry *inquiry) {
+    const struct session_evidence *session = inquiry->facts->session;
+
+    return session != NULL && session_failed(session) && session->status == STATUS_ACCESS_DENIED &&
+           !session->binding && cannot_encrypt(inquiry);
+}
+
 bool find_A01(const struct inquiry *inquiry, struct finding *finding) {
     const struct session_evidence *session = inquiry->facts->session;
 
-    if (session == NULL || inquiry->facts->authenticated || !session_failed(session) || session->binding)
+    if (session == NULL || inquiry->facts->authenticated || !session_failed(session) || session->binding ||
+        !logon_answer_unaltered(inquiry))
         return false;
     finding->explains_end = true;
-    finding->confidence = CONFIDENCE_CERTAIN;
+    finding->confidence = refused_for_encryption(inquiry) ? CONFIDENCE_POSSIBLE : CONFIDENCE_CERTAIN;
     finding_say(finding, "The server refused the logon with ");
     say_status(finding, session->status);
     finding_say(finding, ", packet %llu. Negotiation itself is not to blame.",
@@ -207,7 +235,8 @@ bool find_A06(const struct inquiry *inquiry, struct finding *finding) {
 bool find_G01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
 
-    if (!facts->guest || facts->closer != CLOSER_CLIENT || facts->session->ntlm.anonymous ||
+    if (!facts->guest || !logon_answer_unaltered(inquiry) || facts->closer != CLOSER_CLIENT ||
+        missed_before_close(facts) || facts->session->ntlm.anonymous ||
         (facts->stage != STAGE_SESSION && facts->stage != STAGE_TREE))
         return false;
     if (facts->stage == STAGE_TREE && facts->tree->disconnect_packet != 0)
@@ -276,28 +305,31 @@ bool find_K01(const struct inquiry *inquiry, struct finding *finding) {
 bool find_E01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct session_evidence *session = facts->session;
-    const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
-    bool cannot = facts->dialect_known && (negotiate->dialect < SMB2_DIALECT_300 ||
-                  (negotiate->dialect == SMB2_DIALECT_311 ? !negotiate->has_encryption_context || negotiate->cipher == 0
-                                                          : !(negotiate->request.capabilities & SMB2_GLOBAL_CAP_ENCRYPTION)));
+    bool cannot = cannot_encrypt(inquiry);
     bool logon = session != NULL && session_failed(session) && session->status == STATUS_ACCESS_DENIED;
     bool tree = facts->tree != NULL && facts->tree->has_response && facts->tree->status == STATUS_ACCESS_DENIED &&
                 !facts->encrypted;
-    bool plain = facts->authenticated && !facts->encrypted && inquiry->evidence->traffic.unsigned_denied_packet != 0 &&
+    const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
+    uint64_t denied =
+        traffic->unsigned_denied_packet != 0 ? traffic->unsigned_denied_packet : traffic->first_denied_packet;
+    bool plain = facts->authenticated && !facts->encrypted && denied != 0 &&
                  ((session->flags & 4) || (facts->tree != NULL && facts->tree->share_flags & 0x8000));
 
     if (!(logon && cannot) && !(tree && cannot && facts->evidence->traffic.first_good_signed_packet != 0) && !plain)
         return false;
     finding->explains_end = facts->closer != CLOSER_NONE;
-    finding->confidence = plain ? CONFIDENCE_CERTAIN : CONFIDENCE_POSSIBLE;
-    finding_say(finding, "The server refused %s with ACCESS_DENIED (packet %llu) and the connection %s: it may demand encryption.",
-                logon ? "the logon" : tree ? "the share" : "a request in clear",
-                (unsigned long long)(logon ? session->response_packet
-                                     : tree ? facts->tree->response_packet
-                                            : inquiry->evidence->traffic.unsigned_denied_packet),
-                plain ? "is not encrypted although the server asked for it" : "cannot be encrypted as negotiated");
-    finding_packet(finding, logon ? session->response_packet : tree ? facts->tree->response_packet
-                                                                   : inquiry->evidence->traffic.unsigned_denied_packet);
+    finding->confidence = plain ? CONFIDENCE_CERTAIN : logon ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
+    finding_say(
+        finding,
+        "The server refused %s with ACCESS_DENIED (packet %llu) and the connection %s: it may demand encryption.",
+        logon  ? "the logon"
+        : tree ? "the share"
+               : "a request in clear",
+        (unsigned long long)(logon  ? session->response_packet
+                             : tree ? facts->tree->response_packet
+                                    : denied),
+        plain ? "is not encrypted although the server asked for it" : "cannot be encrypted as negotiated");
+    finding_packet(finding, logon ? session->response_packet : tree ? facts->tree->response_packet : denied);
     finding_remedy(finding, REMEDY_ENCRYPT_CLIENT);
     return true;
 }
@@ -309,7 +341,7 @@ bool find_S01(const struct inquiry *inquiry, struct finding *finding) {
     bool unsigned_tree = facts->tree != NULL && facts->tree->has_response && facts->tree->request_signed &&
                          !facts->tree->response_signed && facts->tree->status == STATUS_SUCCESS;
 
-    if (!requires || !facts->authenticated || facts->closer != CLOSER_CLIENT ||
+    if (!requires || !facts->authenticated || !logon_answer_unaltered(inquiry) || facts->closer != CLOSER_CLIENT ||
         (facts->stage != STAGE_SESSION && facts->stage != STAGE_TREE) || (!unsigned_logon && !unsigned_tree))
         return false;
     if (facts->guest && !facts->session->ntlm.anonymous)
@@ -349,29 +381,46 @@ bool find_S02(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
+static bool encryption_offered(const struct inquiry *inquiry) {
+    return negotiate_of(inquiry)->dialect >= SMB2_DIALECT_300 &&
+           (negotiate_of(inquiry)->response.capabilities & SMB2_GLOBAL_CAP_ENCRYPTION) != 0;
+}
+
 /* The keys of the two ends differ, on a dialect that has no pre-authentication hash. */
 bool find_S04(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     bool left = left_after_session(facts), refused = first_signed_refused(facts);
 
-    if (!facts->below_311 || inquiry->comparison != NULL || (!left && !refused))
+    if (!facts->below_311 || !negotiation_unaltered(inquiry) || (!left && !refused))
         return false;
     finding->explains_end = true;
-    finding->confidence = CONFIDENCE_POSSIBLE;
+    finding->confidence = inquiry->comparison != NULL ? CONFIDENCE_LIKELY : CONFIDENCE_POSSIBLE;
     if (left && !refused)
-        finding_say(finding,
-                    "The server accepted the logon (packet %llu) and the client closed at once (packet %llu) without connecting "
-                    "to a share: it found the answer's signature wrong. The ends have different keys or algorithms; a "
-                    "NEGOTIATE response whose dialect was altered on the way (M02) does that.",
-                    (unsigned long long)facts->session->response_packet, (unsigned long long)facts->closing->packet);
+        finding_say(
+            finding,
+            "The server accepted the logon (packet %llu) and the client closed at once (packet %llu) without "
+            "connecting "
+            "to a share: it found the answer's signature wrong. The ends have different keys or algorithms%s.",
+            (unsigned long long)facts->session->response_packet, (unsigned long long)facts->closing->packet,
+            inquiry->comparison != NULL
+                ? ""
+                : "; a NEGOTIATE response whose dialect was altered on the way (M02) does that");
+    if (left && !refused && (negotiate_of(inquiry)->request.security_mode & 2) != 0 &&
+        (negotiate_of(inquiry)->request.capabilities & SMB2_GLOBAL_CAP_ENCRYPTION) != 0 &&
+        !encryption_offered(inquiry))
+        finding_say(finding, " Or the client demands encryption, which was not negotiated (E01).");
     else
         finding_say(finding,
-                    "The first signed request was refused with ACCESS_DENIED (packet %llu) although the logon had succeeded: the "
-                    "ends have different keys or algorithms; a dialect altered on the way (M01, M02) does that, too.",
-                    (unsigned long long)facts->evidence->traffic.first_denied_packet);
+                    "The first signed request was refused with ACCESS_DENIED (packet %llu) although the logon had "
+                    "succeeded: the "
+                    "ends have different keys or algorithms%s.",
+                    (unsigned long long)facts->evidence->traffic.first_denied_packet,
+                    inquiry->comparison != NULL ? "" : "; a dialect altered on the way (M01, M02) does that, too");
     negotiate_packets(inquiry, finding);
     finding_packet(finding, facts->session->response_packet);
     finding_packet(finding, facts->closing != NULL ? facts->closing->packet : 0);
+    if (inquiry->comparison != NULL)
+        finding_rule_out(finding, CAUSE_M02, "NEGOTIATE and SESSION_SETUP are the same at both ends");
     finding_rule_out(finding, CAUSE_G01, "the session is neither guest nor anonymous");
     finding_rule_out(finding, CAUSE_A01, "the server accepted the logon");
     finding_remedy(finding, REMEDY_BOTH_ENDS);
@@ -383,8 +432,9 @@ bool find_S04(const struct inquiry *inquiry, struct finding *finding) {
 bool find_S09(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
 
-    if (!facts->keyed || !facts->dialect_known || facts->session->response_signed || facts->session->response_cut ||
-        facts->session->reauthentication || facts->session->has_response == false || facts->encrypted)
+    if (!facts->keyed || !facts->dialect_known || facts->session->response_signed ||
+        !logon_answer_unaltered(inquiry) || facts->session->response_cut || facts->session->reauthentication ||
+        facts->session->has_response == false || facts->encrypted)
         return false;
     if (negotiate_of(inquiry)->dialect < SMB2_DIALECT_300)
         return false;
@@ -398,6 +448,8 @@ bool find_S09(const struct inquiry *inquiry, struct finding *finding) {
     finding_packet(finding, facts->session->response_packet);
     finding_rule_out(finding, CAUSE_G01, "the session is neither guest nor anonymous");
     finding_remedy(finding, REMEDY_FIX_SERVER_SIGNING);
+    if (inquiry->comparison == NULL)
+        finding_remedy(finding, REMEDY_BOTH_ENDS); /* was it signed when it left the server? */
     return true;
 }
 
@@ -405,13 +457,26 @@ bool find_P01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct company *company = inquiry->company;
 
-    if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 || inquiry->comparison != NULL ||
+    if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 || !negotiation_unaltered(inquiry) ||
         (!left_after_session(facts) && !first_signed_refused(facts)))
         return false;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    if (inquiry->comparison != NULL) {
+        finding->explains_end = true;
+        finding_say(finding,
+                    "The negotiation reached both ends unaltered, yet their keys differ: one of them computes the "
+                    "pre-authentication hash over the wrong messages, or another session key (S04).");
+        negotiate_packets(inquiry, finding);
+        finding_packet(finding, facts->session->response_packet);
+        finding_packet(finding, facts->closing != NULL ? facts->closing->packet : 0);
+        finding_rule_out(finding, CAUSE_M03, "NEGOTIATE and SESSION_SETUP are the same at both ends");
+        finding_remedy(finding, REMEDY_FIX_NEGOTIATE);
+        finding_remedy(finding, REMEDY_CHECK_KEYS);
+        return true;
+    }
     if (company->preauth_total < 2 || company->preauth_failed < company->preauth_total ||
         company->lower_dialect_fine == 0)
         return false;
-    finding->confidence = CONFIDENCE_POSSIBLE;
     finding_say(finding,
                 "All %u connections of this client on SMB 3.1.1 fail so, while %u on lower dialects work: one of the two ends may "
                 "compute the pre-authentication hash over the wrong messages.",
@@ -425,7 +490,7 @@ bool find_P02(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     uint32_t padding = negotiate_padding(inquiry->evidence);
 
-    if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 || inquiry->comparison != NULL || padding == 0 ||
+    if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 || !negotiation_unaltered(inquiry) || padding == 0 ||
         (!left_after_session(facts) && !first_signed_refused(facts)))
         return false;
     finding->confidence = CONFIDENCE_POSSIBLE;

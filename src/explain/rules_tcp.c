@@ -33,8 +33,9 @@ bool find_T02(const struct inquiry *inquiry, struct finding *finding) {
     const struct tcp_side *client = &inquiry->evidence->tcp[FROM_CLIENT];
     const struct tcp_side *server = &inquiry->evidence->tcp[FROM_SERVER];
 
-    if (client->syn_packet == 0 || server->syn_packet != 0 || server->rst.packet == 0 ||
-        server->octets > 0)
+    if (client->syn_packet == 0 || server->syn_packet != 0 || server->rst.packet == 0 || server->octets > 0 ||
+        client->octets > 0 || inquiry->facts->lossy ||
+        client->packets > client->syn_retransmissions + 1u) /* who sends more than SYN is connected */
         return false;
     finding->explains_end = true;
     finding->confidence = CONFIDENCE_LIKELY;
@@ -208,6 +209,35 @@ bool find_L02(const struct inquiry *inquiry, struct finding *finding) {
     if (traffic->session_deleted_command == SMB2_SESSION_SETUP)
         return false;
     return lifecycle(inquiry, finding, traffic->session_deleted_packet, "The server no longer knew the session");
+}
+
+/* Cut off at work, by what looks like the server's own reset. */
+bool find_L05(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
+
+    if (facts->stage != STAGE_WORK || facts->ending != ENDING_RST || facts->closer != CLOSER_SERVER ||
+        traffic->unanswered_packet == 0 || traffic->unanswered_command == SMB2_CHANGE_NOTIFY ||
+        facts->quiet_ns >= AT_ONCE_NS || traffic->longest_gap_ns >= IDLE_NS ||
+        inquiry->company->other_session_packet != 0 ||
+        (inquiry->comparison != NULL && inquiry->comparison->close_not_sent_by_server))
+        return false;
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The connection was reset (packet %llu) at work, while the %s request (packet %llu) waited for its "
+                "answer: the server "
+                "stopped or was restarted, or a device on the path reset it in the server's name (M05). Negotiation "
+                "was over by then.",
+                (unsigned long long)facts->closing->packet, command_name(traffic->unanswered_command),
+                (unsigned long long)traffic->unanswered_packet);
+    finding_packet(finding, traffic->unanswered_packet);
+    finding_packet(finding, facts->closing->packet);
+    finding_rule_out(finding, CAUSE_T04, "the connection was in use");
+    finding_remedy(finding, REMEDY_SERVER_LOG);
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    finding_remedy(finding, REMEDY_EXEMPT_IN_BOX);
+    return true;
 }
 
 bool find_L03(const struct inquiry *inquiry, struct finding *finding) {

@@ -18,9 +18,25 @@ static bool answered_rightly(const struct inquiry *inquiry) {
            facts->validated->response_comparable;
 }
 
+/* LOGOFF right after the answer, the share neither used nor disconnected: so ends a client that has had enough. One
+ * that only looked in disconnects from the share first. */
+static bool logged_off_in_haste(const struct facts *facts) {
+    const struct traffic_evidence *traffic = &facts->evidence->traffic;
+    const struct validation_evidence *validation = facts->validation;
+
+    return validation != NULL && validation->response_packet != 0 && facts->tree != NULL && facts->session != NULL &&
+           facts->session->logoff_packet > validation->response_packet && facts->tree->disconnect_packet == 0 &&
+           traffic->data_requests == 0 && traffic->last_working_request_packet < validation->response_packet &&
+           facts->closing->time_ns - validation->response_time_ns < CLOSE_AT_ONCE_NS;
+}
+
 bool gave_up_after_validation(const struct facts *facts) {
-    return facts->stage == STAGE_VALIDATE_ANSWERED && closed_by_client(facts) &&
-           facts->quiet_ns < CLOSE_AT_ONCE_NS;
+    return closed_by_client(facts) && facts->quiet_ns < CLOSE_AT_ONCE_NS && facts->closing->sequence_distance <= 0 &&
+           (facts->stage == STAGE_VALIDATE_ANSWERED || logged_off_in_haste(facts));
+}
+
+bool only_looked_in(const struct inquiry *inquiry) {
+    return inquiry->company->worked_after_validation > 0 && inquiry->evidence->validations_seen == 1;
 }
 
 static const struct validation_evidence *first_with(const struct facts *facts,
@@ -38,12 +54,28 @@ static const char *status_text(uint32_t status, char text[64]) {
     return text;
 }
 
+/* With both sides at hand: the answer that reached the client is the one that the server sent. */
+static bool is_servers_own(const struct inquiry *inquiry, const struct validation_evidence *near) {
+    const struct evidence *far = inquiry->far;
+
+    if (far == NULL)
+        return true; /* as far as one side shows */
+    for (uint32_t i = 0; i < far->validations_count; i++) {
+        const struct validation_evidence *sent = &far->validations[i];
+
+        if (sent->message_id == near->message_id && sent->response_packet != 0)
+            return sent->status == near->status && sent->response_signed == near->response_signed &&
+                   sent->output_count == near->output_count;
+    }
+    return false;
+}
+
 bool find_V01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = first_with(facts, VALIDATION_UNSIGNED);
     char status[64];
 
-    if (validation == NULL || !facts->keyed || inquiry->comparison != NULL)
+    if (validation == NULL || !(facts->keyed || validation->request_signed) || !is_servers_own(inquiry, validation))
         return false;
     finding->explains_end = closed_by_client(facts);
     finding->confidence = CONFIDENCE_CERTAIN;
@@ -55,7 +87,9 @@ bool find_V01(const struct inquiry *inquiry, struct finding *finding) {
     finding_packet(finding, validation->request_packet);
     finding_packet(finding, validation->response_packet);
     finding_packet(finding, facts->session->response_packet);
-    if (facts->session->response_signed)
+    if (inquiry->comparison != NULL)
+        finding_rule_out(finding, CAUSE_M04, "the server's capture shows the answer unsigned, too");
+    else if (facts->session->response_signed)
         finding_say(finding, " The server had signed the final SESSION_SETUP response, so it can sign: "
                              "a box on the path may have answered or stripped the signature (M04).");
     else
@@ -92,7 +126,7 @@ bool find_V03(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = first_with(facts, VALIDATION_REFUSED);
 
-    if (validation == NULL || validation->status != STATUS_ACCESS_DENIED || inquiry->comparison != NULL)
+    if (validation == NULL || validation->status != STATUS_ACCESS_DENIED || !is_servers_own(inquiry, validation))
         return false;
     finding->explains_end = facts->closer != CLOSER_NONE;
     finding->confidence = CONFIDENCE_CERTAIN;
@@ -143,14 +177,15 @@ bool find_V04(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
-/* Some Windows 10 and 2016 builds put all the dialects they implement into VALIDATE, <192>. */
-static bool lists_what_it_implements(const struct inquiry *inquiry) {
+bool lists_what_it_implements(const struct inquiry *inquiry) {
     const struct evidence *evidence = inquiry->evidence;
     const struct validation_evidence *validation = inquiry->facts->asked;
+    bool windows_10 = inquiry->client_system == SYSTEM_UNKNOWN || inquiry->client_system == SYSTEM_WINDOWS_10;
     unsigned at = 0;
 
-    if (inquiry->facts->asked_differs != FIELD_DIALECTS ||
-        validation->dialect_count <= evidence->negotiate.dialect_count)
+    if (!windows_10 || inquiry->facts->asked_differs != FIELD_DIALECTS ||
+        validation->dialect_count <= evidence->negotiate.dialect_count ||
+        validation->dialects[validation->dialects_kept - 1] != SMB2_DIALECT_311)
         return false;
     for (unsigned i = 0; i < validation->dialects_kept && at < evidence->negotiate.dialect_count; i++)
         at += validation->dialects[i] == evidence->negotiate.dialects[at];
@@ -180,9 +215,12 @@ bool find_V05(const struct inquiry *inquiry, struct finding *finding) {
                 (unsigned long long)facts->evidence->negotiate.request.packet,
                 field_words(facts->asked_differs, false, words, sizeof words),
                 finding->explains_end ? "; the server has to close the connection then." : ".");
-    if (lists_what_it_implements(inquiry))
+    if (lists_what_it_implements(inquiry)) {
         finding_say(finding, " Some Windows 10 and Server 2016 builds list all dialects they implement here, "
                              "not those they offered.");
+        if (facts->asked->status == STATUS_SUCCESS && facts->asked->response_signed)
+            finding->severity = SEVERITY_FINDING_NOTE; /* a habit, and the server took it for one */
+    }
     name_request_fields(inquiry, finding, facts->asked_differs);
     packets_of_validation(inquiry, finding);
     finding_packet(finding, facts->evidence->negotiate.request.packet);
@@ -197,25 +235,33 @@ bool find_V05(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
+/* What is wrong with the form of the request, or NULL. */
+static const char *request_fault(const struct validation_evidence *validation) {
+    if (validation == NULL || validation->request_packet == 0 || validation->request_cut)
+        return NULL;
+    if (!validation->request_decoded)
+        return "its input is shorter than its own DialectCount says";
+    if (validation->request_input_count != 24u + 2u * validation->dialect_count)
+        return "InputCount is not 24 + 2 * DialectCount";
+    if (validation->dialect_count == 0)
+        return "DialectCount is 0";
+    if (validation->max_output_response < 24)
+        return "MaxOutputResponse is less than 24";
+    if (!validation->file_id_all_ones)
+        return "FileId is not all ones";
+    return validation->ioctl_flags != 1 ? "the IS_FSCTL flag is not set" : NULL;
+}
+
+bool validate_request_at_fault(const struct facts *facts) {
+    return facts->evidence->negotiate.dialect == SMB2_DIALECT_311 || request_fault(facts->validation) != NULL ||
+           (facts->keyed && !facts->validation->request_signed);
+}
+
 bool find_V06(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = facts->validation;
-    const char *what = NULL;
+    const char *what = request_fault(validation);
 
-    if (validation == NULL || validation->request_packet == 0 || validation->request_cut)
-        return false;
-    if (!validation->request_decoded)
-        what = "its input is shorter than its own DialectCount says";
-    else if (validation->request_input_count != 24u + 2u * validation->dialect_count)
-        what = "InputCount is not 24 + 2 * DialectCount";
-    else if (validation->dialect_count == 0)
-        what = "DialectCount is 0";
-    else if (validation->max_output_response < 24)
-        what = "MaxOutputResponse is less than 24";
-    else if (!validation->file_id_all_ones)
-        what = "FileId is not all ones";
-    else if (validation->ioctl_flags != 1)
-        what = "the IS_FSCTL flag is not set";
     if (what == NULL)
         return false;
     finding->explains_end = facts->closer == CLOSER_SERVER;
@@ -233,7 +279,7 @@ bool find_V07(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = first_with(facts, VALIDATION_MALFORMED);
 
-    if (validation == NULL || inquiry->comparison != NULL)
+    if (validation == NULL || !is_servers_own(inquiry, validation))
         return false;
     finding->explains_end = closed_by_client(facts);
     finding->confidence = CONFIDENCE_CERTAIN;
@@ -288,6 +334,7 @@ bool find_V09(const struct inquiry *inquiry, struct finding *finding) {
 bool find_V10(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct evidence *evidence = inquiry->evidence;
+    bool unused = facts->stage == STAGE_TREE;
     char dialect[16];
 
     if (!facts->below_311 || !facts->client_offers_3x || evidence->validations_seen > 0 ||
@@ -295,13 +342,15 @@ bool find_V10(const struct inquiry *inquiry, struct finding *finding) {
         return false;
     if (facts->tree == NULL || facts->tree->status != STATUS_SUCCESS || facts->session->binding)
         return false; /* additional channels connect no tree and validate nothing, 3.2.5.5 */
+    if (unused && (facts->closer != CLOSER_CLIENT || facts->ending == ENDING_RST || missed_before_close(facts)))
+        return false; /* cut off: VALIDATE may have been what comes next */
     finding->severity = SEVERITY_EXPOSURE;
-    finding->confidence = CONFIDENCE_CERTAIN;
+    finding->confidence = unused ? CONFIDENCE_POSSIBLE : CONFIDENCE_CERTAIN;
     dialect_text(evidence->negotiate.dialect, dialect);
     finding_say(finding,
-                "The client offered SMB 3, got SMB %s, and used the share without VALIDATE_NEGOTIATE_INFO%s: had "
+                "The client offered SMB 3, got SMB %s, and %s without VALIDATE_NEGOTIATE_INFO%s: had "
                 "somebody cut the offer down on the way, nobody would have noticed.",
-                dialect,
+                dialect, unused ? "left the share (or was made to) without having used it," : "used the share",
                 facts->guest       ? " (a guest session has no key to validate with)"
                 : facts->anonymous ? " (an anonymous session has no key to validate with)"
                                    : "");
@@ -321,6 +370,7 @@ bool find_V11(const struct inquiry *inquiry, struct finding *finding) {
     const struct validation_evidence *validation = facts->validation;
     bool refusal = validation != NULL && facts->validated->result == VALIDATION_REFUSED &&
                    validation->status != STATUS_ACCESS_DENIED;
+    bool may_be_content = only_looked_in(inquiry) || inquiry->comparison != NULL; /* nothing shows that it rejected */
     char status[64];
 
     if (!gave_up_after_validation(facts) || !(answered_rightly(inquiry) || refusal))
@@ -329,6 +379,8 @@ bool find_V11(const struct inquiry *inquiry, struct finding *finding) {
         return false;
     finding->explains_end = true;
     finding->confidence = CONFIDENCE_POSSIBLE;
+    if (!refusal && may_be_content)
+        finding->severity = SEVERITY_FINDING_NOTE;
     if (refusal)
         finding_say(finding,
                     "The server answered VALIDATE_NEGOTIATE_INFO with a signed error (%s, packet %llu), and the "
@@ -343,6 +395,10 @@ bool find_V11(const struct inquiry *inquiry, struct finding *finding) {
                     at_server(inquiry) || !place_known(inquiry)
                         ? ", or it had received another NEGOTIATE response than the one seen here (M02)"
                         : ", or the answer was altered together with its claim and not re-signed (M02)");
+    if (!refusal && may_be_content)
+        finding_say(finding, " Or it wanted nothing more: %s.",
+                    inquiry->comparison != NULL ? "the answer reached it as it was sent"
+                                                : "other connections of this client validated and went to work");
     packets_of_validation(inquiry, finding);
     finding_packet(finding, facts->evidence->negotiate.response.packet);
     finding_packet(finding, facts->closing->packet);
@@ -384,7 +440,8 @@ bool find_V12(const struct inquiry *inquiry, struct finding *finding) {
         packets_of_validation(inquiry, finding);
     } else if (facts->stage == STAGE_VALIDATE_SENT && inquiry->comparison == NULL &&
                inquiry->vantage.place == PLACE_SERVER && facts->closer == CLOSER_SERVER &&
-               facts->validated->request_comparable && facts->validated->request_differs == 0) {
+               !missed_before_close(facts) && facts->validated->request_comparable &&
+               facts->validated->request_differs == 0) {
         finding->explains_end = true;
         finding->confidence = CONFIDENCE_LIKELY;
         finding_say(finding,

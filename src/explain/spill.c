@@ -7,13 +7,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "capture/temporary.h"
 #include "explain/grown.h"
 
-/* A record on its way: the parts of struct evidence that are in use, one behind the other. */
+/* A record on its way: the parts of struct evidence that are in use, one behind the other, packed. Most of a record is
+ * zero: of each run of up to 64 words there is a mask, bit by bit from the lowest, and only the words that are not 0. */
 struct part {
     size_t offset, size;
 };
-#define PARTS_COUNT 11u
+#define PARTS_COUNT 12u
+#define WORD sizeof(uint64_t)
+#define RUN_WORDS 64u
+/* What packing can add at most: a mask for each run, and for each part one that is not full, padded to a word. */
+#define PACKED_MAX (sizeof(struct evidence) + sizeof(struct evidence) / RUN_WORDS + PARTS_COUNT * 2 * WORD)
 
 struct place_of_record {
     uint64_t first_packet, offset; /* of the record in the store */
@@ -42,8 +48,6 @@ static struct part part(size_t from, size_t to) {
 
 /* Which parts are in use follows from fields of the parts before. */
 static void parts_of(const struct evidence *evidence, struct part parts[PARTS_COUNT]) {
-    bool tail = evidence->log_seen > EVIDENCE_LOG_HEAD_MAX;
-
     parts[0] = part(0, MEMBER(negotiate.request.raw));
     parts[1] = (struct part){MEMBER(negotiate.request.raw), evidence->negotiate.request.raw_size};
     parts[2] = part(AFTER(negotiate.request.raw), MEMBER(negotiate.response.raw));
@@ -52,9 +56,59 @@ static void parts_of(const struct evidence *evidence, struct part parts[PARTS_CO
     parts[5] = (struct part){MEMBER(sessions), evidence->sessions_count * sizeof evidence->sessions[0]};
     parts[6] = (struct part){MEMBER(trees), evidence->trees_count * sizeof evidence->trees[0]};
     parts[7] = (struct part){MEMBER(validations), evidence->validations_count * sizeof evidence->validations[0]};
-    parts[8] = part(MEMBER(broken), MEMBER(log_tail));
-    parts[9] = part(MEMBER(log_tail), tail ? AFTER(log_tail) : MEMBER(log_tail));
-    parts[10] = (struct part){MEMBER(log), evidence->log_count * sizeof evidence->log[0]};
+    parts[8] = (struct part){MEMBER(broken), evidence->broken_count * sizeof evidence->broken[0]};
+    parts[9] = part(AFTER(broken), MEMBER(log_tail));
+    parts[10] = (struct part){MEMBER(log_tail), evidence->log_tail_count * sizeof evidence->log_tail[0]};
+    parts[11] = (struct part){MEMBER(log), evidence->log_count * sizeof evidence->log[0]};
+}
+
+static uint64_t word_at(const uint8_t *from, size_t size) {
+    uint64_t word = 0;
+
+    memcpy(&word, from, size < WORD ? size : WORD);
+    return word;
+}
+
+/* Writes `size` octets packed, returns what follows them. */
+static uint8_t *pack(const uint8_t *from, size_t size, uint8_t *to) {
+    while (size > 0) {
+        size_t run = size < RUN_WORDS * WORD ? size : RUN_WORDS * WORD;
+        uint64_t mask = 0;
+        uint8_t *words = to + WORD;
+
+        for (size_t at = 0; at < run; at += WORD) {
+            uint64_t word = word_at(from + at, run - at);
+
+            mask |= (uint64_t)(word != 0) << at / WORD;
+            memcpy(words, &word, WORD);
+            words += word != 0 ? WORD : 0;
+        }
+        memcpy(to, &mask, WORD);
+        to = words;
+        from += run;
+        size -= run;
+    }
+    return to;
+}
+
+/* The way back, returns what follows in the packed octets. */
+static const uint8_t *unpack(const uint8_t *from, uint8_t *to, size_t size) {
+    while (size > 0) {
+        size_t run = size < RUN_WORDS * WORD ? size : RUN_WORDS * WORD;
+        uint64_t mask = word_at(from, WORD);
+
+        from += WORD;
+        memset(to, 0, run);
+        for (; mask != 0; mask &= mask - 1) {
+            size_t at = (size_t)__builtin_ctzll(mask) * WORD;
+
+            memcpy(to + at, from, run - at < WORD ? run - at : WORD);
+            from += WORD;
+        }
+        to += run;
+        size -= run;
+    }
+    return from;
 }
 
 struct spill *spill_new(void) {
@@ -82,35 +136,33 @@ static int note(struct spill *spill, const struct evidence *evidence, uint64_t o
     return 0;
 }
 
-static int put_in_file(struct spill *spill, const struct evidence *evidence, const struct part *parts, size_t size) {
+static int put_in_file(struct spill *spill, const struct evidence *evidence, const uint8_t *octets, size_t size) {
     if (spill->file == NULL) {
-        spill->file = tmpfile();
+        spill->file = temporary_stream();
         if (spill->file == NULL)
             return -errno;
         setvbuf(spill->file, NULL, _IOFBF, 1 << 20);
     }
-    for (unsigned i = 0; i < PARTS_COUNT; i++)
-        if (fwrite((const uint8_t *)evidence + parts[i].offset, 1, parts[i].size, spill->file) != parts[i].size)
-            return errno != 0 ? -errno : -EIO;
+    errno = 0;
+    if (fwrite(octets, 1, size, spill->file) != size)
+        return errno != 0 ? -errno : -EIO;
     spill->file_used += size;
     return note(spill, evidence, SPILL_MEMORY_MAX + spill->file_used - size, size);
 }
 
 int spill_put(struct spill *spill, const struct evidence *evidence) {
+    uint8_t room[PACKED_MAX];
+    bool in_memory = spill->file == NULL && SPILL_MEMORY_MAX - spill->memory_used >= sizeof room;
+    uint8_t *begin = in_memory ? spill->memory + spill->memory_used : room, *to = begin;
     struct part parts[PARTS_COUNT];
-    size_t size = 0;
-    uint8_t *to;
+    size_t size;
 
     parts_of(evidence, parts);
     for (unsigned i = 0; i < PARTS_COUNT; i++)
-        size += parts[i].size;
-    if (spill->file != NULL || spill->memory_used + size > SPILL_MEMORY_MAX)
-        return put_in_file(spill, evidence, parts, size);
-    to = spill->memory + spill->memory_used;
-    for (unsigned i = 0; i < PARTS_COUNT; i++) {
-        memcpy(to, (const uint8_t *)evidence + parts[i].offset, parts[i].size);
-        to += parts[i].size;
-    }
+        to = pack((const uint8_t *)evidence + parts[i].offset, parts[i].size, to);
+    size = (size_t)(to - begin);
+    if (!in_memory)
+        return put_in_file(spill, evidence, room, size);
     spill->memory_used += size;
     return note(spill, evidence, spill->memory_used - size, size);
 }
@@ -164,7 +216,7 @@ static int read_octets(struct spill *spill, uint64_t offset, uint8_t *to, size_t
 
 int spill_get(struct spill *spill, size_t record, struct evidence *evidence) {
     const struct place_of_record *place = grown_at(&spill->index, record);
-    uint8_t octets[sizeof *evidence];
+    uint8_t octets[PACKED_MAX];
     const uint8_t *from = octets;
     struct part parts[PARTS_COUNT];
 
@@ -178,8 +230,7 @@ int spill_get(struct spill *spill, size_t record, struct evidence *evidence) {
     }
     for (unsigned at = 0; at < PARTS_COUNT; at++) {
         parts_of(evidence, parts); /* with what the parts before have brought */
-        memcpy((uint8_t *)evidence + parts[at].offset, from, parts[at].size);
-        from += parts[at].size;
+        from = unpack(from, (uint8_t *)evidence + parts[at].offset, parts[at].size);
     }
     return 0;
 }

@@ -28,10 +28,6 @@ static enum direction direction_of(const struct watched *watched, enum flow_side
     return (side == FLOW_INITIATOR) != watched->reversed ? FROM_CLIENT : FROM_SERVER;
 }
 
-static bool is_smb_port(uint16_t port) {
-    return port == 445 || port == 139;
-}
-
 static void *watch_opened(void *context, const struct endpoint *initiator,
                           const struct endpoint *responder, bool initiator_known,
                           uint32_t interface) {
@@ -58,22 +54,34 @@ static void *watch_opened(void *context, const struct endpoint *initiator,
     return watched;
 }
 
-static struct closing_segment closing_of(const struct packet *packet,
-                                         const struct segment *segment,
-                                         const struct segment_note *note,
-                                         const struct tcp_side *side) {
+/* Time since the octets of the other end that this segment is the first to acknowledge; 0 where there are none. */
+static uint64_t reaction_of(const struct watched *watched, enum direction from, const struct packet *packet,
+                            const struct segment *segment) {
+    enum direction other = from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
+    uint64_t since = watched->ack_wanted_since[other];
+
+    if (since == 0 || packet->time_ns < since || !(segment->flags & TCP_ACK) ||
+        (int32_t)(segment->acknowledgment - watched->ack_wanted[other]) < 0)
+        return 0;
+    return packet->time_ns - since + 1;
+}
+
+static struct closing_segment closing_of(const struct packet *packet, const struct segment *segment,
+                                         const struct segment_note *note, const struct tcp_side *side,
+                                         uint64_t reaction_ns) {
     return (struct closing_segment){
         .packet = packet->number,
         .time_ns = packet->time_ns,
         .sequence_distance = note->sequence_distance,
+        .reaction_ns = reaction_ns,
         .ip_id = segment->ip_id,
         .window = segment->window,
         .ttl = segment->ttl,
         .has_ip_id = segment->has_ip_id,
         .dont_fragment = segment->dont_fragment,
         .has_timestamp = segment->has_timestamp,
-        .other_mac = segment->has_mac && side->has_mac &&
-                     memcmp(segment->source_mac, side->mac, sizeof side->mac) != 0,
+        .other_mac =
+            segment->has_mac && side->has_mac && memcmp(segment->source_mac, side->mac, sizeof side->mac) != 0,
         .has_ack = (segment->flags & TCP_ACK) != 0,
         .ip_id_leaps = segment->has_ip_id && segment->ip_id != 0 && side->ip_id_steps >= 4 &&
                        side->ip_id_small_steps == side->ip_id_steps &&
@@ -111,13 +119,15 @@ static void note_syn(struct evidence *evidence, enum direction from, const struc
 
     if (side->syn_packet != 0) {
         side->syn_retransmissions++;
+        evidence->syn_answer_ns = 0; /* of which one the answer was cannot be told */
         return;
     }
     side->syn_packet = packet->number;
     side->syn_time_ns = packet->time_ns;
     side->isn = segment->sequence;
     side->mss = segment->mss;
-    if (from == FROM_SERVER && client->syn_packet != 0 && packet->time_ns >= client->syn_time_ns)
+    if (from == FROM_SERVER && client->syn_packet != 0 && client->syn_retransmissions == 0 &&
+        packet->time_ns >= client->syn_time_ns)
         evidence->syn_answer_ns = packet->time_ns - client->syn_time_ns;
 }
 
@@ -133,11 +143,15 @@ static void note_waits(struct watched *watched, enum direction from, const struc
         uint64_t *least =
             other == FROM_CLIENT ? &evidence->request_wait_ns : &evidence->answer_wait_ns;
         uint64_t wait = packet->time_ns - watched->ack_wanted_since[other];
+        uint64_t *reaction = &evidence->tcp[from].least_reaction_ns;
 
         /* Only a bare acknowledgment: one that comes with the next message waited for the program, too. */
         if (segment->payload_size == 0 && !(segment->flags & (TCP_FIN | TCP_RST)) && packet->time_ns >= watched->ack_wanted_since[other] &&
             (*least == 0 || wait < *least))
             *least = wait + (wait == 0);
+        if (!(segment->flags & (TCP_FIN | TCP_RST)) && packet->time_ns >= watched->ack_wanted_since[other] &&
+            (*reaction == 0 || wait < *reaction))
+            *reaction = wait + (wait == 0);
         watched->ack_wanted_since[other] = 0;
         if (watched->ack_wanted_size[other] > evidence->tcp[other].largest_acked)
             evidence->tcp[other].largest_acked = watched->ack_wanted_size[other];
@@ -147,9 +161,11 @@ static void note_waits(struct watched *watched, enum direction from, const struc
         watched->ack_wanted_since[from] = packet->time_ns;
         watched->ack_wanted_size[from] = segment->payload_size;
     }
-    if (from == FROM_CLIENT && evidence->answer_ack_ns == 0 && !(segment->flags & TCP_SYN) &&
-        evidence->tcp[FROM_SERVER].syn_packet != 0 &&
-        packet->time_ns > evidence->tcp[FROM_SERVER].syn_time_ns)
+    /* A client's next packet that carries octets waited for its program: the handshake's own acknowledgment is lost.
+     */
+    if (from == FROM_CLIENT && evidence->answer_ack_ns == 0 && segment->payload_size == 0 &&
+        evidence->tcp[FROM_CLIENT].octets == 0 && !(segment->flags & (TCP_SYN | TCP_FIN | TCP_RST)) &&
+        evidence->tcp[FROM_SERVER].syn_packet != 0 && packet->time_ns > evidence->tcp[FROM_SERVER].syn_time_ns)
         evidence->answer_ack_ns = packet->time_ns - evidence->tcp[FROM_SERVER].syn_time_ns;
 }
 
@@ -177,18 +193,26 @@ static void note_payload(struct tcp_side *side, const struct packet *packet,
     side->tail_retransmissions = 0;
 }
 
-static void note_closing(struct tcp_side *side, const struct packet *packet,
+/* In a file out of order the first closing segment need not come first. */
+static bool is_earlier(const struct packet *packet, const struct closing_segment *other) {
+    return other->packet == 0 || packet->time_ns < other->time_ns;
+}
+
+static void note_closing(struct watched *watched, enum direction from, const struct packet *packet,
                          const struct segment *segment, const struct segment_note *note) {
+    struct tcp_side *side = &watched->evidence.tcp[from];
+    uint64_t reaction_ns = reaction_of(watched, from, packet, segment);
+
     if (segment->payload_size > 0 || (segment->flags & TCP_SYN)) {
         if (side->rst.packet != 0 && !note->duplicate)
             side->packets_after_rst++;
         if (side->fin.packet != 0 && !note->retransmission)
             side->packets_after_fin++;
     }
-    if ((segment->flags & TCP_FIN) && side->fin.packet == 0)
-        side->fin = closing_of(packet, segment, note, side);
-    if ((segment->flags & TCP_RST) && side->rst.packet == 0)
-        side->rst = closing_of(packet, segment, note, side);
+    if ((segment->flags & TCP_FIN) && is_earlier(packet, &side->fin))
+        side->fin = closing_of(packet, segment, note, side, reaction_ns);
+    if ((segment->flags & TCP_RST) && is_earlier(packet, &side->rst))
+        side->rst = closing_of(packet, segment, note, side, reaction_ns);
 }
 
 /* What the other end acknowledges was not sent in vain. */
@@ -231,7 +255,7 @@ static void watch_segment(void *flow, const struct packet *packet, const struct 
     side->unseen_acked += note->acks_unseen;
     if (segment->flags & TCP_SYN)
         note_syn(evidence, from, packet, segment);
-    note_closing(side, packet, segment, note);
+    note_closing(watched, from, packet, segment, note);
     if (!(segment->flags & TCP_RST))
         note_fingerprint(side, segment);
     note_waits(watched, from, packet, segment, note);

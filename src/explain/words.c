@@ -58,13 +58,12 @@ const char *validation_word(const struct inquiry *inquiry) {
             valid = true; /* a genuine old server said so, 3.2.5.14.12 */
             continue;
         }
-        if (result == VALIDATION_UNANSWERED && facts->lossy)
+        if (result == VALIDATION_UNANSWERED && (facts->lossy || facts->cut_off))
             return "unknown";
         if (result != VALIDATION_VALID)
             return "failed";
-        if ((validation->response_cut && !validation->response_decoded) ||
-            (validation->request_cut && !validation->request_decoded))
-            return "unknown";
+        if (!facts->validations[i].request_comparable || !facts->validations[i].response_comparable)
+            return "unknown"; /* answered well, but what it was to confirm is not in the capture */
         valid = true;
     }
     if (valid)
@@ -148,22 +147,37 @@ void version_text(const struct inquiry *inquiry, char text[16]) {
         text[0] = '\0';
 }
 
+/* Only Windows has these logs. NULL where neither end is one of its systems. */
+static const char *events_to_fetch(const struct inquiry *inquiry) {
+    bool client = inquiry->client_system == SYSTEM_UNKNOWN || (inquiry->client_system & SYSTEM_WINDOWS);
+    bool server = inquiry->server_system == SYSTEM_UNKNOWN || (inquiry->server_system & SYSTEM_WINDOWS);
+
+    if (client && server)
+        return "Windows events to fetch: client 31012 (Microsoft-Windows-SmbClient/Security), server 1005 "
+               "(Microsoft-Windows-SMBServer)";
+    if (client)
+        return "Windows event to fetch: client 31012 (Microsoft-Windows-SmbClient/Security)";
+    return server ? "Windows event to fetch: server 1005 (Microsoft-Windows-SMBServer)" : NULL;
+}
+
 const char *next_step(const struct result *result, unsigned i) {
     static const char *const steps[] = {
         "Capture whole packets at both ends at the same time, from before the client connects, and run "
         "smbproof explain client.pcap server.pcap",
         "Linux: tcpdump -i any -s 0 -B 65536 -w end.pcap 'tcp port 445'",
         "Windows: pktmon start --capture --pkt-size 0 -f end.etl (then pktmon stop; pktmon etl2pcap end.etl), or "
-        "netsh trace start capture=yes maxSize=512 tracefile=end.etl (then netsh trace stop; etl2pcapng end.etl end.pcapng)",
-        "Windows events to fetch: client 31012 (Microsoft-Windows-SmbClient/Security), server 1005 "
-        "(Microsoft-Windows-SMBServer)",
+        "netsh trace start capture=yes maxSize=512 tracefile=end.etl (then netsh trace stop; etl2pcapng end.etl "
+        "end.pcapng)",
     };
+    const unsigned count = sizeof steps / sizeof steps[0];
     bool unsure = result->outcome == OUTCOME_CANNOT_TELL;
 
     for (unsigned at = 0; at < result->findings_count; at++)
         unsure |= result->findings[at].severity == SEVERITY_PROBLEM && result->inquiry->comparison == NULL &&
                   result->findings[at].confidence != CONFIDENCE_CERTAIN;
-    return unsure && i < sizeof steps / sizeof steps[0] ? steps[i] : NULL;
+    if (!unsure || i > count)
+        return NULL;
+    return i < count ? steps[i] : events_to_fetch(result->inquiry);
 }
 
 void tally_add(struct tally *tally, const struct result *result) {

@@ -26,10 +26,10 @@ bool reply_is_protected(const struct line_reply *reply) {
 }
 
 static struct line_reply reply_of_error(int error) {
-    enum line_answer answer = error == -ETIMEDOUT                         ? LINE_SILENT
+    enum line_answer answer = error == -ETIMEDOUT                       ? LINE_SILENT
                               : error == -ECONNRESET || error == -EPIPE ? LINE_RESET
-                              : error == -EPROTO                          ? LINE_NOISE
-                                                                          : LINE_FAILED;
+                              : error == -EPROTO                        ? LINE_NOISE
+                                                                        : LINE_FAILED;
 
     return (struct line_reply){.answer = answer, .error = error, .signature = SIGNATURE_MISSING};
 }
@@ -75,7 +75,8 @@ static bool start(struct line *line, const struct line_target *target, const str
     return crypto_random(line->policy.guid, sizeof line->policy.guid);
 }
 
-struct line_reply line_adopt(struct line *line, const struct line_target *target, const struct id_list *dialects, int fd) {
+struct line_reply line_adopt(struct line *line, const struct line_target *target, const struct id_list *dialects,
+                             int fd) {
     int error = start(line, target, dialects) ? transport_adopt(&line->transport, fd) : -EIO;
 
     return error < 0 ? reply_of_error(error) : (struct line_reply){.answer = LINE_ANSWERED};
@@ -109,8 +110,8 @@ static int send_frame(struct line *line, size_t size) {
                           transport_deadline(line->target->timeout_ms));
 }
 
-/* The signature fits the message with its last octet changed, so it is the right key's and yet wrong. With AES-GMAC that
- * uses the nonce of this MessageId once, for a message that is never sent. */
+/* The signature fits the message with its last octet changed, so it is the right key's and yet wrong. With AES-GMAC
+ * that uses the nonce of this MessageId once, for a message that is never sent. */
 static bool sign_badly(struct line *line, uint8_t *message, size_t size) {
     message[size - 1] ^= 1;
     if (!element_sign(line->mac, message, size))
@@ -132,8 +133,8 @@ static size_t protect(struct line *line, size_t size, enum line_protection prote
         return line->mac != NULL && sign_badly(line, message, size) ? size : 0;
     case LINE_ENCRYPTED:
         memmove(message + TRANSFORM_HEADER_SIZE, message, size);
-        if (line->seal == NULL || !sealer_seal(&line->sealer, (struct span){message + TRANSFORM_HEADER_SIZE, size}, message,
-                                               sizeof line->out - FRAME_HEADER_SIZE))
+        if (line->seal == NULL || !sealer_seal(&line->sealer, (struct span){message + TRANSFORM_HEADER_SIZE, size},
+                                               message, sizeof line->out - FRAME_HEADER_SIZE))
             return 0;
         return TRANSFORM_HEADER_SIZE + size;
     }
@@ -359,8 +360,10 @@ static bool make_handles(struct line *line) {
         return false;
     line->mac = mac_key_new(algorithm, (struct span){line->keys.signing, SESSION_KEY_SIZE});
     if (line->keys.cipher_size > 0) {
-        line->seal = aead_key_new(agreed->cipher, AEAD_SEAL, (struct span){line->keys.client_to_server, line->keys.cipher_size});
-        line->open = aead_key_new(agreed->cipher, AEAD_OPEN, (struct span){line->keys.server_to_client, line->keys.cipher_size});
+        line->seal =
+            aead_key_new(agreed->cipher, AEAD_SEAL, (struct span){line->keys.client_to_server, line->keys.cipher_size});
+        line->open =
+            aead_key_new(agreed->cipher, AEAD_OPEN, (struct span){line->keys.server_to_client, line->keys.cipher_size});
         sealer_init(&line->sealer, line->seal, line->session_id);
     }
     return line->mac != NULL && (line->keys.cipher_size == 0 || (line->seal != NULL && line->open != NULL));
@@ -469,8 +472,10 @@ struct line_reply line_connect_tree(struct line *line, enum line_protection prot
 
     if (!put_path(line->target, &writer))
         return reply_of_error(-EMSGSIZE);
-    request.body.tree_connect_request = (struct tree_connect_request){
-        .structure_size = 9, .path_offset = TREE_PATH_AT, .path_length = (uint16_t)writer.at, .path = writer_done(&writer)};
+    request.body.tree_connect_request = (struct tree_connect_request){.structure_size = 9,
+                                                                      .path_offset = TREE_PATH_AT,
+                                                                      .path_length = (uint16_t)writer.at,
+                                                                      .path = writer_done(&writer)};
     reply = line_exchange(line, &request, protection);
     if (reply_has(&reply, STATUS_SUCCESS) && reply.message.body_valid) {
         const uint32_t encrypt_data = 0x8000; /* SMB2_SHAREFLAG_ENCRYPT_DATA (2.2.10) */
@@ -532,7 +537,7 @@ struct line_reply line_validate(struct line *line, const struct line_claim *clai
 }
 
 bool reply_read_info(const struct line_reply *reply, struct validate_negotiate_info_response *info) {
-    return reply_has(reply, STATUS_SUCCESS) && reply->message.kind == MESSAGE_IOCTL_RESPONSE && reply->message.body_valid &&
-           reply->message.body.ioctl_response.ctl_code == FSCTL_VALIDATE_NEGOTIATE_INFO &&
+    return reply_has(reply, STATUS_SUCCESS) && reply->message.kind == MESSAGE_IOCTL_RESPONSE &&
+           reply->message.body_valid && reply->message.body.ioctl_response.ctl_code == FSCTL_VALIDATE_NEGOTIATE_INFO &&
            validate_response_decode(reply->message.body.ioctl_response.output, info);
 }

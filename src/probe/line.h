@@ -28,10 +28,10 @@
 #define LINE_PATH_MAX 1024u
 
 struct line_target {
-    const char *host, *share;  /* share NULL or "": IPC$ */
+    const char *host, *share; /* share NULL or "": IPC$ */
     uint16_t port;
     enum transport transport;
-    int64_t timeout_ms;        /* for connecting, and for each answer */
+    int64_t timeout_ms;                         /* for connecting, and for each answer */
     const struct auth_credentials *credentials; /* NULL: none */
 };
 
@@ -55,8 +55,8 @@ enum line_protection {
 
 struct line_reply {
     enum line_answer answer;
-    int error;                      /* negative errno; 0: none */
-    uint32_t status;                /* NTSTATUS */
+    int error;       /* negative errno; 0: none */
+    uint32_t status; /* NTSTATUS */
     bool decrypted;
     enum signature_check signature; /* as it came; MISSING where there is no key to check with */
     struct message message;         /* LINE_ANSWERED; borrows from the line until the next message */
@@ -71,16 +71,16 @@ bool reply_is_protected(const struct line_reply *reply);
 
 enum logon_result {
     LOGON_DONE,
-    LOGON_REFUSED,  /* reply.status says how */
-    LOGON_LOST,     /* no answer: reply.answer */
-    LOGON_FAILED,   /* on this side: `reason` */
+    LOGON_REFUSED, /* reply.status says how */
+    LOGON_LOST,    /* no answer: reply.answer */
+    LOGON_FAILED,  /* on this side: `reason` */
 };
 
 struct line_logon {
     enum logon_result result;
-    struct line_reply reply;     /* the last one */
+    struct line_reply reply; /* the last one */
     uint16_t session_flags;
-    const char *reason;          /* of LOGON_FAILED; borrowed from the line */
+    const char *reason; /* of LOGON_FAILED; borrowed from the line */
     bool has_keys;
 };
 
@@ -117,7 +117,8 @@ struct line {
  * offered unless the test says otherwise. */
 struct line_reply line_open(struct line *line, const struct line_target *target, const struct id_list *dialects);
 /* The same over a socket that is connected already, which the line closes. */
-struct line_reply line_adopt(struct line *line, const struct line_target *target, const struct id_list *dialects, int fd);
+struct line_reply line_adopt(struct line *line, const struct line_target *target, const struct id_list *dialects,
+                             int fd);
 void line_close(struct line *line);
 
 /* What a correct client offers on this line; a test changes it. */

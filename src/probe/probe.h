@@ -48,7 +48,7 @@ struct probe_result {
     enum probe_outcome outcome;
     enum confidence confidence;
     enum probe_suspicion suspicion;
-    enum cause cause, also;    /* CAUSE_NONE where there is none; `also` M10 where an alteration takes protection away */
+    enum cause cause, also; /* CAUSE_NONE where there is none; `also` M10 where an alteration takes protection away */
     enum severity severity;
     unsigned connections;
     char seen[PROBE_TEXT_MAX]; /* what happened, without a full stop */
@@ -61,55 +61,56 @@ enum probe_hash { PROBE_HASH_UNKNOWN, PROBE_HASH_PROVEN, PROBE_HASH_BROKEN };
 
 /* What the tests found out, for the ones behind them and for the verdict. */
 struct probe_facts {
-    int error;                       /* of the first connection; 0: it was made */
-    struct id_list spoken;           /* dialects that were agreed to when offered alone */
-    uint16_t chosen;                 /* when all were offered; 0: none */
-    unsigned unoffered_count;        /* times that a dialect was chosen which was not offered */
-    uint16_t unoffered;              /* the first of them */
+    int error;                /* of the first connection; 0: it was made */
+    struct id_list spoken;    /* dialects that were agreed to when offered alone */
+    uint16_t chosen;          /* when all were offered; 0: none */
+    unsigned unoffered_count; /* times that a dialect was chosen which was not offered */
+    uint16_t unoffered;       /* the first of them */
     bool unoffered_differ;
     bool server_known;
     uint8_t server_guid[16];
     uint16_t security_mode;
-    uint64_t system_time;            /* FILETIME */
-    bool logged_on, logon_failed;    /* with the given credentials */
-    bool has_keys;                   /* and they made a session that can be signed */
-    bool encrypts;                   /* the server demands encryption, of the session or of the share */
+    uint64_t system_time;         /* FILETIME */
+    bool logged_on, logon_failed; /* with the given credentials */
+    bool has_keys;                /* and they made a session that can be signed */
+    bool encrypts;                /* the server demands encryption, of the session or of the share */
     enum probe_hash hash;
     struct negotiation_answered proven; /* of the 3.1.1 negotiation, where hash is PROVEN */
-    uint16_t validated;              /* the greatest dialect on which the right validation was answered rightly */
-    struct id_list validated_list;   /* of several dialects, on which the right validation was answered; wrong ones use it */
-    bool asked;                      /* what the server saw was looked for, and `seen` says where it was found */
+    uint16_t validated;                 /* the greatest dialect on which the right validation was answered rightly */
+    struct id_list
+        validated_list; /* of several dialects, on which the right validation was answered; wrong ones use it */
+    bool asked;         /* what the server saw was looked for, and `seen` says where it was found */
     struct probe_claim {
         bool found;
-        unsigned group, index;       /* of the candidates of tests_validate.c */
+        unsigned group, index; /* of the candidates of tests_validate.c */
     } seen;
-    bool validation_is_blind;        /* the server answers wrong claims, so its answers prove nothing of the request */
-    unsigned altered;                /* tests with a suspicion that is not the server's fault */
-    char client[PROBE_TEXT_MAX];     /* what the ordinary client came to */
+    bool validation_is_blind;    /* the server answers wrong claims, so its answers prove nothing of the request */
+    unsigned altered;            /* tests with a suspicion that is not the server's fault */
+    char client[PROBE_TEXT_MAX]; /* what the ordinary client came to */
 };
 
 struct probe;
 struct probe_test {
     const char *name;
-    const char *sends;       /* what is sent, for --list and --dry-run */
-    const char *expected;    /* what a correct server does */
-    const char *section;     /* of [MS-SMB2] */
-    enum cause cause;        /* what another answer is, unless the test says otherwise */
-    enum severity severity;  /* of another answer */
+    const char *sends;      /* what is sent, for --list and --dry-run */
+    const char *expected;   /* what a correct server does */
+    const char *section;    /* of [MS-SMB2] */
+    enum cause cause;       /* what another answer is, unless the test says otherwise */
+    enum severity severity; /* of another answer */
     enum probe_need {
         NEEDS_NOTHING,
-        NEEDS_311,           /* the server speaks 3.1.1 */
-        NEEDS_LOGON,         /* credentials that the server took */
+        NEEDS_311,   /* the server speaks 3.1.1 */
+        NEEDS_LOGON, /* credentials that the server took */
         NEEDS_LOGON_311,
-        NEEDS_VALIDATION,    /* and it answered the right validation of the same list rightly */
+        NEEDS_VALIDATION, /* and it answered the right validation of the same list rightly */
     } needs;
     void (*run)(struct probe *probe, struct probe_result *result);
 };
 
 /* All tests, in the order in which they run. */
 const struct probe_test *probe_tests(unsigned *count);
-/* The names of `only`, separated by commas, stand for those and for the tests that they need. -1: `only` has a name that
- * is none; else how many are wanted. */
+/* The names of `only`, separated by commas, stand for those and for the tests that they need. -1: `only` has a name
+ * that is none; else how many are wanted. */
 int probe_select(const char *only, bool wanted[PROBE_TESTS_MAX]);
 
 struct probe_options {
@@ -132,11 +133,11 @@ struct probe_report {
     struct probe_facts facts;
     struct probe_result results[PROBE_TESTS_MAX]; /* by the test's number; those not wanted are SKIPPED, without text */
     unsigned connections;
-    char address[64];             /* of the server */
+    char address[64]; /* of the server */
     enum probe_verdict verdict;
-    bool path_is_proven;          /* both ends have seen the same NEGOTIATE, wherever that can be shown */
+    bool path_is_proven; /* both ends have seen the same NEGOTIATE, wherever that can be shown */
     bool share_is_missing;
-    char start[40];               /* ISO 8601 */
+    char start[40]; /* ISO 8601 */
 };
 
 /* Runs the tests. False: no memory. */

@@ -27,9 +27,9 @@ static void server_member(struct output *output, const struct probe_report *repo
     json_close(output, ']');
     guid_member(output, facts);
     json_raw(output, "signing_required",
-             !facts->server_known                                     ? "null"
+             !facts->server_known                                  ? "null"
              : (facts->security_mode & SMB2_SIGNING_REQUIRED) != 0 ? "true"
-                                                                      : "false");
+                                                                   : "false");
     json_close(output, '}');
 }
 

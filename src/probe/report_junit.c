@@ -28,9 +28,9 @@ static bool is_failure(enum probe_outcome outcome) {
     return outcome == PROBE_SERVER || outcome == PROBE_PATH || outcome == PROBE_EXPOSED;
 }
 
-static void write_case(const struct probe_report *report, const struct probe_test *test, const struct probe_result *result,
-                       FILE *out) {
-    const char *kind = is_failure(result->outcome)         ? "failure"
+static void write_case(const struct probe_report *report, const struct probe_test *test,
+                       const struct probe_result *result, FILE *out) {
+    const char *kind = is_failure(result->outcome)        ? "failure"
                        : result->outcome == PROBE_UNCLEAR ? "error"
                        : result->outcome == PROBE_SKIPPED ? "skipped"
                                                           : NULL;
@@ -64,7 +64,9 @@ void probe_write_junit(const struct probe_report *report, FILE *out) {
         skipped += report->results[i].outcome == PROBE_SKIPPED;
     }
     fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n", out);
-    fprintf(out, "  <testsuite name=\"smbproof probe\" tests=\"%u\" failures=\"%u\" errors=\"%u\" skipped=\"%u\" timestamp=\"%s\">\n",
+    fprintf(out,
+            "  <testsuite name=\"smbproof probe\" tests=\"%u\" failures=\"%u\" errors=\"%u\" skipped=\"%u\" "
+            "timestamp=\"%s\">\n",
             wanted, failures, errors, skipped, report->start);
     for (unsigned i = 0; i < count; i++)
         if (report->options->wanted[i])

@@ -41,24 +41,28 @@ static const char *path_text(const struct probe_report *report) {
     const struct probe_facts *facts = &report->facts;
 
     if (facts->hash == PROBE_HASH_PROVEN && facts->validated != 0)
-        return "Nothing between here and the server changes the negotiation: with 3.1.1 both ends have hashed the same octets, "
+        return "Nothing between here and the server changes the negotiation: with 3.1.1 both ends have hashed the same "
+               "octets, "
                "and below 3.1.1 the validation agrees.";
     if (facts->hash == PROBE_HASH_PROVEN)
         return "Nothing between here and the server changes the negotiation: both ends have hashed the same octets.";
-    return "Nothing between here and the server changes what validation protects: dialects, security mode, capabilities and "
+    return "Nothing between here and the server changes what validation protects: dialects, security mode, "
+           "capabilities and "
            "GUIDs. The server does not speak 3.1.1, so the rest of NEGOTIATE may be changed unseen.";
 }
 
 static const char *unknown_text(const struct probe_report *report) {
     if (report->facts.validation_is_blind)
-        return "Nothing was seen of a change on the path; but the server does not close on wrong validations as it must, so a "
+        return "Nothing was seen of a change on the path; but the server does not close on wrong validations as it "
+               "must, so a "
                "changed request need not be noticed.";
     if (report->options->target.credentials == NULL)
         return "Whether the path changes packets cannot be told without logging on: name a user in the URL.";
     if (report->facts.logon_failed)
         return "Whether the path changes packets cannot be told, since the logon was refused.";
     if (report->facts.logged_on && !report->facts.has_keys)
-        return "Whether the path changes packets cannot be told: the session is a guest's or anonymous, and has no keys.";
+        return "Whether the path changes packets cannot be told: the session is a guest's or anonymous, and has no "
+               "keys.";
     return "Whether it is the server or the path cannot be told from what was seen.";
 }
 
@@ -78,8 +82,10 @@ static void print_verdict(const struct probe_report *report, FILE *out) {
         print_wrapped(out, 0, report->path_is_proven ? path_text(report) : unknown_text(report));
         break;
     case PROBE_PATH_ALTERS:
-        print_wrapped(out, 0, "THE PATH CHANGES PACKETS: something between here and the server alters the negotiation. It is not "
-                              "the server.");
+        print_wrapped(
+            out, 0,
+            "THE PATH CHANGES PACKETS: something between here and the server alters the negotiation. It is not "
+            "the server.");
         break;
     case PROBE_CANNOT_TELL:
         print_wrapped(out, 0, "CANNOT TELL.");
@@ -156,8 +162,9 @@ static void print_finding(const struct probe_test *test, const struct probe_resu
     snprintf(text, sizeof text, "Sent: %s. Expected: %s. Seen: %s.", test->sends, test->expected, result->seen);
     print_wrapped(out, INDENT, text);
     if (result->also == CAUSE_M10)
-        print_wrapped(out, INDENT, "The change takes protection away, as an attacker would who wants to be able to listen or to "
-                                   "alter more (M10).");
+        print_wrapped(out, INDENT,
+                      "The change takes protection away, as an attacker would who wants to be able to listen or to "
+                      "alter more (M10).");
 }
 
 static void print_findings(const struct probe_report *report, FILE *out) {
@@ -251,7 +258,7 @@ void probe_write_plan(const bool wanted[PROBE_TESTS_MAX], bool details, FILE *ou
             continue;
         fprintf(out, "%-20s %s\n", tests[i].name, tests[i].sends);
         if (details)
-            fprintf(out, "%20s right: %s ([MS-SMB2] %s)\n%20s else:  %s, %s%s\n", "", tests[i].expected, tests[i].section, "",
-                    cause_id(tests[i].cause), cause_title(tests[i].cause), needs[tests[i].needs]);
+            fprintf(out, "%20s right: %s ([MS-SMB2] %s)\n%20s else:  %s, %s%s\n", "", tests[i].expected,
+                    tests[i].section, "", cause_id(tests[i].cause), cause_title(tests[i].cause), needs[tests[i].needs]);
     }
 }

@@ -10,7 +10,8 @@
 #define SEARCHED_OCTETS_MAX 2048u
 #define BODY_AT             64u
 
-static bool algorithm_fits(const struct line *line, enum mac_algorithm algorithm, const uint8_t signing[SESSION_KEY_SIZE]) {
+static bool algorithm_fits(const struct line *line, enum mac_algorithm algorithm,
+                           const uint8_t signing[SESSION_KEY_SIZE]) {
     struct mac_key *mac = mac_key_new(algorithm, (struct span){signing, SESSION_KEY_SIZE});
     bool fits = mac != NULL && element_check(mac, line->final) == SIGNATURE_GOOD;
 
@@ -64,7 +65,8 @@ static struct search_field named_field(const struct field *field, size_t base) {
     return found;
 }
 
-static bool field_in(const struct field *fields, unsigned count, size_t base, size_t offset, struct search_field *found) {
+static bool field_in(const struct field *fields, unsigned count, size_t base, size_t offset,
+                     struct search_field *found) {
     for (unsigned i = 0; i < count; i++)
         if (offset >= base + fields[i].wire_offset && offset < base + fields[i].wire_offset + fields[i].width) {
             *found = named_field(&fields[i], base);
@@ -78,8 +80,9 @@ static struct search_field context_at(const struct message *message, bool in_res
     const struct negotiate_request *request = &message->body.negotiate_request;
     const struct negotiate_response *response = &message->body.negotiate_response;
     struct context_cursor cursor =
-        in_response ? context_cursor(response->contexts, response->negotiate_context_count, response->negotiate_context_offset)
-                    : context_cursor(request->contexts, request->negotiate_context_count, request->negotiate_context_offset);
+        in_response
+            ? context_cursor(response->contexts, response->negotiate_context_count, response->negotiate_context_offset)
+            : context_cursor(request->contexts, request->negotiate_context_count, request->negotiate_context_offset);
     struct context context;
 
     while (context_next(&cursor, &context)) {
@@ -147,7 +150,8 @@ static bool removes_security(const char *field, bool in_response, struct span he
     return (before & ~after) != 0;
 }
 
-static void describe(struct span here, struct span there, bool in_response, size_t offset, struct alteration *alteration) {
+static void describe(struct span here, struct span there, bool in_response, size_t offset,
+                     struct alteration *alteration) {
     struct search_field field = search_field_at(here, in_response, offset);
     struct span mine = span_slice(here, field.at, field.size), other = span_slice(there, field.at, field.size);
 
@@ -211,7 +215,8 @@ static bool search_zeros(const struct line *line, bool in_response, struct alter
 /* Another dialect in the response than the one that the server chose: its keys are made in another way. */
 static bool search_dialect(const struct line *line, struct alteration *alteration) {
     static const uint16_t dialects[] = {SMB2_DIALECT_311, SMB2_DIALECT_302, SMB2_DIALECT_210};
-    const struct field *field = fields_find(negotiate_response_fields, negotiate_response_fields_count, "DialectRevision");
+    const struct field *field =
+        fields_find(negotiate_response_fields, negotiate_response_fields_count, "DialectRevision");
     struct span here = line->hashed[1];
     uint8_t changed[SEARCHED_OCTETS_MAX];
 

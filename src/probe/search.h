@@ -12,15 +12,16 @@
 #define SEARCH_VALUE_MAX 160u
 
 struct alteration {
-    bool in_response;    /* of NEGOTIATE; else in the request */
-    uint32_t offset;     /* from the protocol id */
-    char field[SEARCH_VALUE_MAX]; /* "Capabilities" */
+    bool in_response;                                     /* of NEGOTIATE; else in the request */
+    uint32_t offset;                                      /* from the protocol id */
+    char field[SEARCH_VALUE_MAX];                         /* "Capabilities" */
     char here[SEARCH_VALUE_MAX], there[SEARCH_VALUE_MAX]; /* hexadecimal, as on the wire: at this end, at the server */
     bool removes_security;
 };
 
-/* After a logon whose last response did not verify. True: this one change makes it right. Tries other dialects; on 3.1.1
- * also each field with zeros, and each other value of each octet of both NEGOTIATE messages; a few seconds of work. */
+/* After a logon whose last response did not verify. True: this one change makes it right. Tries other dialects;
+ * on 3.1.1 also each field with zeros, and each other value of each octet of both NEGOTIATE messages; a few seconds of
+ * work. */
 bool search_alteration(const struct line *line, struct alteration *alteration);
 
 /* Is the signature that of a server which hashes the wrong messages ([MS-SMB2] 3.3.5.5.3)? NULL: it is not; else what

@@ -74,7 +74,8 @@ static bool offer_contexts(struct probe *probe, const struct contexts *contexts,
     return true;
 }
 
-static void expect_status(struct probe *probe, const struct contexts *contexts, uint32_t status, struct probe_result *result) {
+static void expect_status(struct probe *probe, const struct contexts *contexts, uint32_t status,
+                          struct probe_result *result) {
     struct line_reply reply;
     char text[PROBE_TEXT_MAX];
 
@@ -85,9 +86,10 @@ static void expect_status(struct probe *probe, const struct contexts *contexts, 
     else if (reply.answer == LINE_SILENT)
         result_say(result, PROBE_UNCLEAR, "no answer");
     else
-        result_blame(probe, result, "%s", reply.answer == LINE_ANSWERED && reply.status == STATUS_SUCCESS
-                                              ? "STATUS_SUCCESS: they are accepted"
-                                              : reply_text(&reply, text));
+        result_blame(probe, result, "%s",
+                     reply.answer == LINE_ANSWERED && reply.status == STATUS_SUCCESS
+                         ? "STATUS_SUCCESS: they are accepted"
+                         : reply_text(&reply, text));
 }
 
 void test_no_contexts(struct probe *probe, struct probe_result *result) {

@@ -55,8 +55,8 @@ static bool send_smb1(struct probe *probe, bool offers_smb2, struct line_reply *
 }
 
 static bool is_smb1(const struct line_reply *reply) {
-    return reply->answer == LINE_ANSWERED && (reply->message.kind == MESSAGE_SMB1_NEGOTIATE_RESPONSE ||
-                                              reply->message.kind == MESSAGE_SMB1_OTHER);
+    return reply->answer == LINE_ANSWERED &&
+           (reply->message.kind == MESSAGE_SMB1_NEGOTIATE_RESPONSE || reply->message.kind == MESSAGE_SMB1_OTHER);
 }
 
 void test_smb1_alone(struct probe *probe, struct probe_result *result) {

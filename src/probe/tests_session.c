@@ -34,9 +34,9 @@ static void note_failure(struct probe *probe, const struct session_error *error,
         result->cause = CAUSE_G01;
     } else if (error->kind == SESSION_ERROR_PROTOCOL || error->is_security) {
         facts->has_keys = true; /* the line will look into it */
-        result->cause = error->phase == CLIENT_PHASE_VALIDATE     ? CAUSE_M01
-                        : facts->chosen == SMB2_DIALECT_311 ? CAUSE_M03
-                                                            : CAUSE_S04;
+        result->cause = error->phase == CLIENT_PHASE_VALIDATE ? CAUSE_M01
+                        : facts->chosen == SMB2_DIALECT_311   ? CAUSE_M03
+                                                              : CAUSE_S04;
     } else if (error->phase == CLIENT_PHASE_TREE_CONNECT) {
         result->cause = CAUSE_L03;
     }
@@ -90,8 +90,8 @@ static bool enter(struct probe *probe, const struct auth_credentials *credential
     return true;
 }
 
-static void judge_entry(struct probe *probe, const char *who, const struct line_logon *logon, const struct line_reply *tree,
-                        struct probe_result *result) {
+static void judge_entry(struct probe *probe, const char *who, const struct line_logon *logon,
+                        const struct line_reply *tree, struct probe_result *result) {
     char text[PROBE_TEXT_MAX];
 
     if (logon->result == LOGON_FAILED)
@@ -126,7 +126,8 @@ void test_guest(struct probe *probe, struct probe_result *result) {
 
 /* ---- signing and encryption, in use ---- */
 
-static void judge_signed(struct probe *probe, const char *what, const struct line_reply *reply, struct probe_result *result) {
+static void judge_signed(struct probe *probe, const char *what, const struct line_reply *reply,
+                         struct probe_result *result) {
     char text[PROBE_TEXT_MAX];
 
     if (reply_is_protected(reply))
@@ -199,8 +200,8 @@ static void say_alteration(const struct alteration *alteration, struct probe_res
     snprintf(result->field, sizeof result->field, "%s %.100s", message, alteration->field);
     snprintf(result->here, sizeof result->here, "%s", alteration->here);
     snprintf(result->there, sizeof result->there, "%s", alteration->there);
-    result_say(result, PROBE_UNCLEAR, "%.100s was %s here and %s at the server: its signature fits only so", result->field,
-               strlen(alteration->here) <= 32 ? alteration->here : "something else",
+    result_say(result, PROBE_UNCLEAR, "%.100s was %s here and %s at the server: its signature fits only so",
+               result->field, strlen(alteration->here) <= 32 ? alteration->here : "something else",
                strlen(alteration->there) <= 32 ? alteration->there : "something else");
 }
 
@@ -222,8 +223,9 @@ void explain_bad_signature(struct probe *probe, struct probe_result *result) {
     if (probe->line->negotiation.agreed.dialect != SMB2_DIALECT_311) {
         result->suspicion = SUSPICION_KEY;
         result->cause = CAUSE_S04;
-        result_say(result, PROBE_UNCLEAR, "the signature of the last SESSION_SETUP response is wrong, and its key does not hang "
-                                          "on the negotiation: the server has another session key, or a box signs without it");
+        result_say(result, PROBE_UNCLEAR,
+                   "the signature of the last SESSION_SETUP response is wrong, and its key does not hang "
+                   "on the negotiation: the server has another session key, or a box signs without it");
         return;
     }
     result->suspicion = SUSPICION_HASH;

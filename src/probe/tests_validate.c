@@ -4,14 +4,14 @@
 #include "probe/tests.h"
 #include "wire/names.h"
 
-#define DIALECT_UNKNOWN 0x0999u
+#define DIALECT_UNKNOWN  0x0999u
 #define OUTPUT_TOO_SMALL 23u
 
 /* ---- the right one ---- */
 
 /* Which of the four fields of the answer is not the NEGOTIATE response's; NULL: none. */
-static const char *differing_field(const struct negotiation_answered *told, const struct validate_negotiate_info_response *info,
-                                   struct probe_result *result) {
+static const char *differing_field(const struct negotiation_answered *told,
+                                   const struct validate_negotiate_info_response *info, struct probe_result *result) {
     char dialect[16];
 
     if (info->dialect != told->dialect) {
@@ -41,11 +41,13 @@ static const char *differing_field(const struct negotiation_answered *told, cons
 static bool answer_removes_security(const struct negotiation_answered *told,
                                     const struct validate_negotiate_info_response *info) {
     return (info->security_mode & SMB2_SIGNING_REQUIRED & ~told->security_mode) != 0 ||
-           (info->capabilities & SMB2_GLOBAL_CAP_ENCRYPTION & ~told->capabilities) != 0 || info->dialect > told->dialect;
+           (info->capabilities & SMB2_GLOBAL_CAP_ENCRYPTION & ~told->capabilities) != 0 ||
+           info->dialect > told->dialect;
 }
 
 /* An answer with the four fields. */
-static void judge_info(struct probe *probe, const struct validate_negotiate_info_response *info, struct probe_result *result) {
+static void judge_info(struct probe *probe, const struct validate_negotiate_info_response *info,
+                       struct probe_result *result) {
     const struct negotiation_answered *told = &probe->line->negotiation.answered;
     const char *field = differing_field(told, info, result);
 
@@ -59,8 +61,8 @@ static void judge_info(struct probe *probe, const struct validate_negotiate_info
     result->cause = CAUSE_M02;
     result->also = answer_removes_security(told, info) ? CAUSE_M10 : CAUSE_NONE;
     snprintf(result->field, sizeof result->field, "NEGOTIATE response %s", field);
-    result_say(result, PROBE_UNCLEAR, "%s came here as %s; under signature the server says %s", result->field, result->here,
-               result->there);
+    result_say(result, PROBE_UNCLEAR, "%s came here as %s; under signature the server says %s", result->field,
+               result->here, result->there);
 }
 
 /* A signed error: an old server's right, and nobody else's. */
@@ -94,7 +96,8 @@ static void list_text(const uint16_t *dialects, unsigned count, char text[PROBE_
 
     text[0] = '\0';
     for (unsigned i = 0; i < count && at < PROBE_VALUE_MAX; i++)
-        at += (size_t)snprintf(text + at, PROBE_VALUE_MAX - at, "%s%s", i > 0 ? " " : "", dialect_text(dialects[i], dialect));
+        at += (size_t)snprintf(text + at, PROBE_VALUE_MAX - at, "%s%s", i > 0 ? " " : "",
+                               dialect_text(dialects[i], dialect));
 }
 
 /* The list without its last 1, 2, ... dialects, then without each other one. False past the last. */
@@ -155,8 +158,8 @@ static bool claim_guid(unsigned index, struct line_claim *claim, struct candidat
     return true;
 }
 
-static bool claim_candidate(unsigned group, unsigned index, const struct negotiation_offered *sent, struct line_claim *claim,
-                            struct candidate *candidate) {
+static bool claim_candidate(unsigned group, unsigned index, const struct negotiation_offered *sent,
+                            struct line_claim *claim, struct candidate *candidate) {
     *candidate = (struct candidate){0};
     switch (group) {
     case 0:
@@ -226,8 +229,8 @@ static void explain_close(struct probe *probe, const struct id_list *dialects, c
     snprintf(result->field, sizeof result->field, "NEGOTIATE request %s", candidate.field);
     snprintf(result->here, sizeof result->here, "%s", candidate.here);
     snprintf(result->there, sizeof result->there, "%s", candidate.there);
-    result_say(result, PROBE_UNCLEAR, "%.60s was sent as %.80s; the server answers only to %.80s", result->field, candidate.here,
-               candidate.there);
+    result_say(result, PROBE_UNCLEAR, "%.60s was sent as %.80s; the server answers only to %.80s", result->field,
+               candidate.here, candidate.there);
 }
 
 static void judge_validation(struct probe *probe, const struct id_list *dialects, const struct line_reply *reply,

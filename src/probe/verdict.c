@@ -45,8 +45,8 @@ static bool is_proven(const struct probe_facts *facts, const struct probe_result
     return strcmp(text, value) == 0;
 }
 
-/* The server's validation differs from its NEGOTIATE response. Where 3.1.1 is proven it shows which of the two values is
- * the server's own. */
+/* The server's validation differs from its NEGOTIATE response. Where 3.1.1 is proven it shows which of the two values
+ * is the server's own. */
 static void judge_response(const struct probe_facts *facts, struct probe_result *result) {
     if (facts->hash == PROBE_HASH_BROKEN)
         blame(result, PROBE_PATH, CONFIDENCE_CERTAIN);
@@ -57,7 +57,8 @@ static void judge_response(const struct probe_facts *facts, struct probe_result 
     else if (facts->hash == PROBE_HASH_PROVEN)
         result->outcome = PROBE_UNCLEAR;
     else if (strspn(result->there, "0x") == strlen(result->there) && ends_in(result->field, " ServerGuid"))
-        blame_server(result, CAUSE_V04, CONFIDENCE_LIKELY); /* a server that forgets its own GUID, as is known of some */
+        blame_server(result, CAUSE_V04,
+                     CONFIDENCE_LIKELY); /* a server that forgets its own GUID, as is known of some */
     else
         blame(result, PROBE_PATH, CONFIDENCE_LIKELY);
 }
@@ -85,7 +86,8 @@ static void judge_request_refused(const struct probe_facts *facts, struct probe_
 
 /* A server that answers one dialect whatever it is offered gives itself away by that. */
 static void judge_dialect(const struct probe_facts *facts, bool suspects, struct probe_result *result) {
-    bool stubborn = facts->unoffered_count > 1 && !facts->unoffered_differ && id_list_has(&facts->spoken, facts->unoffered);
+    bool stubborn =
+        facts->unoffered_count > 1 && !facts->unoffered_differ && id_list_has(&facts->spoken, facts->unoffered);
 
     if (stubborn && facts->hash != PROBE_HASH_BROKEN && !suspects)
         blame_server(result, CAUSE_D01, CONFIDENCE_LIKELY);
@@ -113,7 +115,8 @@ static void judge_hash(const struct probe_facts *facts, bool suspects, struct pr
 }
 
 static bool is_of_validation(enum probe_suspicion suspicion) {
-    return suspicion == SUSPICION_REQUEST_REFUSED || suspicion == SUSPICION_REQUEST_SEEN || suspicion == SUSPICION_RESPONSE;
+    return suspicion == SUSPICION_REQUEST_REFUSED || suspicion == SUSPICION_REQUEST_SEEN ||
+           suspicion == SUSPICION_RESPONSE;
 }
 
 static void judge_result(const struct probe_facts *facts, bool suspects, struct probe_result *result) {
@@ -212,7 +215,8 @@ static bool path_is_proven(const struct probe_facts *facts) {
 
     if (facts->validation_is_blind && facts->hash != PROBE_HASH_PROVEN)
         return false;
-    return facts->altered == 0 && hash_is_fine && (facts->validated != 0 || (only_311 && facts->hash == PROBE_HASH_PROVEN));
+    return facts->altered == 0 && hash_is_fine &&
+           (facts->validated != 0 || (only_311 && facts->hash == PROBE_HASH_PROVEN));
 }
 
 static enum probe_verdict verdict_of(const struct probe_report *report) {

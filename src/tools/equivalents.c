@@ -21,7 +21,7 @@ struct equivalent {
 };
 
 static const struct equivalent table[] = {
-#define EQUIVALENT(id, number, registry, powershell, samba, linux_, macos) \
+#define EQUIVALENT(id, number, registry, powershell, samba, linux_, macos)                                             \
     {id, number, {registry, powershell, samba, linux_, macos}},
 #include "tools/equivalents.def"
 #undef EQUIVALENT
@@ -35,7 +35,8 @@ const char *equivalent_system_name(enum equivalent_system system) {
 }
 
 const char *equivalent_system_id(enum equivalent_system system) {
-    static const char *const ids[] = {"windows_registry", "windows_powershell", "samba", "mount_cifs", "macos_nsmb_conf"};
+    static const char *const ids[] = {"windows_registry", "windows_powershell", "samba", "mount_cifs",
+                                      "macos_nsmb_conf"};
 
     assert(system < EQUIVALENT_SYSTEMS);
     return ids[system];
@@ -104,14 +105,15 @@ static void fill_dialects(const struct id_list *list, struct equivalents *equiva
     uint16_t least = list->ids[0], most = list->ids[list->count - 1];
 
     snprintf(equivalents->texts[EQUIVALENT_REGISTRY], EQUIVALENT_TEXT_MAX,
-             "HKLM\\SYSTEM\\CurrentControlSet\\Services\\LanmanWorkstation\\Parameters\\MinSmb2Dialect = 0x%03x, MaxSmb2Dialect = "
+             "HKLM\\SYSTEM\\CurrentControlSet\\Services\\LanmanWorkstation\\Parameters\\MinSmb2Dialect = 0x%03x, "
+             "MaxSmb2Dialect = "
              "0x%03x (REG_DWORD; Windows 11 24H2, Server 2025)",
              least, most);
     snprintf(equivalents->texts[EQUIVALENT_POWERSHELL], EQUIVALENT_TEXT_MAX,
              "Set-SmbClientConfiguration -Smb2DialectMin %s -Smb2DialectMax %s (Windows 11 24H2, Server 2025)",
              powershell_dialect(least), powershell_dialect(most));
-    snprintf(equivalents->texts[EQUIVALENT_SAMBA], EQUIVALENT_TEXT_MAX, "client min protocol = %s, client max protocol = %s",
-             samba_dialect(least), samba_dialect(most));
+    snprintf(equivalents->texts[EQUIVALENT_SAMBA], EQUIVALENT_TEXT_MAX,
+             "client min protocol = %s, client max protocol = %s", samba_dialect(least), samba_dialect(most));
     snprintf(equivalents->texts[EQUIVALENT_LINUX], EQUIVALENT_TEXT_MAX, "%s", cifs_vers(list));
     snprintf(equivalents->texts[EQUIVALENT_MACOS], EQUIVALENT_TEXT_MAX, "protocol_vers_map=%u", nsmb_map(list));
 }

@@ -143,9 +143,13 @@ static bool colour_wanted(const struct arguments *arguments) {
 static int explain_code(const char *query) {
     const struct code *found[CODES_FOUND_MAX];
     int count = codes_find(query, found, CODES_FOUND_MAX);
+    char shown[CODE_QUERY_MAX];
 
+    if (count == 0 && codes_print_cause(stdout, query))
+        return EXIT_NO_PROBLEM;
     if (count == 0) {
-        fprintf(stderr, "smbproof: `%s' is not known here; give the number (decimal or 0x...) or the name\n", query);
+        visible_text(query, shown, sizeof shown);
+        fprintf(stderr, "smbproof: `%s' is not known here; give the number (decimal or 0x...) or the name\n", shown);
         return EXIT_CANNOT_TELL;
     }
     for (int i = 0; i < count; i++)

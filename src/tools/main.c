@@ -1,5 +1,9 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "explain/explain.h"
 #include "tools/commands.h"
@@ -21,7 +25,7 @@ static const struct command commands[] = {
     {"put", "copy files to a share", command_put},
     {"rm", "delete files of a share", command_rm},
     {"rmdir", "delete empty folders of a share", command_rmdir},
-    {"settings", "show the settings in force for a host, and their equivalents elsewhere", command_settings},
+    {"settings", "show the settings in force, and their equivalents elsewhere", command_settings},
     {"shares", "list the shares of a server", command_shares},
     {"stat", "tell what a server knows of a file", command_stat},
 };
@@ -32,14 +36,34 @@ static void help(FILE *out) {
           out);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].what);
-    fputs("\n`smbproof COMMAND --help` tells the options of a command; `man smbproof` tells more.\n"
-          "\nExit status: 0 no problem, 1 problems, 2 cannot tell, 3 usage, 4 input unreadable,\n"
-          "5 internal error, 6 unreachable; of the commands on files also 7 logon refused, 8 not\n"
-          "to be trusted.\n",
+    fputs("\n`smbproof COMMAND --help` tells the options of a command, `man smbproof` more.\n"
+          "\nExit status: 0 no problem, 1 problems, 2 cannot tell, 3 usage, 4 input\n"
+          "unreadable, 5 internal error, 6 unreachable; of the commands on files also\n"
+          "7 logon refused, 8 not to be trusted.\n",
           out);
 }
 
+/* A descriptor that was closed would be the next file's: what is meant for the terminal would go there. */
+static void occupy_standard_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) < 0)
+            _exit(EXIT_INTERNAL);
+}
+
+/* Also what argp printed before it ended the program. */
+static void check_output(void) {
+    bool failed = ferror(stdout) != 0; /* told by whoever wrote it, if it was the report */
+
+    if (fflush(stdout) == 0 && !failed)
+        return;
+    if (!failed)
+        fprintf(stderr, "smbproof: standard output: %s\n", strerror(errno));
+    _exit(EXIT_INTERNAL);
+}
+
 int main(int argc, char **argv) {
+    occupy_standard_descriptors();
+    atexit(check_output);
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;

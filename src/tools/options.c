@@ -30,40 +30,121 @@ enum { AUTH_ANY, AUTH_NTLM, AUTH_KERBEROS, AUTH_ANONYMOUS, AUTH_GUEST };
 #define ON_WORDS  "1 yes true"
 
 static const struct option_row table[OPTION_COUNT] = {
-    [OPTION_DIALECTS] = {"dialects", 0, "Dialects", OPTION_TYPE_DIALECTS, "LIST", "2.0.2,2.1,3.0,3.0.2,3.1.1", false, {{0}},
+    [OPTION_DIALECTS] = {"dialects",
+                         0,
+                         "Dialects",
+                         OPTION_TYPE_DIALECTS,
+                         "LIST",
+                         "2.0.2,2.1,3.0,3.0.2,3.1.1",
+                         false,
+                         {{0}},
                          "Offer just these dialects"},
-    [OPTION_SIGN] = {"sign", 0, "RequireSecuritySignature", OPTION_TYPE_CHOICE, "WHEN", "allowed", false,
+    [OPTION_SIGN] = {"sign",
+                     0,
+                     "RequireSecuritySignature",
+                     OPTION_TYPE_CHOICE,
+                     "WHEN",
+                     "allowed",
+                     false,
                      {{"allowed", OFF_WORDS " off"}, {"required", ON_WORDS " on"}},
                      "Sign every message, or only where the protocol or the server demands it"},
-    [OPTION_ENCRYPT] = {"encrypt", 0, "Encryption", OPTION_TYPE_CHOICE, "WHEN", "allowed", false,
+    [OPTION_ENCRYPT] = {"encrypt",
+                        0,
+                        "Encryption",
+                        OPTION_TYPE_CHOICE,
+                        "WHEN",
+                        "allowed",
+                        false,
                         {{"off", OFF_WORDS}, {"allowed", ""}, {"required", ON_WORDS " on"}},
                         "Encrypt (SMB 3): never, where the server demands it, or every message"},
-    [OPTION_REQUIRE_SECURE_NEGOTIATE] = {"require-secure-negotiate", 0, "RequireSecureNegotiate", OPTION_TYPE_CHOICE, "VALUE",
-                                         "on", true, {{"off", OFF_WORDS}, {"on", ON_WORDS}},
-                                         "Validate the negotiation below SMB 3.1.1; any number but 1 means off, and off is "
-                                         "possible for a named host only"},
-    [OPTION_VALIDATE_ERROR] = {"validate-error", 0, "ValidateError", OPTION_TYPE_CHOICE, "WHAT", "refuse", true,
-                               {{"refuse", ""}, {"accept", ""}},
-                               "What to do where a server answers the validation with a signed error on SMB 3.0 or 3.0.2, "
-                               "which no correct one does; accept is possible for a named host only"},
-    [OPTION_ALLOW_GUEST] = {"allow-guest", 0, "AllowInsecureGuestAuth", OPTION_TYPE_CHOICE, NULL, "off", false,
+    [OPTION_REQUIRE_SECURE_NEGOTIATE] =
+        {"require-secure-negotiate",
+         0,
+         "RequireSecureNegotiate",
+         OPTION_TYPE_CHOICE,
+         "VALUE",
+         "on",
+         true,
+         {{"off", OFF_WORDS}, {"on", ON_WORDS}},
+         "Validate the negotiation below SMB 3.1.1; any number but 1 means off, and off is "
+         "possible for a named host only"},
+    [OPTION_VALIDATE_ERROR] =
+        {"validate-error",
+         0,
+         "ValidateError",
+         OPTION_TYPE_CHOICE,
+         "WHAT",
+         "refuse",
+         true,
+         {{"refuse", ""}, {"accept", ""}},
+         "What to do where a server answers the validation with a signed error on SMB 3.0 or 3.0.2, "
+         "which no correct one does; accept is possible for a named host only"},
+    [OPTION_ALLOW_GUEST] = {"allow-guest",
+                            0,
+                            "AllowInsecureGuestAuth",
+                            OPTION_TYPE_CHOICE,
+                            NULL,
+                            "off",
+                            false,
                             {{"off", OFF_WORDS}, {"on", ON_WORDS}},
                             "Go on where a server takes a user for a guest; nothing protects such a session"},
-    [OPTION_AUTH] = {"auth", 0, "Authentication", OPTION_TYPE_CHOICE, "METHOD", "any", false,
+    [OPTION_AUTH] = {"auth",
+                     0,
+                     "Authentication",
+                     OPTION_TYPE_CHOICE,
+                     "METHOD",
+                     "any",
+                     false,
                      {{"any", ""}, {"ntlm", ""}, {"kerberos", "krb5"}, {"anonymous", ""}, {"guest", ""}},
                      "Log on so; any is Kerberos where a ticket can be had, else NTLM"},
-    [OPTION_USER] = {"user", 0, "User", OPTION_TYPE_TEXT, "NAME", "", false, {{0}}, "Log on as NAME where the URL has none"},
-    [OPTION_DOMAIN] = {"domain", 0, "Domain", OPTION_TYPE_TEXT, "NAME", "", false, {{0}},
+    [OPTION_USER] =
+        {"user", 0, "User", OPTION_TYPE_TEXT, "NAME", "", false, {{0}}, "Log on as NAME where the URL has none"},
+    [OPTION_DOMAIN] = {"domain",
+                       0,
+                       "Domain",
+                       OPTION_TYPE_TEXT,
+                       "NAME",
+                       "",
+                       false,
+                       {{0}},
                        "The user's domain or realm where the URL has none"},
-    [OPTION_PASSWORD_FILE] = {"password-file", 0, "PasswordFile", OPTION_TYPE_TEXT, "FILE", "", false, {{0}},
+    [OPTION_PASSWORD_FILE] = {"password-file",
+                              0,
+                              "PasswordFile",
+                              OPTION_TYPE_TEXT,
+                              "FILE",
+                              "",
+                              false,
+                              {{0}},
                               "The password is the first line of FILE"},
-    [OPTION_PASSWORD_FD] = {"password-fd", 0, NULL, OPTION_TYPE_DESCRIPTOR, "N", "", false, {{0}},
+    [OPTION_PASSWORD_FD] = {"password-fd",
+                            0,
+                            NULL,
+                            OPTION_TYPE_DESCRIPTOR,
+                            "N",
+                            "",
+                            false,
+                            {{0}},
                             "The password is the first line that can be read from descriptor N"},
-    [OPTION_NETBIOS] = {"netbios", 0, "NetBIOS", OPTION_TYPE_CHOICE, NULL, "off", false, {{"off", OFF_WORDS}, {"on", ON_WORDS}},
+    [OPTION_NETBIOS] = {"netbios",
+                        0,
+                        "NetBIOS",
+                        OPTION_TYPE_CHOICE,
+                        NULL,
+                        "off",
+                        false,
+                        {{"off", OFF_WORDS}, {"on", ON_WORDS}},
                         "Use the NetBIOS session service, port 139, which rules SMB 3.1.1 out"},
-    [OPTION_TIMEOUT] = {"timeout", 0, "Timeout", OPTION_TYPE_SECONDS, "SECONDS", "60", false, {{0}},
-                        "Wait so long for an answer"},
-    [OPTION_VERBOSE] = {"verbose", 'v', NULL, OPTION_TYPE_COUNT, NULL, "", false, {{0}},
+    [OPTION_TIMEOUT] =
+        {"timeout", 0, "Timeout", OPTION_TYPE_SECONDS, "SECONDS", "60", false, {{0}}, "Wait so long for an answer"},
+    [OPTION_VERBOSE] = {"verbose",
+                        'v',
+                        NULL,
+                        OPTION_TYPE_COUNT,
+                        NULL,
+                        "",
+                        false,
+                        {{0}},
                         "Tell on standard error what is negotiated; twice, each message"},
 };
 
@@ -174,7 +255,8 @@ static bool parse_dialects(const char *text, struct option_value *value, char *c
         snprintf(word, sizeof word, "%.*s", (int)size, at);
         dialect = size < sizeof word ? dialect_of(word) : 0;
         if (dialect == 0) {
-            snprintf(complaint, CONFIG_COMPLAINT_MAX, "`%s' is no dialect: say some of 2.0.2, 2.1, 3.0, 3.0.2, 3.1.1", word);
+            snprintf(complaint, CONFIG_COMPLAINT_MAX, "`%s' is no dialect: say some of 2.0.2, 2.1, 3.0, 3.0.2, 3.1.1",
+                     word);
             return false;
         }
         add_dialect(&value->dialects, dialect);
@@ -189,7 +271,8 @@ static bool parse_dialects(const char *text, struct option_value *value, char *c
 static bool parse_seconds(const char *text, struct option_value *value, char *complaint) {
     if (parse_number(text, 10, OPTION_TIMEOUT_MAX_S, &value->number) && value->number > 0)
         return true;
-    snprintf(complaint, CONFIG_COMPLAINT_MAX, "`%.64s' is not possible here: say 1 to %u seconds", text, OPTION_TIMEOUT_MAX_S);
+    snprintf(complaint, CONFIG_COMPLAINT_MAX, "`%.64s' is not possible here: say 1 to %u seconds", text,
+             OPTION_TIMEOUT_MAX_S);
     return false;
 }
 
@@ -293,9 +376,8 @@ void options_init(struct options *options) {
         const struct option_row *row = &table[id];
 
         fill_help(row, options->help[id]);
-        options->rows[id] = (struct argp_option){row->flag,     row->letter != 0 ? row->letter : KEY_FIRST + (int)id,
-                                                 row->argument, 0,
-                                                 options->help[id], 0};
+        options->rows[id] = (struct argp_option){
+            row->flag, row->letter != 0 ? row->letter : KEY_FIRST + (int)id, row->argument, 0, options->help[id], 0};
     }
     options->rows[OPTION_COUNT] = (struct argp_option){
         "config", KEY_CONFIG, "FILE", 0, "Read this configuration file in place of the system's and the user's", 0};
@@ -329,9 +411,10 @@ static bool differs_from_default(enum option_id id, const struct option_value *v
 }
 
 static bool refuse_unnamed(enum option_id id, char *complaint) {
-    snprintf(complaint, CONFIG_COMPLAINT_MAX, "%s = %s is possible only for a named host: in a section [host NAME], or on "
-             "the command line of a command that names the host", table[id].key,
-             table[id].choices[id == OPTION_VALIDATE_ERROR ? VALIDATE_ERROR_ACCEPT : SWITCH_OFF].word);
+    snprintf(complaint, CONFIG_COMPLAINT_MAX,
+             "%s = %s is possible only for a named host: in a section [host NAME], or on "
+             "the command line of a command that names the host",
+             table[id].key, table[id].choices[id == OPTION_VALIDATE_ERROR ? VALIDATE_ERROR_ACCEPT : SWITCH_OFF].word);
     return false;
 }
 
@@ -344,7 +427,8 @@ static bool take_entry(void *context, const struct config_entry *entry, char *co
     char why[CONFIG_COMPLAINT_MAX];
 
     if (strcasecmp(entry->key, "EnableSecuritySignature") == 0) {
-        snprintf(complaint, CONFIG_COMPLAINT_MAX, "EnableSecuritySignature means nothing in SMB 2 and 3; RequireSecuritySignature "
+        snprintf(complaint, CONFIG_COMPLAINT_MAX,
+                 "EnableSecuritySignature means nothing in SMB 2 and 3; RequireSecuritySignature "
                  "decides");
         return false;
     }
@@ -447,8 +531,8 @@ static bool fill_policy(struct settings *settings) {
 }
 
 static bool fill_settings(struct settings *settings) {
-    static const enum auth_method methods[] = {AUTH_METHOD_ANY, AUTH_METHOD_NTLM, AUTH_METHOD_KERBEROS, AUTH_METHOD_ANONYMOUS,
-                                               AUTH_METHOD_NTLM};
+    static const enum auth_method methods[] = {AUTH_METHOD_ANY, AUTH_METHOD_NTLM, AUTH_METHOD_KERBEROS,
+                                               AUTH_METHOD_ANONYMOUS, AUTH_METHOD_NTLM};
     const struct option_value *values = settings->values;
     bool netbios = values[OPTION_NETBIOS].number == SWITCH_ON;
 

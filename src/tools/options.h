@@ -24,7 +24,7 @@
 /* Octets of a value as it was written, with its NUL. */
 #define OPTION_TEXT_MAX 1024u
 /* Octets of what --help says of one option. */
-#define OPTION_HELP_MAX 320u
+#define OPTION_HELP_MAX      320u
 #define OPTION_TIMEOUT_MAX_S 3600u
 /* -v that count. */
 #define OPTION_VERBOSE_MAX 3u
@@ -65,15 +65,15 @@ struct option_choice {
 #define OPTION_CHOICES_MAX 5u
 
 struct option_row {
-    const char *flag;     /* without its dashes */
-    char letter;          /* 0: none */
-    const char *key;      /* in the configuration file; NULL: the command line only */
+    const char *flag; /* without its dashes */
+    char letter;      /* 0: none */
+    const char *key;  /* in the configuration file; NULL: the command line only */
     enum option_type type;
     const char *argument; /* what --help calls the value; NULL: it takes none, and stands for the last choice */
     const char *standard; /* the default, parsed like any other; "" for none */
     bool for_named_host;  /* any value but the default has to be for a named host */
     struct option_choice choices[OPTION_CHOICES_MAX]; /* their index is the value; up to the first without word */
-    const char *what;     /* a sentence, without full stop */
+    const char *what;                                 /* a sentence, without full stop */
 };
 
 const struct option_row *option_row(enum option_id id);
@@ -82,12 +82,12 @@ enum option_origin { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_FLAG };
 
 struct option_value {
     enum option_origin origin;
-    const char *path;            /* ORIGIN_FILE; borrowed from struct options */
+    const char *path; /* ORIGIN_FILE; borrowed from struct options */
     unsigned line;
-    char text[OPTION_TEXT_MAX];  /* as written; a choice as its word */
-    unsigned number;             /* of a choice its index, else seconds, descriptor, count */
-    struct id_list dialects;     /* in ascending order */
-    bool unusual_number;         /* RequireSecureNegotiate: a number that is neither 0 nor 1 */
+    char text[OPTION_TEXT_MAX]; /* as written; a choice as its word */
+    unsigned number;            /* of a choice its index, else seconds, descriptor, count */
+    struct id_list dialects;    /* in ascending order */
+    bool unusual_number;        /* RequireSecureNegotiate: a number that is neither 0 nor 1 */
 };
 
 /* Reads a value of that option. False, and `complaint` says what is allowed. */
@@ -131,8 +131,8 @@ bool options_settle(const struct options *options, const char *host, struct sett
 
 /* Is validation, which would be due, switched off or let off? */
 bool settings_are_weakened(const struct settings *settings);
-/* Says so on standard error and in the system's log, with the safer way. Nothing where nothing is weakened. To be called
- * before a connection is made with these settings. */
+/* Says so on standard error and in the system's log, with the safer way. Nothing where nothing is weakened. To be
+ * called before a connection is made with these settings. */
 void settings_warn(const struct settings *settings);
 
 #endif

@@ -97,7 +97,8 @@ static bool has_credentials(const struct remote *remote) {
     return remote->url.user[0] != '\0' || settings->user[0] != '\0' || settings->method == AUTH_METHOD_KERBEROS;
 }
 
-static void fill_options(const struct arguments *arguments, const struct remote *remote, struct probe_options *options) {
+static void fill_options(const struct arguments *arguments, const struct remote *remote,
+                         struct probe_options *options) {
     const struct settings *settings = &remote->settings;
     bool given = settings->values[OPTION_TIMEOUT].origin != ORIGIN_DEFAULT;
 
@@ -120,7 +121,8 @@ static int status_of(const struct probe_report *report, enum severity fail_on) {
         return EXIT_UNREACHABLE;
     for (unsigned i = 0; i < PROBE_TESTS_MAX; i++) {
         const struct probe_result *result = &report->results[i];
-        bool wrong = result->outcome == PROBE_SERVER || result->outcome == PROBE_PATH || result->outcome == PROBE_EXPOSED;
+        bool wrong =
+            result->outcome == PROBE_SERVER || result->outcome == PROBE_PATH || result->outcome == PROBE_EXPOSED;
 
         if (wrong && result->severity <= fail_on)
             return EXIT_PROBLEM;
@@ -140,7 +142,8 @@ static int write_junit(const struct probe_report *report, const char *path) {
     return failed ? complain(path, "cannot be written", EXIT_INTERNAL) : EXIT_NO_PROBLEM;
 }
 
-static int report_all(const struct arguments *arguments, const struct remote *remote, const struct probe_report *report) {
+static int report_all(const struct arguments *arguments, const struct remote *remote,
+                      const struct probe_report *report) {
     int status;
 
     if (report->options->progress != NULL)
@@ -163,7 +166,8 @@ static int probe_server(const struct arguments *arguments, struct remote *remote
         return status;
     fill_options(arguments, remote, options);
     settings_warn(&remote->settings);
-    fputs("smbproof: note: an intrusion prevention system may take this probe for an attack; it reads and writes no file\n",
+    fputs("smbproof: note: an intrusion prevention system may take this probe for an attack; it reads and writes no "
+          "file\n",
           stderr);
     if (!probe_run(options, &report))
         return complain("probe", "no memory", EXIT_INTERNAL);
@@ -178,10 +182,12 @@ int command_probe(int argc, char **argv) {
         .options = options_table,
         .parser = parse_option,
         .args_doc = "smb://[DOMAIN;]USER@HOST[:PORT]/SHARE",
-        .doc = "Put a live server, and the path to it, to the test: does something change packets, and what does the server "
+        .doc = "Put a live server, and the path to it, to the test: does something change packets, and what does the "
+               "server "
                "get wrong? Nothing is written, and no file is opened.\v"
                "Without a user in the URL only what needs no logon is tested.\n\n"
-               "Exit status: 0 no problem, 1 problems, 2 cannot tell, 3 usage, 4 no password could be read, 5 internal error, "
+               "Exit status: 0 no problem, 1 problems, 2 cannot tell, 3 usage, 4 no password could be read, 5 internal "
+               "error, "
                "6 unreachable.",
         .children = arguments.options.children,
     };

@@ -75,7 +75,8 @@ static void dialects_text(const struct id_list *list, char text[OPTION_TEXT_MAX]
     size_t at = 0;
 
     for (unsigned i = 0; i < list->count; i++)
-        at += (size_t)snprintf(text + at, OPTION_TEXT_MAX - at, "%s%s", i > 0 ? "," : "", dialect_text(list->ids[i], dialect));
+        at += (size_t)snprintf(text + at, OPTION_TEXT_MAX - at, "%s%s", i > 0 ? "," : "",
+                               dialect_text(list->ids[i], dialect));
 }
 
 /* A choice as its word, with the number that stood for it; "" for none. */
@@ -119,7 +120,8 @@ static void print_heading(const struct settings *settings, enum option_id id, st
     const struct option_row *row = option_row(id);
     const char *value = value_text(settings, id, text), *note = remark(settings, id);
 
-    output_format(output, "\n%s = %s   (%s)\n", row->key != NULL ? row->key : row->flag, value[0] != '\0' ? value : "none",
+    output_format(output, "\n%s = %s   (%s)\n", row->key != NULL ? row->key : row->flag,
+                  value[0] != '\0' ? value : "none",
                   option_origin_text(id, &settings->values[id], origin, sizeof origin));
     output_format(output, "    %s.\n    --%s", row->what, row->flag);
     if (row->argument != NULL)
@@ -132,7 +134,8 @@ static void print_heading(const struct settings *settings, enum option_id id, st
 static void print_text(const struct settings *settings, struct output *output) {
     struct equivalents equivalents;
 
-    output_format(output, "Settings for %s\n", settings->host != NULL ? settings->host : "hosts without a section of their own");
+    output_format(output, "Settings for %s\n",
+                  settings->host != NULL ? settings->host : "hosts without a section of their own");
     for (unsigned id = 0; id < OPTION_COUNT; id++) {
         print_heading(settings, id, output);
         if (!equivalents_find(settings, id, &equivalents))
@@ -186,7 +189,8 @@ int command_settings(int argc, char **argv) {
         .options = options_table,
         .parser = parse_option,
         .args_doc = "[HOST]",
-        .doc = "Show what is in force for HOST, or for hosts in general, where each value came from, and what comes nearest "
+        .doc = "Show what is in force for HOST, or for hosts in general, where each value came from, and what comes "
+               "nearest "
                "to it on Windows, Samba, Linux and macOS.",
         .children = arguments.options.children,
     };

@@ -73,6 +73,7 @@ enum smb2_cipher {
     CIPHER_AES_256_GCM
 };
 enum smb2_signing { SIGNING_HMAC_SHA256, SIGNING_AES_CMAC, SIGNING_AES_GMAC };
+enum smb2_share_flag { SMB2_SHAREFLAG_ENCRYPT_DATA = 0x00008000 };
 enum smb2_session_flag {
     SESSION_FLAG_IS_GUEST = 1,
     SESSION_FLAG_IS_NULL = 2,

@@ -22,7 +22,8 @@ static void name_all(const struct line *line) {
 }
 
 static void converse(struct line *line) {
-    const struct auth_credentials guest = {.method = AUTH_METHOD_NTLM, .user = "guest", .password = "", .host = "server"};
+    const struct auth_credentials guest = {
+        .method = AUTH_METHOD_NTLM, .user = "guest", .password = "", .host = "server"};
     struct validate_negotiate_info_response info;
     struct line_claim claim;
     struct line_reply reply;

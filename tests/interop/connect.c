@@ -1,8 +1,8 @@
 /* Connects once and says how, as one line of JSON: for the tests against other people's servers.
  *
  * usage: connect HOST PORT SHARE [option value]...
- *   dialects 2.0.2,2.1   sign required   encrypt off|required   guest yes   smb1 yes   netbios yes   secure-negotiate off
- *   ciphers 1,2   signing 0,1,2   timeout MS
+ *   dialects 2.0.2,2.1   sign required   encrypt off|required   guest yes   smb1 yes   netbios yes
+ *   secure-negotiate off   ciphers 1,2   signing 0,1,2   timeout MS
  *   user NAME   domain NAME   anonymous yes   nt-hash HEX   kerberos yes
  *   again yes (authenticates again)   wait MS (before the share is used)   chains no|only (what some servers cannot)
  * The password is in SMBPROOF_PASSWORD. Exit status 0: connected; 1: not, and the JSON says why. */
@@ -128,14 +128,25 @@ static void read_arguments(struct request *request, int argc, char **argv) {
         read_option(request, argv[i], argv[i + 1]);
 }
 
+/* As a JSON string. */
+static void tell_text(const char *name, const char *text) {
+    printf("\"%s\": \"", name);
+    for (; *text != 0; text++)
+        printf(*text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    printf("\"");
+}
+
 static int tell_error(const struct session_error *error) {
     const char *status = ntstatus_name(error->status);
 
     printf("{\"connected\": false, \"kind\": %d, \"phase\": \"%s\", \"rule\": \"%s\", \"field\": \"%s\", ", error->kind,
            client_phase_name(error->phase), rule_text(error->rule)->id, error->field != NULL ? error->field : "");
-    printf("\"status\": \"%s\", \"errno\": %d, \"security\": %s, \"sentence\": \"%s\", \"remedy\": \"%s\"}\n",
-           status != NULL ? status : "", error->number, error->is_security ? "true" : "false", error->sentence,
-           session_error_remedy(error));
+    printf("\"status\": \"%s\", \"errno\": %d, \"security\": %s, ", status != NULL ? status : "", error->number,
+           error->is_security ? "true" : "false");
+    tell_text("sentence", error->sentence);
+    printf(", ");
+    tell_text("remedy", session_error_remedy(error));
+    printf("}\n");
     return 1;
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The client against smbd and impacket: each dialect, plain, signed, encrypted, with each way of logging on, and what must fail.
+"""The client against smbd and impacket: each dialect, plain, signed, encrypted, each way of logging on, what must fail.
 
 usage: connect_check.py --connect PROGRAM
 
@@ -54,7 +54,8 @@ class Peer:
         """Connects, and compares what is wanted of the answer."""
         options = options if {"user", "anonymous"} & set(options) else ("user", "root", *options)
         found = self.connect(*options, **how)
-        wrong = [f"{key}: {found.get(key)!r}, should be {value!r}" for key, value in wanted.items() if found.get(key) != value]
+        differ = [key for key, value in wanted.items() if found.get(key) != value]
+        wrong = [f"{key}: {found.get(key)!r}, should be {wanted[key]!r}" for key in differ]
         self.tap.result(f"{self.label}: {name}", wrong + [json.dumps(found)] if wrong else [])
 
 
@@ -80,9 +81,10 @@ def each_dialect(peer):
             keyless = connected(dialect, validation="none", keys=False, signed=False, encrypted=False)
             peer.expect(f"{dialect} anonymous", keyless, "dialects", dialect, "anonymous", "yes", share="public")
             guest = ("dialects", dialect, "user", "nobody-knows-me")
-            peer.expect(f"{dialect} guest refused", {"connected": False, "rule": GUEST_REFUSED, "security": True}, *guest)
+            refused = {"connected": False, "rule": GUEST_REFUSED, "security": True}
+            peer.expect(f"{dialect} guest refused", refused, *guest)
             peer.expect(f"{dialect} guest wished", {**keyless, "guest": True}, *guest, "guest", "yes", share="public")
-            peer.expect(f"{dialect} guest must sign", {"rule": GUEST_REFUSED}, *guest, "guest", "yes", "sign", "required")
+            peer.expect(f"{dialect} guest must sign", refused, *guest, "guest", "yes", "sign", "required")
             wrong = {"connected": False, "kind": 6, "status": "STATUS_LOGON_FAILURE", "rule": ""}
             peer.expect(f"{dialect} wrong password", wrong, "dialects", dialect, password="wrong")
 
@@ -192,7 +194,8 @@ class Impacket:
     """impacket's server as a process of its own; the name of a script of Debian's differs from place to place."""
 
     SCRIPT = (
-        "import sys; from impacket import ntlm, smbserver; s = smbserver.SimpleSMBServer('127.0.0.1', int(sys.argv[1]));"
+        "import sys; from impacket import ntlm, smbserver;"
+        "s = smbserver.SimpleSMBServer('127.0.0.1', int(sys.argv[1]));"
         "s.addShare('DATA', sys.argv[2]); s.setSMB2Support(True); s.setSMBChallenge('');"
         "s.addCredential('root', 0, ntlm.compute_lmhash('secret'), ntlm.compute_nthash('secret')); s.start()"
     )

@@ -66,7 +66,8 @@ class Case:
         if err or not out:
             return [f"exit status {process.returncode}: {err}"]
         found = json.loads(out)
-        wrong = [f"{key}: {found.get(key)!r}, should be {value!r}" for key, value in wanted.items() if found.get(key) != value]
+        differ = [key for key, value in wanted.items() if found.get(key) != value]
+        wrong = [f"{key}: {found.get(key)!r}, should be {wanted[key]!r}" for key in differ]
         return wrong + [out] if wrong else []
 
     def run(self, wanted, *options):

@@ -70,7 +70,8 @@ class Relay:
                 pass
 
     def change(self, from_client, body):
-        if self.alter is None or body[:4] != SMB2 or struct.unpack_from("<H", body, 12)[0] != NEGOTIATE or len(body) < 100:
+        is_negotiate = len(body) >= 100 and body[:4] == SMB2 and struct.unpack_from("<H", body, 12)[0] == NEGOTIATE
+        if self.alter is None or not is_negotiate:
             return body
         changed = bytes(self.alter(from_client, bytearray(body)) or body)
         self.altered += changed != body

@@ -37,7 +37,8 @@ def free_port():
 
 class Samba:
     """settings: of [global], over the defaults below. shares: {name: settings}, beside "data", which is writable, and
-    "public", which guests may use. environment: of smbd, in place of this process's. users: {Unix name: password}; the names must exist on this machine."""
+    "public", which guests may use. environment: of smbd, in place of this process's.
+    users: {Unix name: password}; the names must exist on this machine."""
 
     def __init__(self, settings=None, shares=None, users=None, folder=None, port=None, environment=None):
         self.users = {"root": "secret"} if users is None else users

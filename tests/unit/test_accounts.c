@@ -185,13 +185,14 @@ static void test_reload(void **state) {
 static double seconds_since(const struct timespec *start) {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-/* A limit that a scan of the file would break by far, and a slow machine does not. */
+/* Of CPU time. A scan of the file for each name would take minutes; a slow machine, or valgrind,
+ * does not. */
 #define USERS         10000
-#define SECONDS_LIMIT 5.0
+#define SECONDS_LIMIT 20.0
 
 static void test_many(void **state) {
     (void)state;
@@ -202,7 +203,7 @@ static void test_many(void **state) {
     for (int i = 0; i < USERS; i++)
         at += sprintf(at, "user%d:%032X:\n", i, (unsigned)i);
     path = accounts_file_make(content);
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     assert_int_equal(accounts_open(path, &accounts, NULL), 0);
     assert_int_equal(accounts_count(accounts), USERS);
     for (int i = 0; i < USERS; i++) {

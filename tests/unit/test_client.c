@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "talk.h"
+#include "raised.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
@@ -26,7 +27,7 @@ static void assert_failed(enum client_fault fault, enum client_phase phase, enum
     const struct client_failure *failure = &talk.client.failure;
 
     assert_int_equal(client_step(&talk.client), CLIENT_CLOSED);
-    assert_string_equal(rule_text(failure->verdict.rule)->id, rule_text(rule)->id);
+    assert_rule(failure->verdict.rule, rule);
     assert_int_equal(failure->fault, fault);
     assert_int_equal(failure->phase, phase);
 }

@@ -132,6 +132,9 @@ static void numbers_are_unwrapped(void **state) {
     assert_only("2148073478", CODE_HRESULT, 0x80090006);
     assert_only("3227320323", CODE_NTSTATUS, 0xC05D0003);
     assert_only("0x00000000", CODE_NTSTATUS, 0);
+    assert_only("-2146892963", CODE_HRESULT, 0x8009035D);
+    assert_only("0xC000A000L", CODE_NTSTATUS, 0xC000A000);
+    assert_only("E_ACCESSDENIED", CODE_WIN32, 5);
 }
 
 static void events_are_found(void **state) {
@@ -140,7 +143,9 @@ static void events_are_found(void **state) {
     assert_only("event 1005", CODE_EVENT, 1005);
     assert_only("Event ID: 30912", CODE_EVENT, 30912);
     assert_only("RequireSecureNegotiate", CODE_EVENT, 30912);
+    assert_only("Microsoft-Windows-SMBServer 1005", CODE_EVENT, 1005);
     assert_int_equal(count_of("event 64"), 0); /* a Windows error, but no event */
+    assert_int_equal(count_of("Microsoft-Windows-SMBServer: 64"), 0);
 }
 
 static void names_are_found_with_and_without_prefix(void **state) {
@@ -168,6 +173,7 @@ static void messages_are_found(void **state) {
                 "validate protocol negotiate failed");
     assert_text("Bad SMB2 (sign_algo_id=1) signature for message",
                 "Bad SMB2 signature for message");
+    assert_text("reason: NegotiateValidation", "NegotiateValidation");
     assert_text("tree connect failed: NT_STATUS_CONNECTION_DISCONNECTED",
                 "tree connect failed: NT_STATUS_CONNECTION_DISCONNECTED");
 }
@@ -218,6 +224,30 @@ static void print_fits_the_terminal(void **state) {
     }
 }
 
+static char *cause_text(const char *id) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    bool known = codes_print_cause(out, id);
+
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(known, text[0] != '\0');
+    return text;
+}
+
+static void causes_are_told_with_their_codes(void **state) {
+    char *text = cause_text("m01");
+
+    (void)state;
+    assert_int_equal(strncmp(text, "M01  ", 5), 0);
+    assert_non_null(strstr(text, "\n           ERROR_NETNAME_DELETED\n"));
+    assert_null(strstr(text, "STATUS_LOGON_FAILURE"));
+    free(text);
+    text = cause_text("M99");
+    assert_string_equal(text, "");
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_entry_is_found_by_its_number),
@@ -230,6 +260,7 @@ int main(void) {
         cmocka_unit_test(events_are_found),
         cmocka_unit_test(names_are_found_with_and_without_prefix),
         cmocka_unit_test(messages_are_found),
+        cmocka_unit_test(causes_are_told_with_their_codes),
         cmocka_unit_test(nonsense_finds_nothing),
         cmocka_unit_test(no_more_than_asked_for),
         cmocka_unit_test(print_fits_the_terminal),

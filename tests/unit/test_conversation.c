@@ -11,6 +11,7 @@
 
 #include "../vectors/vectors.h"
 #include "core/conversation.h"
+#include "raised.h"
 
 #define STREAM_MAX     (3u * 1024u * 1024u) /* octets of one direction */
 #define STEPS_MAX      64u
@@ -290,7 +291,7 @@ static void assert_broken(struct tape *tape, enum rule rule, enum direction from
 
         if (event->kind != EVENT_BROKEN)
             continue;
-        assert_int_equal(event->verdict.rule, rule);
+        assert_rule(event->verdict.rule, rule);
         assert_int_equal(event->from, from);
         assert_int_equal(event->verdict.offset, offset);
     }
@@ -484,7 +485,7 @@ static void test_chain_bad(void **state) {
         play(tape);
         assert_int_equal(tape->count, 9);
         assert_int_equal(tape->events[6].message.size, 164);
-        assert_int_equal(tape->events[7].verdict.rule, RULE_CHAIN_OUT_OF_BOUNDS);
+        assert_rule(tape->events[7].verdict.rule, RULE_CHAIN_OUT_OF_BOUNDS);
         assert_int_equal(tape->events[7].verdict.offset, HEADER_NEXT);
         assert_message(tape, 8, FROM_CLIENT, MESSAGE_OTHER_REQUEST,
                        tape->written[FROM_CLIENT] - 68);
@@ -511,8 +512,8 @@ static void test_chain_nothing_behind(void **state) {
         assert_int_equal(tape->count, aligned ? 9 : 10);
         assert_int_equal(tape->events[6].message.size, nexts[i]);
         if (!aligned)
-            assert_int_equal(tape->events[7].verdict.rule, RULE_CHAIN_MISALIGNED);
-        assert_int_equal(last[-1].verdict.rule, RULE_CHAIN_OUT_OF_BOUNDS);
+            assert_rule(tape->events[7].verdict.rule, RULE_CHAIN_MISALIGNED);
+        assert_rule(last[-1].verdict.rule, RULE_CHAIN_OUT_OF_BOUNDS);
         assert_int_equal(last[-1].offset, tape->events[6].offset + nexts[i]);
         assert_int_equal(last->message.header.message_id, 5);
         assert_false(last->chained);
@@ -535,7 +536,7 @@ static void test_chain_misaligned(void **state) {
     put(tape, FROM_CLIENT, (struct span){both, sizeof both});
     play(tape);
     assert_int_equal(tape->count, 9);
-    assert_int_equal(tape->events[7].verdict.rule, RULE_CHAIN_MISALIGNED);
+    assert_rule(tape->events[7].verdict.rule, RULE_CHAIN_MISALIGNED);
     assert_true(tape->events[8].chained);
     assert_int_equal(tape->events[8].message.header.message_id, 5);
     assert_any_split(tape);
@@ -1020,7 +1021,7 @@ static void test_gap_after_bad_chain(void **state) {
     put(tape, FROM_CLIENT, echo(tape, 0, 5));
     play(tape);
     assert_int_equal(tape->count, 9);
-    assert_int_equal(tape->events[7].verdict.rule, RULE_CHAIN_OUT_OF_BOUNDS);
+    assert_rule(tape->events[7].verdict.rule, RULE_CHAIN_OUT_OF_BOUNDS);
     assert_message(tape, 8, FROM_CLIENT, MESSAGE_OTHER_REQUEST,
                    tape->written[FROM_CLIENT] + 60 - 68);
     assert_any_split(tape);
@@ -1039,7 +1040,7 @@ static void test_no_progress_means_more(void **state) {
     put_text(tape, FROM_CLIENT, "not what a message of this protocol is..");
     put(tape, FROM_CLIENT, echo(tape, 0, 5));
     play(tape);
-    assert_int_equal(tape->events[6].verdict.rule, RULE_PROTOCOL_ID_UNKNOWN);
+    assert_rule(tape->events[6].verdict.rule, RULE_PROTOCOL_ID_UNKNOWN);
     assert_int_equal(tape->events[6].offset, at);
     assert_int_equal(tape->events[7].message.header.message_id, 5);
     conversation_init(&tape->conversation);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "exchange.h"
+#include "raised.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
@@ -27,7 +28,7 @@ static const uint16_t below_311[] = {0x0202, 0x0210, 0x0300, 0x0302};
 
 static void assert_verdict(struct verdict verdict, enum rule rule, enum action action, uint32_t status,
                            uint32_t offset) {
-    assert_string_equal(rule_text(verdict.rule)->id, rule_text(rule)->id);
+    assert_rule(verdict.rule, rule);
     assert_int_equal(verdict.action, action);
     assert_int_equal(verdict.status, status);
     assert_int_equal(verdict.offset, offset);
@@ -151,7 +152,7 @@ static void test_no_common_dialect(void **state) {
     exchange_set_dialects(&exchange.client_policy.dialects, below_311 + 1, 3);
     exchange_set_dialects(&exchange.server_policy.dialects, old, 1);
     exchange_offer(&exchange);
-    assert_int_equal(exchange_serve(&exchange).rule, RULE_NEGOTIATE_NO_COMMON_DIALECT);
+    assert_rule(exchange_serve(&exchange).rule, RULE_NEGOTIATE_NO_COMMON_DIALECT);
 }
 
 /* Odd, but nobody is refused for it. */
@@ -272,7 +273,7 @@ static void assert_extra_context(const uint8_t *octets, size_t size, enum rule r
     octets_put(&exchange.request, 96, 2, 4);
     octets_append(&exchange.request, octets, size);
     struct verdict verdict = exchange_serve(&exchange);
-    assert_string_equal(rule_text(verdict.rule)->id, rule_text(rule)->id);
+    assert_rule(verdict.rule, rule);
     if (rule != RULE_NONE)
         assert_int_equal(verdict.offset, 200);
 }
@@ -429,7 +430,7 @@ static void test_smb1_refused(void **state) {
     exchange_init(&exchange);
     exchange_negotiate(&exchange);
     exchange_offer_smb1(&exchange, windows_strings, 3);
-    assert_int_equal(exchange_serve(&exchange).rule, RULE_SMB1_AFTER_NEGOTIATE);
+    assert_rule(exchange_serve(&exchange).rule, RULE_SMB1_AFTER_NEGOTIATE);
 }
 
 static const struct bad_message bad_responses[] = {
@@ -507,15 +508,15 @@ static void test_extra_answers(void **state) {
     static const uint8_t transports[] = {6, 0, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,
                                          6, 0, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0};
     static const uint8_t unknown[] = {0, 1, 2, 0, 0, 0, 0, 0, 1, 0};
-    assert_int_equal(rule_of_extra_answer(lz77, sizeof lz77, 1), RULE_RESPONSE_COMPRESSION);
-    assert_int_equal(rule_of_extra_answer(lz77_none, sizeof lz77_none, 1), RULE_NONE);
-    assert_int_equal(rule_of_extra_answer(none_twice, sizeof none_twice, 1), RULE_RESPONSE_COMPRESSION);
-    assert_int_equal(rule_of_extra_answer(empty, sizeof empty, 1), RULE_RESPONSE_COMPRESSION);
-    assert_int_equal(rule_of_extra_answer(high, sizeof high, 1), RULE_RESPONSE_COMPRESSION);
-    assert_int_equal(rule_of_extra_answer(rdma, sizeof rdma, 1), RULE_RESPONSE_RDMA);
-    assert_int_equal(rule_of_extra_answer(rdma_empty, sizeof rdma_empty, 1), RULE_RESPONSE_RDMA);
-    assert_int_equal(rule_of_extra_answer(transports, sizeof transports, 2), RULE_RESPONSE_CONTEXT_TWICE);
-    assert_int_equal(rule_of_extra_answer(unknown, sizeof unknown, 1), RULE_NONE);
+    assert_rule(rule_of_extra_answer(lz77, sizeof lz77, 1), RULE_RESPONSE_COMPRESSION);
+    assert_rule(rule_of_extra_answer(lz77_none, sizeof lz77_none, 1), RULE_NONE);
+    assert_rule(rule_of_extra_answer(none_twice, sizeof none_twice, 1), RULE_RESPONSE_COMPRESSION);
+    assert_rule(rule_of_extra_answer(empty, sizeof empty, 1), RULE_RESPONSE_COMPRESSION);
+    assert_rule(rule_of_extra_answer(high, sizeof high, 1), RULE_RESPONSE_COMPRESSION);
+    assert_rule(rule_of_extra_answer(rdma, sizeof rdma, 1), RULE_RESPONSE_RDMA);
+    assert_rule(rule_of_extra_answer(rdma_empty, sizeof rdma_empty, 1), RULE_RESPONSE_RDMA);
+    assert_rule(rule_of_extra_answer(transports, sizeof transports, 2), RULE_RESPONSE_CONTEXT_TWICE);
+    assert_rule(rule_of_extra_answer(unknown, sizeof unknown, 1), RULE_NONE);
 }
 
 /* A cipher or signing algorithm of a client that has offered none. */
@@ -526,12 +527,12 @@ static void test_answer_to_nothing(void **state) {
     exchange_offer(&exchange);
     assert_accepted(exchange_serve(&exchange));
     exchange.client.offered.contexts.ciphers = (struct id_summary){.present = false};
-    assert_int_equal(exchange_receive(&exchange).rule, RULE_RESPONSE_CIPHER);
+    assert_rule(exchange_receive(&exchange).rule, RULE_RESPONSE_CIPHER);
     exchange_init(&exchange);
     exchange_offer(&exchange);
     assert_accepted(exchange_serve(&exchange));
     exchange.client.offered.contexts.signing = (struct id_summary){.present = false};
-    assert_int_equal(exchange_receive(&exchange).rule, RULE_RESPONSE_SIGNING);
+    assert_rule(exchange_receive(&exchange).rule, RULE_RESPONSE_SIGNING);
 }
 
 static void test_small_sizes_of_old_servers(void **state) {
@@ -547,7 +548,7 @@ static void test_small_sizes_of_old_servers(void **state) {
     exchange.server_policy.max_read_size = 4095;
     exchange_offer(&exchange);
     exchange_serve(&exchange);
-    assert_int_equal(exchange_receive(&exchange).rule, RULE_RESPONSE_SIZES);
+    assert_rule(exchange_receive(&exchange).rule, RULE_RESPONSE_SIZES);
 }
 
 /* 0x02FF: after "SMB 2.???" only, and over NetBIOS not for a client of 3.1.1. */
@@ -565,7 +566,7 @@ static void test_wildcard_responses(void **state) {
     exchange_set_dialects(&exchange.client_policy.dialects, below_311, COUNT_OF(below_311));
     assert_accepted(exchange_receive(&exchange));
     octets_put(&exchange.response, 68, 2, 0x0210);
-    assert_int_equal(exchange_receive(&exchange).rule, RULE_RESPONSE_DIALECT);
+    assert_rule(exchange_receive(&exchange).rule, RULE_RESPONSE_DIALECT);
 }
 
 static void test_other_answers(void **state) {
@@ -577,7 +578,7 @@ static void test_other_answers(void **state) {
     memset(&exchange.response, 0, sizeof exchange.response);
     octets_append(&exchange.response, smb1, sizeof smb1);
     exchange.response.size = 37;
-    assert_int_equal(exchange_receive(&exchange).rule, RULE_SMB1_MESSAGE);
+    assert_rule(exchange_receive(&exchange).rule, RULE_SMB1_MESSAGE);
     exchange_init(&exchange);
     exchange_offer(&exchange);
     exchange_serve(&exchange);
@@ -690,6 +691,9 @@ static void test_info_common_dialect(void **state) {
     exchange_negotiate(&exchange);
     exchange_ask(&exchange);
     octets_put(&exchange.info_request, 144, 2, 0x0777);
+    assert_verdict(exchange_serve_info(&exchange, PROTECTION_SIGNED), RULE_INFO_REQUEST_DIALECTS, ACTION_DISCONNECT, 0,
+                   144);
+    exchange.server_policy.compare_all_dialects = false;
     assert_accepted(exchange_serve_info(&exchange, PROTECTION_SIGNED));
     octets_put(&exchange.info_request, 150, 2, 0x0777);
     assert_verdict(exchange_serve_info(&exchange, PROTECTION_SIGNED), RULE_INFO_REQUEST_COMMON_DIALECT,
@@ -711,7 +715,7 @@ static void test_info_order(void **state) {
     /* Errors that are answered come before those that are not. */
     octets_put(&exchange.info_request, 108, 4, 23);
     octets_put(&exchange.info_request, 72, 1, 0);
-    assert_int_equal(exchange_serve_info(&exchange, PROTECTION_SIGNED).rule, RULE_INFO_REQUEST_FILE_ID);
+    assert_rule(exchange_serve_info(&exchange, PROTECTION_SIGNED).rule, RULE_INFO_REQUEST_FILE_ID);
 }
 
 static void test_info_on_311(void **state) {
@@ -762,7 +766,7 @@ static void test_info_unprotected(void **state) {
         octets_put(&exchange.info_response, 8, 4, statuses[i]);
         assert_verdict(exchange_receive_info(&exchange, PROTECTION_NONE), RULE_INFO_RESPONSE_UNPROTECTED,
                        ACTION_DISCONNECT, 0, 16);
-        assert_int_equal(exchange_receive_info(&exchange, PROTECTION_IMPOSSIBLE).rule, RULE_INFO_RESPONSE_UNPROTECTED);
+        assert_rule(exchange_receive_info(&exchange, PROTECTION_IMPOSSIBLE).rule, RULE_INFO_RESPONSE_UNPROTECTED);
     }
 }
 
@@ -828,7 +832,7 @@ static void test_info_longer(void **state) {
     octets_change(&exchange.info_response, &(struct change){100, 4, 32, 144});
     assert_accepted(exchange_receive_info(&exchange, PROTECTION_SIGNED));
     octets_put(&exchange.info_response, 100, 4, 23);
-    assert_int_equal(exchange_receive_info(&exchange, PROTECTION_SIGNED).rule, RULE_INFO_RESPONSE_LENGTH);
+    assert_rule(exchange_receive_info(&exchange, PROTECTION_SIGNED).rule, RULE_INFO_RESPONSE_LENGTH);
 }
 
 int main(void) {

@@ -132,6 +132,8 @@ static const struct wrapping wrappings[] = {
     {"VLAN, LLC with SNAP", ETHERNET, MACS "8100 0005 0050 aaaa03 000000 0800", true},
     {"MPLS, two labels", ETHERNET, MACS "8847 00010040 00020140", true},
     {"MPLS, pseudo wire", ETHERNET, MACS "8847 00010140 00000000 " MACS "0800", true},
+    {"MPLS, pseudo wire without control word, address with a zero", ETHERNET,
+     MACS "8847 00010140 000c29112233 005056445566 0800", false},
     {"MPLS, pseudo wire without control word", ETHERNET,
      MACS "8847 00010140 12345e000001 02005e00000a 0800", false},
     {"PPPoE", ETHERNET, MACS "8864 11 00 0001 0050 0021", true},

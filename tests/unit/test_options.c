@@ -143,24 +143,42 @@ static void test_words_and_numbers(void **state) {
         const char *text;
         unsigned number;
     } good[] = {
-        {OPTION_SIGN, "required", 1}, {OPTION_SIGN, "1", 1}, {OPTION_SIGN, "Yes", 1}, {OPTION_SIGN, "0", 0},
-        {OPTION_SIGN, "ALLOWED", 0}, {OPTION_ENCRYPT, "off", 0}, {OPTION_ENCRYPT, "allowed", 1}, {OPTION_ENCRYPT, "1", 2},
-        {OPTION_REQUIRE_SECURE_NEGOTIATE, "1", 1}, {OPTION_REQUIRE_SECURE_NEGOTIATE, "0x1", 1},
-        {OPTION_REQUIRE_SECURE_NEGOTIATE, "true", 1}, {OPTION_REQUIRE_SECURE_NEGOTIATE, "0", 0},
-        {OPTION_REQUIRE_SECURE_NEGOTIATE, "2", 0}, {OPTION_REQUIRE_SECURE_NEGOTIATE, "3", 0},
-        {OPTION_REQUIRE_SECURE_NEGOTIATE, "0xffffffff", 0}, {OPTION_AUTH, "krb5", 2}, {OPTION_TIMEOUT, "3600", 3600},
+        {OPTION_SIGN, "required", 1},
+        {OPTION_SIGN, "1", 1},
+        {OPTION_SIGN, "Yes", 1},
+        {OPTION_SIGN, "0", 0},
+        {OPTION_SIGN, "ALLOWED", 0},
+        {OPTION_ENCRYPT, "off", 0},
+        {OPTION_ENCRYPT, "allowed", 1},
+        {OPTION_ENCRYPT, "1", 2},
+        {OPTION_REQUIRE_SECURE_NEGOTIATE, "1", 1},
+        {OPTION_REQUIRE_SECURE_NEGOTIATE, "0x1", 1},
+        {OPTION_REQUIRE_SECURE_NEGOTIATE, "true", 1},
+        {OPTION_REQUIRE_SECURE_NEGOTIATE, "0", 0},
+        {OPTION_REQUIRE_SECURE_NEGOTIATE, "2", 0},
+        {OPTION_REQUIRE_SECURE_NEGOTIATE, "3", 0},
+        {OPTION_REQUIRE_SECURE_NEGOTIATE, "0xffffffff", 0},
+        {OPTION_AUTH, "krb5", 2},
+        {OPTION_TIMEOUT, "3600", 3600},
         {OPTION_PASSWORD_FD, "3", 3},
     };
     static const struct {
         enum option_id id;
         const char *text, *complaint;
     } bad[] = {
-        {OPTION_SIGN, "2", "allowed or required"}, {OPTION_SIGN, "", "allowed or required"},
-        {OPTION_ENCRYPT, "maybe", "off, allowed or required"}, {OPTION_REQUIRE_SECURE_NEGOTIATE, "-1", "off or on"},
-        {OPTION_REQUIRE_SECURE_NEGOTIATE, "1x", "off or on"}, {OPTION_REQUIRE_SECURE_NEGOTIATE, "4294967296", "off or on"},
-        {OPTION_TIMEOUT, "0", "1 to 3600"}, {OPTION_TIMEOUT, "3601", "1 to 3600"}, {OPTION_TIMEOUT, " 5", "1 to 3600"},
-        {OPTION_DIALECTS, "", "at least one"}, {OPTION_DIALECTS, "3.1.1,4", "`4' is no dialect"},
-        {OPTION_DIALECTS, "2.???", "is no dialect"}, {OPTION_PASSWORD_FD, "-1", "no descriptor"},
+        {OPTION_SIGN, "2", "allowed or required"},
+        {OPTION_SIGN, "", "allowed or required"},
+        {OPTION_ENCRYPT, "maybe", "off, allowed or required"},
+        {OPTION_REQUIRE_SECURE_NEGOTIATE, "-1", "off or on"},
+        {OPTION_REQUIRE_SECURE_NEGOTIATE, "1x", "off or on"},
+        {OPTION_REQUIRE_SECURE_NEGOTIATE, "4294967296", "off or on"},
+        {OPTION_TIMEOUT, "0", "1 to 3600"},
+        {OPTION_TIMEOUT, "3601", "1 to 3600"},
+        {OPTION_TIMEOUT, " 5", "1 to 3600"},
+        {OPTION_DIALECTS, "", "at least one"},
+        {OPTION_DIALECTS, "3.1.1,4", "`4' is no dialect"},
+        {OPTION_DIALECTS, "2.???", "is no dialect"},
+        {OPTION_PASSWORD_FD, "-1", "no descriptor"},
     };
     struct option_value value;
     char complaint[CONFIG_COMPLAINT_MAX];

@@ -1,4 +1,5 @@
-/* The probe without a server: what its tests mean together, the search for what the server hashed, the names of tests. */
+/* The probe without a server: what its tests mean together, the search for what the server hashed, the names of tests.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -45,8 +46,8 @@ static struct probe_result *result_of(struct ground *ground, const char *name) {
     return NULL;
 }
 
-static struct probe_result *suspect(struct ground *ground, const char *name, enum probe_suspicion suspicion, enum cause cause,
-                                    const char *field) {
+static struct probe_result *suspect(struct ground *ground, const char *name, enum probe_suspicion suspicion,
+                                    enum cause cause, const char *field) {
     struct probe_result *result = result_of(ground, name);
 
     result->outcome = PROBE_UNCLEAR;
@@ -223,8 +224,11 @@ static struct line *line_after_logon(struct exchange *exchange) {
 
 /* The last SESSION_SETUP response, signed by a server that hashed these messages; `skip`: it left this one out. */
 static void sign_final(struct line *line, const struct span *hashed, unsigned count, unsigned skip) {
-    struct smb2_header header = {.protocol_id = 0x424d53fe, .structure_size = 64, .command = SMB2_SESSION_SETUP,
-                                 .flags = SMB2_FLAGS_SERVER_TO_REDIR, .message_id = 2};
+    struct smb2_header header = {.protocol_id = 0x424d53fe,
+                                 .structure_size = 64,
+                                 .command = SMB2_SESSION_SETUP,
+                                 .flags = SMB2_FLAGS_SERVER_TO_REDIR,
+                                 .message_id = 2};
     struct session_setup_response body = {.structure_size = 9, .security_buffer_offset = 72};
     struct writer writer = writer_over(line->in, sizeof line->in);
     struct preauth preauth;
@@ -235,7 +239,8 @@ static void sign_final(struct line *line, const struct span *hashed, unsigned co
     for (unsigned i = 0; i < count; i++)
         if (i != skip)
             assert_true(preauth_update(&preauth, hashed[i]));
-    assert_true(channel_key_derive(signing, SMB2_DIALECT_311, (struct span){session_key, sizeof session_key}, &preauth));
+    assert_true(
+        channel_key_derive(signing, SMB2_DIALECT_311, (struct span){session_key, sizeof session_key}, &preauth));
     mac = mac_key_new(line->negotiation.agreed.signing_algorithm, (struct span){signing, sizeof signing});
     session_setup_response_encode(&header, &body, &writer);
     assert_true(element_sign(mac, line->in, writer.at));
