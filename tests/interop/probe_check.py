@@ -312,7 +312,7 @@ def schema_of(source):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--smbproof", required=True)
+    parser.add_argument("--smbproof", required=True, type=os.path.abspath)
     parser.add_argument("--slow", action="store_true")
     options = parser.parse_args()
     tap = Tap()
