@@ -114,7 +114,7 @@ static int list_one(struct remote *remote, const char *text, const struct file_a
         json_close(&output, ']');
     if (list.json)
         output_text(&output, "\n");
-    return output_finish(&output) ? list.status : complain("standard output", "could not be written", EXIT_INPUT);
+    return output_end(&output, list.status);
 }
 
 int command_ls(int argc, char **argv) {

@@ -10,6 +10,7 @@
 #include "client/words.h"
 #include "crypto/crypto.h"
 #include "explain/explain.h"
+#include "explain/output.h"
 #include "wire/names.h"
 
 #define SHOWN_MAX  1024u
@@ -20,6 +21,12 @@ int complain(const char *about, const char *sentence, int status) {
 
     fprintf(stderr, "smbproof: %s: %s\n", name_shown(about, shown, sizeof shown), sentence);
     return status;
+}
+
+int output_end(struct output *output, int status) {
+    int error = output_finish(output);
+
+    return error == 0 ? status : complain("standard output", strerror(-error), EXIT_INTERNAL);
 }
 
 static int status_of(const struct session_error *error) {

@@ -66,8 +66,7 @@ int command_shares(int argc, char **argv) {
             print_json(&output, &list);
         else
             print_text(&output, &list);
-        status =
-            output_finish(&output) ? EXIT_NO_PROBLEM : complain("standard output", "could not be written", EXIT_INPUT);
+        status = output_end(&output, EXIT_NO_PROBLEM);
         shares_free(&list);
     }
     remote_close(&remote);

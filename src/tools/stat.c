@@ -42,7 +42,7 @@ static int stat_one(struct remote *remote, const char *text, const struct file_a
         json_close(&output, '}');
         output_text(&output, "\n");
     }
-    return output_finish(&output) ? EXIT_NO_PROBLEM : complain("standard output", "could not be written", EXIT_INPUT);
+    return output_end(&output, EXIT_NO_PROBLEM);
 }
 
 int command_stat(int argc, char **argv) {
