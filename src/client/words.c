@@ -269,6 +269,10 @@ const char *session_error_remedy(const struct session_error *error) {
     case SESSION_ERROR_TIMED_OUT:
     case SESSION_ERROR_DISCONNECTED:
     case SESSION_ERROR_PROTOCOL:
+        if (error->phase == CLIENT_PHASE_TREE_CONNECT &&
+            (error->rule == RULE_RESPONSE_SIGNATURE || error->rule == RULE_TRANSFORM_TAG))
+            return "Check the share's name first: the Linux kernel's server signs, and encrypts, its refusal of a share "
+                   "that is not there wrongly. If the name is right: " PATH_CHANGES;
         if (error->rule != RULE_NONE)
             return remedy_of_rule(error->rule);
         return error->is_security ? "Look whether something between here and the server changes packets: capture both "

@@ -56,7 +56,10 @@ int remote_complain(const char *about, const struct session_error *error) {
     bool has_remedy = error->kind == SESSION_ERROR_REFUSED && error->phase == CLIENT_PHASE_READY;
     const char *remedy = has_remedy ? "" : session_error_remedy(error);
 
-    snprintf(sentence, sizeof sentence, "%s%s%s", error->sentence, remedy[0] != '\0' ? ". " : "", remedy);
+    size_t length = strlen(error->sentence);
+    bool is_ended = length > 0 && error->sentence[length - 1] == '.';
+
+    snprintf(sentence, sizeof sentence, "%s%s%s", error->sentence, remedy[0] == '\0' ? "" : is_ended ? " " : ". ", remedy);
     return complain(about, sentence, status_of(error));
 }
 
