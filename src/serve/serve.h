@@ -16,6 +16,7 @@
 
 struct host;
 struct connection;
+struct nodes; /* the table of open files (serve/node.h) */
 struct open; /* a file that is open: [MS-SMB2] 3.3.1.10 Open */
 
 struct share {
@@ -30,6 +31,7 @@ struct connection {
     struct loop *loop;
     struct server server;
     struct open *opens;    /* list */
+    uint64_t opens_made;   /* FileIds count them */
     void *inside;          /* the host's: socket, queues, timers */
 };
 
@@ -50,8 +52,10 @@ void connection_pend(struct connection *connection, struct server_frame *frame);
 /* Sends an unsolicited OPLOCK_BREAK. */
 void connection_notify(struct connection *connection, struct server_session *session, const struct server_tree *tree,
                        uint16_t command, const void *body, size_t body_size);
-/* Workers for jobs, and the shares, of the host. */
+/* The table of open files (nodes_new() at its start), workers for jobs, and the shares, of the host. A tree's owner is
+ * its `const struct share`. */
 struct workers *host_workers(struct host *host);
+struct nodes *host_nodes(struct host *host);
 const struct share *host_share(struct host *host, unsigned index, unsigned *count);
 
 #endif
