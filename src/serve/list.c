@@ -14,7 +14,7 @@ static struct directory_entry entry_of(const struct store_attributes *a, struct 
 
 /* Appends one entry; false, and nothing changed, where it does not fit. */
 static bool entry_put(struct work *work, const char *name, const struct store_attributes *attributes) {
-    uint8_t octets[TEXT_UTF16_ROOM(STORE_NAME_MAX)];
+    uint8_t octets[2 * STORE_NAME_MAX];
     struct writer utf16 = writer_over(octets, sizeof octets), before = work->out;
     size_t previous = work->previous;
     struct directory_entry entry;
@@ -38,8 +38,6 @@ static bool list_entry(struct store_op *op, const char *name, const struct store
 
     if (work->full)
         return false;
-    if (!pattern_matches(work->open->pattern, name))
-        return true;
     work->full = !entry_put(work, name, attributes);
     if (work->full)
         return false;
@@ -55,7 +53,6 @@ static void list_done(struct work *work) {
 
     if (work_failed(work))
         return;
-    open->listing = work->op.listing;
     open->has_listed = true;
     if (work->done > 0)
         work_answer_output(work, STATUS_SUCCESS);
@@ -123,7 +120,7 @@ void serve_query_directory(struct connection *connection, struct server_frame *f
         return;
     work->info_class = request.file_information_class;
     work->single = (request.flags & QUERY_DIRECTORY_RETURN_SINGLE_ENTRY) != 0;
-    work->op.listing = work->open->listing;
+    work->op.pattern = work->open->pattern;
     work->op.entry = list_entry;
     work_submit(work, STORE_LIST, list_done);
 }

@@ -197,25 +197,27 @@ static void create_allocate(struct work *work) {
     work_submit(work, STORE_ALLOCATE, create_allocated);
 }
 
+/* The DOS attributes of what is made or replaced. */
+static void dress(struct work *work) {
+    work->op.set = STORE_SET_DOS;
+    work->op.attributes.dos_attributes = work->create.file_attributes & CREATE_ATTRIBUTES;
+    if ((work->create.create_options & FILE_DIRECTORY_FILE) == 0)
+        work->op.attributes.dos_attributes |= FILE_ATTRIBUTE_ARCHIVE;
+}
+
 static void create_set(struct work *work) {
     if (work->op.result < 0) {
         create_fail(work, status_of_errno(work->op.result));
         return;
     }
-    work->op.set = STORE_SET_DOS;
-    work->op.attributes.dos_attributes = work->create.file_attributes & CREATE_ATTRIBUTES;
-    if (!work->open->is_folder)
-        work->op.attributes.dos_attributes |= FILE_ATTRIBUTE_ARCHIVE;
+    dress(work);
     work_submit(work, STORE_SET, create_allocate);
 }
 
 /* The file is this open's: empty it where it is to be replaced, dress it where it is new. */
 static void create_fill(struct work *work) {
-    if (work->open->is_stream && work->action == CREATED_NEW) {
-        work->op.result = 0;
-        create_allocate(work);
-    } else if (work->action == CREATED_NEW) {
-        create_set(work);
+    if (work->action == CREATED_NEW) {
+        create_allocate(work); /* the store gave it its attributes */
     } else if (work->action == CREATED_OPENED) {
         create_answer(work);
     } else {
@@ -261,38 +263,12 @@ static uint32_t create_join(struct work *work) {
     return status;
 }
 
-static void create_opened(struct work *work);
-
-/* Tells a missing name from a missing folder on the way to it. */
-static void parent_opened(struct work *work) {
-    bool is_there = work->op.result >= 0;
-
-    if (is_there)
-        work->open->file = work->op.file;
-    create_fail(work, is_there ? STATUS_OBJECT_NAME_NOT_FOUND : STATUS_OBJECT_PATH_NOT_FOUND);
-}
-
-static void create_not_found(struct work *work) {
-    char *last = strrchr(work->path, '/');
-
-    if (last == NULL) {
-        create_fail(work, STATUS_OBJECT_NAME_NOT_FOUND);
-        return;
-    }
-    *last = '\0';
-    work->op.stream = "";
-    work->op.how = STORE_MUST_EXIST;
-    work->op.want_folder = true;
-    work->op.want_file = work->op.want_write = false;
-    work_submit(work, STORE_OPEN, parent_opened);
-}
-
 static void create_opened(struct work *work) {
     struct open *open = work->open;
     uint32_t status;
 
-    if (work->op.result == -ENOENT) {
-        create_not_found(work);
+    if (work->op.result == -ENOENT && work->op.path_missing) {
+        create_fail(work, STATUS_OBJECT_PATH_NOT_FOUND);
         return;
     }
     if (work->op.result < 0) {
@@ -342,6 +318,7 @@ static void create_file(struct work *work) {
     work->op.want_write = (create->desired_access & ACCESS_MAXIMUM_ALLOWED) == 0
                               ? (open->access & ACCESS_WRITES) != 0 || replaces(create->create_disposition)
                               : !open->share->read_only;
+    dress(work);
     work_submit(work, STORE_OPEN, create_opened);
 }
 

@@ -54,6 +54,7 @@ void work_submit(struct work *work, enum store_kind kind, void (*step)(struct wo
     work->op.kind = kind;
     work->op.owner = work;
     work->op.done = operation_done;
+    work->op.loop = work->connection->loop;
     if (work->open->file != NULL)
         work->op.file = work->open->file;
     store_submit(work->open->share->store, &work->op);
@@ -213,7 +214,8 @@ void open_release(struct open *open) {
         open_free(open);
         return;
     }
-    open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_close};
+    open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_close,
+                                 .loop = open->connection->loop};
     if (node_leave(host_nodes(open->connection->host), &open->seat))
         store_submit(open->share->store, &open->op);
     else

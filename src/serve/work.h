@@ -30,7 +30,6 @@ struct open {
     uint32_t access, options, mode;
     unsigned uses;
     bool is_folder, is_stream, is_ready, is_closing;
-    struct store_listing *listing;
     bool has_listed;
     char *pattern;                 /* UTF-8 */
     uint8_t *reply;                /* a pipe's, not read yet */
@@ -93,8 +92,6 @@ uint32_t file_attributes_of(const struct store_attributes *attributes);
 /* A name on the wire, from the share's root, to a store's path of STORE_PATH_MAX and the stream's name, which points
  * into it ("" none). An NTSTATUS. */
 uint32_t path_decode(struct span name, char *path, const char **stream);
-/* Does a name match a pattern with *, ?, and the wildcards of DOS ([MS-FSA] 2.1.4.4)? UTF-8. */
-bool pattern_matches(const char *pattern, const char *name);
 
 void serve_create(struct connection *connection, struct server_frame *frame);
 void serve_close(struct connection *connection, struct server_frame *frame);
