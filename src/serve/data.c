@@ -196,7 +196,7 @@ static struct node_range range_of(const struct lock_element *element) {
 }
 
 /* 3.3.5.14: all are unlocks, or none is; only a single one may wait. */
-static uint32_t element_check(const struct lock_element *element, bool unlocks, bool single) {
+static uint32_t element_allowed(const struct lock_element *element, bool unlocks, bool single) {
     uint32_t flags = element->flags;
 
     if (element->length > 0 && element->offset > UINT64_MAX - (element->length - 1))
@@ -229,7 +229,7 @@ static uint32_t locks_take(struct work *work, const struct lock_request *request
         struct node_range range;
 
         lock_element_at(request, i, &element);
-        status = element_check(&element, unlocks, request->lock_count == 1);
+        status = element_allowed(&element, unlocks, request->lock_count == 1);
         if (status == STATUS_SUCCESS) {
             range = range_of(&element);
             status = unlocks ? node_unlock(nodes, &work->open->seat, &range)
