@@ -2,6 +2,7 @@
 #ifndef SMBPROOF_STORE_DIRECTORY_PARTS_H
 #define SMBPROOF_STORE_DIRECTORY_PARTS_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
@@ -58,10 +59,7 @@ int lookup(struct directory *directory, char disk[STORE_PATH_MAX], bool *path_mi
 /* The path below the root that a descriptor has now, as the file system has it. -ENOENT: it has none any more. */
 int descriptor_path(const struct directory *directory, int fd, char disk[STORE_PATH_MAX]);
 
-/* index.c: names of folders without regard to case. NULL: no memory. */
-struct name_index *index_new(void);
-void index_free(struct name_index *index);
-/* The name in the folder that equals this one. -ENOENT: none does. */
+/* index.c. The name in the folder that equals this one without regard to case, by reading all of it. -ENOENT: none does. */
 int index_find(struct name_index *index, int folder, const char *disk_name, char found[NAME_MAX + 1]);
 
 /* open.c */
