@@ -90,6 +90,7 @@ void flush_work(struct directory *directory, struct store_op *op);
 int stream_find(int fd, const char *stream, char attribute[XATTR_NAME_SIZE]);
 int stream_open(struct directory *directory, struct store_op *op, int fd, char attribute[XATTR_NAME_SIZE]);
 int64_t stream_size(const struct store_file *file);
+void streams_list(struct store_op *op);
 void stream_work(struct directory *directory, struct store_op *op);
 
 /* listing.c. Filled on a worker; delivered on the loop. */
