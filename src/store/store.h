@@ -91,7 +91,8 @@ struct store_op {
     void (*done)(struct store_op *op);
     void *owner;
     struct loop *loop;               /* the submitting one; NULL: everything is done before store_submit() returns */
-    struct job job;                  /* the store's */
+    struct job job;                  /* the store's, as is the next */
+    struct store *store;
 
     struct store_file *file, *source;
     const char *path, *stream;       /* stream: "" or NULL none; its bare name, without ":$DATA" */
