@@ -15,11 +15,16 @@
 
 #include "crypto/crypto.h"
 #include "serve/log.h"
+#include "serve/node.h"
 
 #define CONTAINER(type, member, pointer) ((type *)((char *)(pointer) - offsetof(type, member)))
 
 struct workers *host_workers(struct host *host) {
     return host->workers;
+}
+
+struct nodes *host_nodes(struct host *host) {
+    return host->nodes;
 }
 
 const struct share *host_share(struct host *host, unsigned index, unsigned *count) {
@@ -206,7 +211,8 @@ static int prepare(struct host *host, int listener) {
     if (error == 0)
         error = loop_watch_add(host->stations[0].loop, &host->listener);
     host->workers = workers_new(HOST_WORKERS);
-    return error == 0 && host->workers == NULL ? -ENOMEM : error;
+    host->nodes = nodes_new();
+    return error == 0 && (host->workers == NULL || host->nodes == NULL) ? -ENOMEM : error;
 }
 
 static void *run_station(void *argument) {
@@ -244,6 +250,7 @@ int host_run(const struct host_config *config, int listener) {
     if (error == 0)
         error = run_stations(host);
     workers_free(host->workers);
+    nodes_free(host->nodes);
     if (host->signals.descriptor >= 0)
         close(host->signals.descriptor);
     if (host->listener.descriptor >= 0)

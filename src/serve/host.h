@@ -51,6 +51,7 @@ struct host {
     atomic_uint addresses[HOST_ADDRESSES];
     uint32_t address_seed;
     struct workers *workers;
+    struct nodes *nodes;
     struct station stations[HOST_LOOPS_MAX];
     unsigned station_count;
     struct loop_watch listener, signals;
