@@ -11,6 +11,7 @@
 
 #include "explain/explain.h"
 #include "serve/host.h"
+#include "store/directory.h"
 #include "tools/commands.h"
 #include "tools/options.h"
 
@@ -141,10 +142,17 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
 static bool check_shares(struct arguments *arguments) {
     struct host_config *config = &arguments->config;
     struct stat status;
+    int error;
 
     for (unsigned i = 0; i < config->share_count; i++) {
         if (stat(arguments->folders[i], &status) != 0 || !S_ISDIR(status.st_mode)) {
             fprintf(stderr, "smbproof serve: %s is no folder that can be read\n", arguments->folders[i]);
+            return false;
+        }
+        config->shares[i].store = directory_new(arguments->folders[i],
+            &(struct directory_settings){.read_only = config->shares[i].read_only}, NULL, &error);
+        if (config->shares[i].store == NULL) {
+            fprintf(stderr, "smbproof serve: %s: %s\n", arguments->folders[i], strerror(-error));
             return false;
         }
         if (config->shares[i].allow_guest) {
