@@ -98,6 +98,6 @@ bool listing_ready(struct store_op *op);
 void listing_work(struct directory *directory, struct store_op *op);
 /* False: it has to be filled once more. */
 bool listing_deliver(struct store_op *op);
-void listing_free(struct store_listing *listing);
+void store_listing_free(struct store_listing *listing);
 
 #endif

@@ -23,7 +23,7 @@ struct store_listing {
     struct listing_entry batch[LISTING_BATCH_MAX];
 };
 
-void listing_free(struct store_listing *listing) {
+void store_listing_free(struct store_listing *listing) {
     if (listing != NULL && listing->entries != NULL)
         closedir(listing->entries);
     free(listing);
@@ -45,7 +45,7 @@ static int listing_start(struct store_op *op) {
     }
     listing->entries = entries;
     strcpy(listing->pattern, pattern);
-    listing_free(op->file->listing);
+    store_listing_free(op->file->listing);
     op->file->listing = listing;
     return 0;
 }

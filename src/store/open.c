@@ -30,7 +30,7 @@ static int kind_check(int fd, const struct store_op *op, bool *is_folder) {
 }
 
 void file_close(struct store_file *file) {
-    listing_free(file->listing);
+    store_listing_free(file->listing);
     pthread_mutex_destroy(&file->lock);
     close(file->fd);
     free(file);
