@@ -167,6 +167,30 @@ static void listing(void **state) {
     on(bench, root, STORE_CLOSE, NULL, 0);
 }
 
+static void refused(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file, *other;
+    int error;
+    assert_int_equal(open_path(bench, "a", STORE_EITHER, &file), 0);
+    assert_int_equal(open_path(bench, "B", STORE_EITHER, &other), 0);
+    struct store_op rename = {.kind = STORE_RENAME, .file = file, .path = "b"};
+    assert_int_equal(run(bench, &rename), -EEXIST);
+    rename.replace = true;
+    assert_int_equal(run(bench, &rename), 0);
+    struct store_op deep = {.kind = STORE_OPEN, .path = "none/x", .how = STORE_EITHER};
+    assert_int_equal(run(bench, &deep), -ENOENT);
+    assert_true(deep.path_missing);
+    struct store_op folder = {.kind = STORE_OPEN, .path = "B", .want_folder = true};
+    assert_int_equal(run(bench, &folder), -ENOTDIR);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    on(bench, other, STORE_CLOSE, NULL, 0);
+    store_free(bench->store);
+    bench->store = directory_new(bench->shared, &(struct directory_settings){.read_only = true}, NULL, &error);
+    assert_int_equal(open_path(bench, "new", STORE_EITHER, &file), -EROFS);
+    struct store_op made = {.kind = STORE_OPEN, .path = "new", .how = STORE_EITHER};
+    assert_int_equal(run(bench, &made), -EROFS);
+}
+
 static void patterns(void **state) {
     (void)state;
     assert_true(pattern_matches("*", "a"));
@@ -185,6 +209,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(streams, set_up, tear_down),
         cmocka_unit_test_setup_teardown(confined, set_up, tear_down),
         cmocka_unit_test_setup_teardown(listing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
         cmocka_unit_test(patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
