@@ -28,6 +28,7 @@ MAY_INCLUDE = {
     "explain": {"explain", "capture", "core", "wire"},
     "net": {"net", "wire"},
     "client": {"client", "net", "auth", "core", "wire"},
+    "store": {"store", "net", "wire"},  # of wire only text
     "lib": {"client", "auth", "core", "wire"},  # and include/smbproof.h
     "probe": {"probe", "client", "net", "auth", "core", "wire"},  # and words and output of explain
     "store": {"store"},

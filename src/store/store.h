@@ -19,8 +19,10 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "net/workers.h"
+
 #define STORE_PATH_MAX 4096u /* octets with the NUL */
-#define STORE_NAME_MAX 256u  /* octets of one component with the NUL */
+#define STORE_NAME_MAX 768u  /* octets of one component with the NUL: 255 that are all mapped to three */
 
 struct store;
 struct store_file;   /* an open file, folder or stream */
@@ -41,7 +43,7 @@ struct store_attributes {
 enum store_set { STORE_SET_DOS = 1, STORE_SET_CREATED = 2, STORE_SET_ACCESSED = 4, STORE_SET_WRITTEN = 8, STORE_SET_CHANGED = 16 };
 
 enum store_kind {
-    STORE_OPEN,       /* path, how, stream -> file, attributes, made */
+    STORE_OPEN,       /* path, how, stream, set and attributes of what is made -> file, attributes, made */
     STORE_CLOSE,      /* file */
     STORE_READ,       /* file, offset, data, size -> result: octets, 0 at the end */
     STORE_WRITE,      /* file, offset, data, size, durable -> result: octets */
@@ -53,10 +55,14 @@ enum store_kind {
     STORE_RENAME,     /* file, path (the new one), replace */
     STORE_LINK,       /* file, path, replace */
     STORE_REMOVE,     /* file: its name, or the stream; an empty folder */
-    STORE_LIST,       /* file (folder), listing, pattern -> entries by op->entry() */
-    STORE_STREAMS,    /* file -> names and sizes by op->entry() */
-    STORE_XATTR_LIST, STORE_XATTR_GET, STORE_XATTR_SET, /* extended attributes of users: name, data, size */
-    STORE_SECURITY_GET, STORE_SECURITY_SET, /* a security descriptor as octets ([MS-DTYP] 2.4.6) */
+    STORE_LIST,       /* file (folder), pattern, restart -> entries by op->entry(); result: how many; 0 at the end, or
+                       * where the first was not taken */
+    STORE_STREAMS,    /* file -> names and sizes by op->entry(), without the unnamed one; result as LIST */
+    /* Extended attributes of users: name, data, size. -> result: octets; -ENODATA: none; -ERANGE: `size` is too small,
+     * op->size says what it takes. */
+    STORE_XATTR_LIST, STORE_XATTR_GET, STORE_XATTR_SET,
+    /* A security descriptor as octets ([MS-DTYP] 2.4.6); results as of XATTR_GET. */
+    STORE_SECURITY_GET, STORE_SECURITY_SET,
     STORE_COPY,       /* file, offset, source, source_offset, size -> result: octets (copy_file_range) */
     STORE_ZERO,       /* file, offset, size */
     STORE_RANGES,     /* file, offset, size -> allocated ranges by op->range() */
@@ -75,27 +81,36 @@ struct store_volume {
     bool read_only;
 };
 
+/* Octets of a stream, an extended attribute or a security descriptor at most: what Linux lets an attribute have. */
+#define STORE_STREAM_MAX 65536u
+
 /* One operation; embedded in its owner. Which fields count follows from the kind. */
 struct store_op {
     enum store_kind kind;
     int64_t result;
     void (*done)(struct store_op *op);
     void *owner;
+    struct loop *loop;               /* the submitting one; NULL: everything is done before store_submit() returns */
+    struct job job;                  /* the store's, as is the next */
+    struct store *store;
 
     struct store_file *file, *source;
-    const char *path, *stream;       /* stream: "" none */
+    const char *path, *stream;       /* stream: "" or NULL none; its bare name, without ":$DATA" */
+    const char *pattern;             /* LIST: * ? and < > " of [MS-FSCC] 2.1.4.3, kept until a restart; NULL: all */
+    const char *name;                /* XATTR_GET, XATTR_SET (size 0: away) */
     enum store_how how;
     bool want_folder, want_file;     /* -ENOTDIR, -EISDIR where it is the other */
     bool want_write;                 /* data will be written */
     bool truncate;                   /* an existing file is emptied once it is open */
     bool made, durable, replace, sparse;
+    bool path_missing;               /* with -ENOENT: a folder on the way is what is missing */
     uint64_t offset, source_offset, size;
     void *data;
     struct store_attributes attributes;
     unsigned set;                    /* enum store_set */
     struct store_volume volume;
-    struct store_listing *listing;   /* NULL: from the start; the store makes and keeps it with the file */
-    bool restart;
+    struct store_listing *listing;   /* the store's; the position is kept with the file */
+    bool restart;                    /* LIST: from the start, with this pattern */
     /* LIST, STREAMS, XATTR_LIST: called for each on the loop's thread; false: stop before this one, it comes again. */
     bool (*entry)(struct store_op *op, const char *name, const struct store_attributes *attributes);
     bool (*range)(struct store_op *op, uint64_t offset, uint64_t size);
