@@ -55,15 +55,18 @@ static size_t chain_payload(const struct chain_step *steps, unsigned count) {
     return payload;
 }
 
-static bool send_chain(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
-                       uint8_t *room, size_t size, struct session_error *error) {
+static bool send_chain(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count, uint8_t *room,
+                       size_t size, struct session_error *error) {
     struct client *client = session_frames(session);
     struct client_frame frame;
 
     client_frame_begin(&frame, room, size);
     for (unsigned i = 0; i < count; i++) {
-        struct client_request request = {.command = steps[i].command, .tree_id = tree, .payload = steps[i].payload,
-                                         .related = i > 0, .owner = &steps[i]};
+        struct client_request request = {.command = steps[i].command,
+                                         .tree_id = tree,
+                                         .payload = steps[i].payload,
+                                         .related = i > 0,
+                                         .owner = &steps[i]};
 
         if (client_frame_add(client, &frame, &request, steps[i].encode, steps[i].arguments))
             continue;

@@ -172,8 +172,8 @@ static void leave_part(const struct copy *copy, const char *name, int fd, int fo
 static enum copy_end fill_part(struct copy *copy, const struct share_file *file, int fd, const char *name,
                                uint64_t *done) {
     struct ticking ticking = {copy, name, file->status.size};
-    struct transfer transfer = {.share = copy->share, .file = file, .fd = fd, .size = file->status.size, .tick = tick,
-                                .context = &ticking};
+    struct transfer transfer = {
+        .share = copy->share, .file = file, .fd = fd, .size = file->status.size, .tick = tick, .context = &ticking};
     struct file_status after = file->status;
     struct session_error error;
     enum transfer_end end;
@@ -297,8 +297,13 @@ enum copy_end copy_to_stream(struct copy *copy, const char *path, int fd) {
     if (!share_open(copy->share, path, &share_open_to_read, &file, &copy->error))
         return COPY_REMOTE;
     struct ticking ticking = {copy, url_last(path), file.status.size};
-    struct transfer transfer = {.share = copy->share, .file = &file, .fd = fd, .is_stream = true,
-                                .size = file.status.size, .tick = tick, .context = &ticking};
+    struct transfer transfer = {.share = copy->share,
+                                .file = &file,
+                                .fd = fd,
+                                .is_stream = true,
+                                .size = file.status.size,
+                                .tick = tick,
+                                .context = &ticking};
     end = transfer_get(&transfer);
     share_close(copy->share, &file, NULL, &ignored);
     copy->octets += transfer.done;
@@ -341,7 +346,8 @@ static bool prepare_part(struct copy *copy, const struct source *source, const s
 
     *start = 0;
     if (copy->resume && !source->is_stream && size > 0) {
-        bool is_same = part->status.last_write_time == times.last_write_time && size <= (uint64_t)source->status.st_size;
+        bool is_same =
+            part->status.last_write_time == times.last_write_time && size <= (uint64_t)source->status.st_size;
 
         *start = is_same && size > PART_WINDOW ? size - PART_WINDOW : 0;
         if (is_same)
@@ -362,7 +368,8 @@ static void leave_remote_part(struct copy *copy, const struct source *source, co
     struct session_error ignored;
 
     if (!session_is_open(copy->share->session)) {
-        copy_note(copy, source->name, "the connection is gone; what was sent may be left on the share, under another name");
+        copy_note(copy, source->name,
+                  "the connection is gone; what was sent may be left on the share, under another name");
         return;
     }
     is_kept = is_kept && share_set_size(copy->share, file, done, &ignored) &&
@@ -378,8 +385,13 @@ static enum copy_end send_open(struct copy *copy, const struct source *source, c
                                const char *path, uint64_t *done) {
     uint64_t total = source->is_stream ? UINT64_MAX : (uint64_t)source->status.st_size;
     struct ticking ticking = {copy, source->name, total};
-    struct transfer transfer = {.share = copy->share, .file = file, .fd = source->fd, .is_stream = source->is_stream,
-                                .size = total, .tick = tick, .context = &ticking};
+    struct transfer transfer = {.share = copy->share,
+                                .file = file,
+                                .fd = source->fd,
+                                .is_stream = source->is_stream,
+                                .size = total,
+                                .tick = tick,
+                                .context = &ticking};
     struct file_status times = times_of(source);
     enum transfer_end end;
 

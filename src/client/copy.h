@@ -28,7 +28,8 @@ enum copy_end {
 struct copy {
     struct share *share;
     bool resume; /* go on with what an interrupted copy left */
-    /* Told what is copied, how much of it is there, and of how much; UINT64_MAX where that is not known. False: stop. */
+    /* Told what is copied, how much of it is there, and of how much; UINT64_MAX where that is not known. False: stop.
+     */
     bool (*tick)(void *context, const char *name, uint64_t done, uint64_t total);
     /* Something that somebody should know, about `name`; the copy goes on. */
     void (*note)(void *context, const char *name, const char *sentence);
@@ -54,7 +55,8 @@ enum copy_end copy_to_stream(struct copy *copy, const char *path, int fd);
 /* What is in the folder at `path` becomes what is in `folder`. Names that may not be, and links, are left out with a
  * note. What fails on the way is told to `failed`, and the rest goes on while there is a connection. */
 enum copy_end copy_get_tree(struct copy *copy, const char *path, int folder);
-/* The other way; the folder at `path` exists. Links and whatever is neither file nor folder are left out with a note. */
+/* The other way; the folder at `path` exists. Links and whatever is neither file nor folder are left out with a note.
+ */
 enum copy_end copy_put_tree(struct copy *copy, int folder, const char *path);
 
 #endif

@@ -161,8 +161,9 @@ static enum copy_end put_entry(struct copy *copy, int folder, const char *name, 
     int fd;
 
     if (name_is_part(name) || !name_is_safe(name) || !url_join(folder_path, name, path)) {
-        copy_note(copy, name, name_is_part(name) ? "is left out: it is what an interrupted copy left"
-                                                 : "is left out: a share cannot have this name");
+        copy_note(copy, name,
+                  name_is_part(name) ? "is left out: it is what an interrupted copy left"
+                                     : "is left out: a share cannot have this name");
         copy->failures++;
         return COPY_DONE;
     }

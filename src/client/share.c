@@ -135,7 +135,8 @@ static struct query_info_request query_body(const uint8_t id[FILE_ID_SIZE]) {
 
 static struct set_info_request set_body(const uint8_t id[FILE_ID_SIZE], enum file_info_class info_class,
                                         struct span buffer) {
-    struct set_info_request request = {.info_type = INFO_FILE, .file_info_class = (uint8_t)info_class, .buffer = buffer};
+    struct set_info_request request = {
+        .info_type = INFO_FILE, .file_info_class = (uint8_t)info_class, .buffer = buffer};
 
     memcpy(request.file_id, id, FILE_ID_SIZE);
     set_info_request_place(&request);
@@ -441,8 +442,7 @@ bool share_rename_open(struct share *share, const struct share_file *file, const
                        struct session_error *error) {
     struct rename_buffer buffer;
 
-    return rename_to(to, replace, &buffer, error) &&
-           set_open(share, file, FILE_RENAME_INFORMATION, buffer.span, error);
+    return rename_to(to, replace, &buffer, error) && set_open(share, file, FILE_RENAME_INFORMATION, buffer.span, error);
 }
 
 /* FileBasicInformation with times. */
@@ -473,8 +473,8 @@ bool share_set_times(struct share *share, const struct share_file *file, const s
     return set_open(share, file, FILE_BASIC_INFORMATION, buffer.span, error);
 }
 
-bool share_finish(struct share *share, const struct share_file *file, const char *path,
-                  const struct file_status *times, struct session_error *error) {
+bool share_finish(struct share *share, const struct share_file *file, const char *path, const struct file_status *times,
+                  struct session_error *error) {
     struct set_info_request basic, rename;
     uint8_t inherited[FILE_ID_SIZE];
     struct basic_buffer basic_buffer;
@@ -558,8 +558,7 @@ static bool listing_add(struct listing *listing, const char *name, bool is_text,
 
     if (listing->count == listing->room) {
         size_t room = listing->room == 0 ? 64 : 2 * listing->room;
-        struct share_entry *larger =
-            room > SHARE_ENTRIES_MAX ? NULL : realloc(listing->entries, room * sizeof *larger);
+        struct share_entry *larger = room > SHARE_ENTRIES_MAX ? NULL : realloc(listing->entries, room * sizeof *larger);
 
         if (larger == NULL)
             return false;

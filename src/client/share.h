@@ -4,8 +4,8 @@
  * several requests sends them as one compound chain (3.2.4.1.4), so that each of these functions but share_list() of a
  * long folder is one round trip.
  *
- * What fails returns false: error->kind is SESSION_ERROR_REFUSED where the server said `status` and the session goes on,
- * and anything else as in client/session.h. A session that expired is authenticated again on the way (3.2.4.1). */
+ * What fails returns false: error->kind is SESSION_ERROR_REFUSED where the server said `status` and the session goes
+ * on, and anything else as in client/session.h. A session that expired is authenticated again on the way (3.2.4.1). */
 #ifndef SMBPROOF_CLIENT_SHARE_H
 #define SMBPROOF_CLIENT_SHARE_H
 
@@ -71,12 +71,13 @@ bool share_rename(struct share *share, const char *from, const char *to, bool re
 bool share_rename_open(struct share *share, const struct share_file *file, const char *to, bool replace,
                        struct session_error *error);
 /* CREATE, WRITE, SET_INFO of the times, SET_INFO of the name, CLOSE: a small file written under `part` that becomes
- * `path`, in the place of what was there. Where that fails nothing of it is left, as far as the server does as asked. */
+ * `path`, in the place of what was there. Where that fails nothing of it is left, as far as the server does as asked.
+ */
 bool share_write_small(struct share *share, const char *part, const char *path, struct span data,
                        const struct file_status *times, struct session_error *error);
 /* SET_INFO of the times, SET_INFO of the name, CLOSE: what ends a longer one. */
-bool share_finish(struct share *share, const struct share_file *file, const char *path,
-                  const struct file_status *times, struct session_error *error);
+bool share_finish(struct share *share, const struct share_file *file, const char *path, const struct file_status *times,
+                  struct session_error *error);
 /* SET_INFO: times that are 0 stay as they are, attributes likewise. Needs FILE_WRITE_ATTRIBUTES. */
 bool share_set_times(struct share *share, const struct share_file *file, const struct file_status *status,
                      struct session_error *error);
@@ -84,7 +85,7 @@ bool share_set_times(struct share *share, const struct share_file *file, const s
 bool share_set_size(struct share *share, const struct share_file *file, uint64_t size, struct session_error *error);
 
 struct share_entry {
-    char *name; /* UTF-8; owned by the listing */
+    char *name;   /* UTF-8; owned by the listing */
     bool is_text; /* false: the name was no UTF-16, and `name` only says so */
     struct file_status status;
 };

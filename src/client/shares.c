@@ -53,8 +53,12 @@ static bool read_pdu(struct share *share, const struct share_file *pipe, uint8_t
 }
 
 static bool bind(struct share *share, const struct share_file *pipe, struct session_error *error) {
-    struct rpc_pdu pdu = {.type = RPC_BIND, .flags = RPC_FIRST_FRAGMENT | RPC_LAST_FRAGMENT, .call_id = CALL_ID,
-                          .max_transmit = RPC_FRAGMENT_MAX, .max_receive = RPC_FRAGMENT_MAX, .interface = rpc_srvsvc,
+    struct rpc_pdu pdu = {.type = RPC_BIND,
+                          .flags = RPC_FIRST_FRAGMENT | RPC_LAST_FRAGMENT,
+                          .call_id = CALL_ID,
+                          .max_transmit = RPC_FRAGMENT_MAX,
+                          .max_receive = RPC_FRAGMENT_MAX,
+                          .interface = rpc_srvsvc,
                           .transfer = rpc_ndr};
     uint8_t room[RPC_FRAGMENT_MAX];
 
@@ -67,7 +71,9 @@ static bool bind(struct share *share, const struct share_file *pipe, struct sess
 }
 
 static bool request(struct share *share, const struct share_file *pipe, const char *host, struct session_error *error) {
-    struct rpc_pdu pdu = {.type = RPC_REQUEST, .flags = RPC_FIRST_FRAGMENT | RPC_LAST_FRAGMENT, .call_id = CALL_ID + 1,
+    struct rpc_pdu pdu = {.type = RPC_REQUEST,
+                          .flags = RPC_FIRST_FRAGMENT | RPC_LAST_FRAGMENT,
+                          .call_id = CALL_ID + 1,
                           .opnum = SRVSVC_SHARE_ENUM};
     struct share_enum_request arguments = {.level = 1, .preferred_size = UINT32_MAX, .has_resume = true};
     uint8_t room[RPC_FRAGMENT_MAX], name[2 * NAME_TEXT_MAX];

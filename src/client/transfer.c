@@ -18,7 +18,7 @@ enum slot_state {
     SLOT_FREE,
     SLOT_WAITING, /* to be sent (again) */
     SLOT_FLYING,
-    SLOT_HELD,    /* answered, but a stream has to be written in order */
+    SLOT_HELD, /* answered, but a stream has to be written in order */
 };
 
 /* A part of the file that is on its way; what has come of it is taken off its front. */
@@ -27,18 +27,18 @@ struct slot {
     uint64_t offset;
     uint32_t length;
     uint32_t asked; /* octets of the request in flight: fewer than `length` where credits are short */
-    uint8_t *held;
 };
 
 struct engine {
     struct transfer *transfer;
     struct client *client;
     struct slot slots[TRANSFER_DEPTH];
+    uint8_t *held[TRANSFER_DEPTH]; /* of the slots, TRANSFER_CHUNK_SIZE octets once it was needed; kept to the end */
     unsigned flying;
-    uint64_t next;    /* the first octet that no slot has had */
-    uint64_t written; /* to a stream */
+    uint64_t next;     /* the first octet that no slot has had */
+    uint64_t written;  /* to a stream */
     bool sends_stream; /* what was sent cannot be read again */
-    bool ended;       /* the stream that is sent has */
+    bool ended;        /* the stream that is sent has */
     bool expired;
     enum transfer_end end;
     uint8_t *frame;
@@ -247,7 +247,7 @@ static enum transfer_end run(struct engine *engine) {
     }
     transfer->done = done_so_far(engine);
     for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
-        free(engine->slots[i].held);
+        free(engine->held[i]);
     free(engine->frame);
     return engine->end;
 }
@@ -292,24 +292,26 @@ static void release_held(struct engine *engine) {
 
         if (slot->state != SLOT_HELD || slot->offset != engine->written)
             continue;
-        if (!write_at(engine, (struct span){slot->held, slot->length}, slot->offset))
+        if (!write_at(engine, (struct span){engine->held[i], slot->length}, slot->offset))
             return;
         engine->written += slot->length;
-        free(slot->held);
         *slot = (struct slot){.state = SLOT_FREE};
         i = UINT32_MAX; /* another one's turn may have come: from the first again */
     }
 }
 
 static uint32_t hold(struct engine *engine, struct slot *slot, struct span data) {
+    uint8_t **held = &engine->held[slot - engine->slots];
+
     if (data.size < slot->length)
         return 0; /* to be read again, whole */
-    slot->held = malloc(data.size);
-    if (slot->held == NULL) {
+    if (*held == NULL)
+        *held = malloc(TRANSFER_CHUNK_SIZE);
+    if (*held == NULL) {
         fail_local(engine, ENOMEM);
         return 0;
     }
-    memcpy(slot->held, data.data, data.size);
+    memcpy(*held, data.data, data.size);
     slot->state = SLOT_HELD;
     return 0;
 }
@@ -336,8 +338,8 @@ static uint32_t take_read(struct engine *engine, struct slot *slot, struct span 
 }
 
 enum transfer_end transfer_get(struct transfer *transfer) {
-    struct engine engine = {.transfer = transfer, .most = client_read_max, .send = send_read, .take = take_read,
-                            .frame_size = READ_ROOM};
+    struct engine engine = {
+        .transfer = transfer, .most = client_read_max, .send = send_read, .take = take_read, .frame_size = READ_ROOM};
 
     return run(&engine);
 }
@@ -422,8 +424,12 @@ static uint32_t take_write(struct engine *engine, struct slot *slot, struct span
 }
 
 enum transfer_end transfer_put(struct transfer *transfer) {
-    struct engine engine = {.transfer = transfer, .most = client_write_max, .send = send_write, .take = take_write,
-                            .sends_stream = transfer->is_stream, .frame_size = WRITE_HEAD + TRANSFER_CHUNK_SIZE};
+    struct engine engine = {.transfer = transfer,
+                            .most = client_write_max,
+                            .send = send_write,
+                            .take = take_write,
+                            .sends_stream = transfer->is_stream,
+                            .frame_size = WRITE_HEAD + TRANSFER_CHUNK_SIZE};
 
     return run(&engine);
 }

@@ -165,8 +165,9 @@ bool url_parse(const char *text, struct url *url, char complaint[URL_COMPLAINT_M
         return false;
     at = at == NULL ? text : at + 1;
     if (!take_host(at, size - (size_t)(at - text), true, url))
-        return complain(complaint, "the host is missing or malformed: smb://[domain;]user@host[:port]/share/path is what "
-                                   "is needed, with an IPv6 address in brackets");
+        return complain(complaint,
+                        "the host is missing or malformed: smb://[domain;]user@host[:port]/share/path is what "
+                        "is needed, with an IPv6 address in brackets");
     return take_path(text + size, "/", true, url, complaint);
 }
 

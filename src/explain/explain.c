@@ -16,6 +16,8 @@
 
 /* Progress is told for captures of this size and more, in octets. */
 #define PROGRESS_SIZE_MIN (64u * 1024u * 1024u)
+/* Finished connections of captures of this size and more are looked at by a thread of its own, in octets. */
+#define THREAD_SIZE_MIN (4u * 1024u * 1024u)
 /* Results from which on a second thread judges half of them. */
 #define STRETCH_MIN 1024u
 #define PROGRESS_STEP (16u * 1024u * 1024u)
@@ -163,6 +165,8 @@ static void read_capture(struct run *run, uint32_t file) {
     if (ahead == NULL) {
         run->error = -ENOMEM;
     } else {
+        if (capture_size(capture) >= THREAD_SIZE_MIN)
+            watch_use_thread(&watch);
         read_packets(run, capture, name, flows, ahead);
         flows_finish(flows);
         tell_losses(run, name, flows, &watch);

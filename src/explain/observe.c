@@ -52,35 +52,41 @@ static bool all_zero(const uint8_t *bytes, size_t size) {
 #define LOG_COMMAND_MAX 0xfffu
 #define LOG_KIND_MAX 0x3fu
 
+/* The next place in the log: at its front, then in the ring of the last messages. */
+static struct log_entry *log_place(struct evidence *evidence) {
+    uint64_t seen = evidence->log_seen++;
+
+    if (evidence->log_count < EVIDENCE_LOG_HEAD_MAX)
+        return &evidence->log[evidence->log_count++];
+    evidence->log_tail_count += evidence->log_tail_count < EVIDENCE_LOG_TAIL_MAX;
+    return &evidence->log_tail[(seen - EVIDENCE_LOG_HEAD_MAX) % EVIDENCE_LOG_TAIL_MAX];
+}
+
 static void log_message(struct evidence *evidence, const struct event *event, uint64_t packet,
                         uint64_t time_ns) {
     const struct message *message = &event->message;
     bool bulk = message->kind == MESSAGE_OTHER_REQUEST || message->kind == MESSAGE_OTHER_RESPONSE;
     bool smb2 = message_is_smb2(message);
-    struct log_entry entry = {
-        .packet = packet & LOG_PACKET_MAX,
-        .time_ns = time_ns,
-        .message_id = smb2 ? message->header.message_id : 0,
-        .digest = event->whole && !bulk ? digest_of(message->bytes) : 0,
-        .size = (uint32_t)message->size,
-        .status = smb2 && message_is_response(message) ? message->header.status : 0,
-        .command = smb2 ? message->header.command & LOG_COMMAND_MAX : 0u,
-        .kind = message->kind & LOG_KIND_MAX,
-        .from = event->from & 1u,
-        .is_signed = smb2 && is_signed(message),
-        .cut = !event->whole,
-        .chained = event->chained,
-        .validate = smb2 && is_validate(event),
-        .after_gap = event->after_gap,
-    };
+    struct log_entry *entry = log_place(evidence);
 
-    if (evidence->log_count < EVIDENCE_LOG_HEAD_MAX) {
-        evidence->log[evidence->log_count++] = entry;
-    } else {
-        evidence->log_tail[(evidence->log_seen - EVIDENCE_LOG_HEAD_MAX) % EVIDENCE_LOG_TAIL_MAX] = entry;
-        evidence->log_tail_count += evidence->log_tail_count < EVIDENCE_LOG_TAIL_MAX;
-    }
-    evidence->log_seen++;
+    /* Cleared first: a bit field that is set keeps its neighbours, and nobody should wait for what was there. */
+    memset(entry, 0, sizeof *entry);
+    entry->packet = packet & LOG_PACKET_MAX;
+    entry->time_ns = time_ns;
+    entry->digest = event->whole && !bulk ? digest_of(message->bytes) : 0;
+    entry->size = (uint32_t)message->size;
+    entry->kind = message->kind & LOG_KIND_MAX;
+    entry->from = event->from & 1u;
+    entry->cut = !event->whole;
+    entry->chained = event->chained;
+    entry->after_gap = event->after_gap;
+    if (!smb2)
+        return;
+    entry->message_id = message->header.message_id;
+    entry->status = message_is_response(message) ? message->header.status : 0;
+    entry->command = message->header.command & LOG_COMMAND_MAX;
+    entry->is_signed = is_signed(message);
+    entry->validate = is_validate(event);
 }
 
 static void note_negotiate(struct negotiate_side *side, const struct event *event, uint64_t packet, uint64_t time_ns) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "explain/later.h"
 #include "explain/ntlm.h"
 #include "explain/observe.h"
 
@@ -400,19 +401,45 @@ static bool worth_telling(const struct evidence *evidence) {
             evidence->tcp[FROM_CLIENT].syn_packet != 0 && is_smb_port(evidence->server.port));
 }
 
+static void tell_now(void *context, void *record) {
+    struct watch *watch = context;
+    struct watched *watched = record;
+
+    watch->done(watch->context, &watched->evidence);
+}
+
+/* Returns a record that is free then, or NULL. */
+static struct watched *tell(struct watched *watched) {
+    struct watch *watch = watched->watch;
+
+    if (watch->later != NULL)
+        return later_put(watch->later, watched);
+    tell_now(watch, watched);
+    return watched;
+}
+
 static void watch_closed(void *flow) {
     struct watched *watched = flow;
+    struct watch *watch;
 
     if (watched == NULL)
         return;
+    watch = watched->watch;
     observe_end(&watched->evidence);
     if (worth_telling(&watched->evidence))
-        watched->watch->done(watched->watch->context, &watched->evidence);
-    watched->next_spare = watched->watch->spare;
-    watched->watch->spare = watched;
+        watched = tell(watched);
+    if (watched == NULL)
+        return;
+    watched->next_spare = watch->spare;
+    watch->spare = watched;
+}
+
+void watch_use_thread(struct watch *watch) {
+    watch->later = later_new(tell_now, watch, offsetof(struct evidence, log[EVIDENCE_LOG_SHORT]));
 }
 
 void watch_free(struct watch *watch) {
+    later_free(watch->later);
     while (watch->spare != NULL) {
         struct watched *next = watch->spare->next_spare;
 

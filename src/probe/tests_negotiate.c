@@ -93,15 +93,18 @@ void test_multi_protocol(struct probe *probe, struct probe_result *result) {
 
 /* ---- dialects ---- */
 
-/* Another server behind the same name is not this server. */
-static void note_server(struct probe *probe, const struct line_reply *reply) {
+/* What the server says of itself. False: it is another one than before, behind the same name. */
+static bool note_server(struct probe *probe, const struct line_reply *reply) {
     const struct negotiate_response *response = &reply->message.body.negotiate_response;
     struct probe_facts *facts = probe->facts;
+    bool same =
+        !facts->server_known || memcmp(facts->server_guid, response->server_guid, sizeof facts->server_guid) == 0;
 
     facts->server_known = true;
     memcpy(facts->server_guid, response->server_guid, sizeof facts->server_guid);
     facts->security_mode = response->security_mode;
     facts->system_time = response->system_time;
+    return same;
 }
 
 /* The server, or somebody on the way, has chosen what was not offered. */
@@ -126,8 +129,11 @@ static void test_dialect(struct probe *probe, uint16_t dialect, struct probe_res
         return;
     if (line_agree(probe->line, &reply)) {
         probe->facts->spoken.ids[probe->facts->spoken.count++] = dialect;
-        note_server(probe, &reply);
         result_say(result, PROBE_RIGHT, "spoken");
+        if (!note_server(probe, &reply)) {
+            result->cause = CAUSE_M08;
+            result_say(result, PROBE_UNCLEAR, "spoken, by another server than before: the ServerGuid differs");
+        }
     } else if (reply_has(&reply, STATUS_SUCCESS) && reply.message.kind == MESSAGE_NEGOTIATE_RESPONSE &&
                reply.message.body.negotiate_response.dialect_revision != dialect) {
         note_unoffered(probe, reply.message.body.negotiate_response.dialect_revision, result);

@@ -21,7 +21,11 @@ static int cat_one(struct remote *remote, const char *text, const struct file_ar
 
 int command_cat(int argc, char **argv) {
     static const struct file_command command = {
-        .name = "cat", .args_doc = "URL...", .options = options_table, .least = 1, .most = FILE_ARGUMENTS_MAX,
+        .name = "cat",
+        .args_doc = "URL...",
+        .options = options_table,
+        .least = 1,
+        .most = FILE_ARGUMENTS_MAX,
         .doc = "Write files to standard output, one after the other.\v" REMOTE_EXIT_HELP};
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     int status;

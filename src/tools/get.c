@@ -112,11 +112,16 @@ static int get_to(struct copy *copy, const char *text, const struct url *url, co
 
 int command_get(int argc, char **argv) {
     static const struct file_command command = {
-        .name = "get", .args_doc = "URL [TARGET]", .options = options_table, .least = 1, .most = 2,
-        .doc = "Copy a file, or with -r a folder, from a share. TARGET is a file, a folder that is there (default: the "
-               "current one), or - for standard output.\v"
-               "The copy has another name until it is whole, and keeps the time of last writing. Ctrl-C leaves what there "
-               "is for --continue, and says so.\n\n" REMOTE_EXIT_HELP};
+        .name = "get",
+        .args_doc = "URL [TARGET]",
+        .options = options_table,
+        .least = 1,
+        .most = 2,
+        .doc =
+            "Copy a file, or with -r a folder, from a share. TARGET is a file, a folder that is there (default: the "
+            "current one), or - for standard output.\v"
+            "The copy has another name until it is whole, and keeps the time of last writing. Ctrl-C leaves what there "
+            "is for --continue, and says so.\n\n" REMOTE_EXIT_HELP};
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     static struct remote remote;
     struct progress progress;

@@ -114,14 +114,19 @@ static int list_one(struct remote *remote, const char *text, const struct file_a
         json_close(&output, ']');
     if (list.json)
         output_text(&output, "\n");
-    return output_finish(&output) ? list.status : complain("standard output", "could not be written", EXIT_INPUT);
+    return output_end(&output, list.status);
 }
 
 int command_ls(int argc, char **argv) {
     static const struct file_command command = {
-        .name = "ls", .args_doc = "URL...", .options = options_table, .least = 1, .most = FILE_ARGUMENTS_MAX,
-        .doc = "List what is in folders of a share, sorted by name.\vURL is smb://[domain;]user@host[:port]/share/path or "
-               "\\\\host\\share\\path. Control characters in names are shown as \\x1b and the like.\n\n" REMOTE_EXIT_HELP};
+        .name = "ls",
+        .args_doc = "URL...",
+        .options = options_table,
+        .least = 1,
+        .most = FILE_ARGUMENTS_MAX,
+        .doc =
+            "List what is in folders of a share, sorted by name.\vURL is smb://[domain;]user@host[:port]/share/path or "
+            "\\\\host\\share\\path. Control characters in names are shown as \\x1b and the like.\n\n" REMOTE_EXIT_HELP};
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     int status = file_command_each(arguments, list_one);
 

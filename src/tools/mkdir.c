@@ -58,9 +58,12 @@ static int rmdir_one(struct remote *remote, const char *text, const struct file_
 }
 
 int command_mkdir(int argc, char **argv) {
-    static const struct file_command command = {
-        .name = "mkdir", .args_doc = "URL...", .options = mkdir_table, .least = 1, .most = FILE_ARGUMENTS_MAX,
-        .doc = "Make folders on a share.\v" REMOTE_EXIT_HELP};
+    static const struct file_command command = {.name = "mkdir",
+                                                .args_doc = "URL...",
+                                                .options = mkdir_table,
+                                                .least = 1,
+                                                .most = FILE_ARGUMENTS_MAX,
+                                                .doc = "Make folders on a share.\v" REMOTE_EXIT_HELP};
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     int status = file_command_each(arguments, mkdir_one);
 
@@ -69,9 +72,12 @@ int command_mkdir(int argc, char **argv) {
 }
 
 int command_rmdir(int argc, char **argv) {
-    static const struct file_command command = {
-        .name = "rmdir", .args_doc = "URL...", .options = rmdir_table, .least = 1, .most = FILE_ARGUMENTS_MAX,
-        .doc = "Delete empty folders of a share.\v" REMOTE_EXIT_HELP};
+    static const struct file_command command = {.name = "rmdir",
+                                                .args_doc = "URL...",
+                                                .options = rmdir_table,
+                                                .least = 1,
+                                                .most = FILE_ARGUMENTS_MAX,
+                                                .doc = "Delete empty folders of a share.\v" REMOTE_EXIT_HELP};
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     int status = file_command_each(arguments, rmdir_one);
 

@@ -53,10 +53,13 @@ static int move(struct remote *remote, const struct file_arguments *arguments) {
 }
 
 int command_mv(int argc, char **argv) {
-    static const struct file_command command = {
-        .name = "mv", .args_doc = "URL URL", .options = options_table, .least = 2, .most = 2,
-        .doc = "Rename or move a file or folder within a share. Where the second is a folder, it goes into it.\v"
-               REMOTE_EXIT_HELP};
+    static const struct file_command command = {.name = "mv",
+                                                .args_doc = "URL URL",
+                                                .options = options_table,
+                                                .least = 2,
+                                                .most = 2,
+                                                .doc = "Rename or move a file or folder within a share. Where the "
+                                                       "second is a folder, it goes into it.\v" REMOTE_EXIT_HELP};
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     static struct remote remote;
     int status;

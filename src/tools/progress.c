@@ -138,8 +138,10 @@ int copy_complain(const char *about, const struct copy *copy, enum copy_end end)
     case COPY_STOPPED:
         return complain(about, "interrupted", EXIT_PROBLEM);
     case COPY_CHANGED:
-        return complain(about, "it changes while it is copied, each time anew, so it was not copied. Try again when "
-                               "nobody writes to it", EXIT_PROBLEM);
+        return complain(about,
+                        "it changes while it is copied, each time anew, so it was not copied. Try again when "
+                        "nobody writes to it",
+                        EXIT_PROBLEM);
     case COPY_BUSY:
         return complain(about, "another copy of it is under way. Wait for its end", EXIT_PROBLEM);
     case COPY_LOCAL:

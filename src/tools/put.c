@@ -80,7 +80,8 @@ static int put_to(struct copy *copy, int fd, const char *local, const struct url
 
 /* The source, open; -1 when it has been told why not. */
 static int open_source(const char *path, bool is_tree) {
-    int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | (is_tree ? O_DIRECTORY : 0));
+    int fd =
+        strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | (is_tree ? O_DIRECTORY : 0));
     struct stat status;
 
     if (fd < 0) {
@@ -97,11 +98,16 @@ static int open_source(const char *path, bool is_tree) {
 
 int command_put(int argc, char **argv) {
     static const struct file_command command = {
-        .name = "put", .args_doc = "SOURCE URL", .options = options_table, .least = 2, .most = 2,
-        .doc = "Copy a file, or with -r a folder, to a share. SOURCE - is standard input. Where URL is a folder, it goes "
-               "into it.\v"
-               "The copy has another name until it is whole, and keeps the time of last writing. Ctrl-C leaves what there "
-               "is for --continue, and says so.\n\n" REMOTE_EXIT_HELP};
+        .name = "put",
+        .args_doc = "SOURCE URL",
+        .options = options_table,
+        .least = 2,
+        .most = 2,
+        .doc =
+            "Copy a file, or with -r a folder, to a share. SOURCE - is standard input. Where URL is a folder, it goes "
+            "into it.\v"
+            "The copy has another name until it is whole, and keeps the time of last writing. Ctrl-C leaves what there "
+            "is for --continue, and says so.\n\n" REMOTE_EXIT_HELP};
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     bool is_tree = file_command_has(arguments, 'r');
     static struct remote remote;

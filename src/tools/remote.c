@@ -10,6 +10,7 @@
 #include "client/words.h"
 #include "crypto/crypto.h"
 #include "explain/explain.h"
+#include "explain/output.h"
 #include "wire/names.h"
 
 #define SHOWN_MAX  1024u
@@ -20,6 +21,12 @@ int complain(const char *about, const char *sentence, int status) {
 
     fprintf(stderr, "smbproof: %s: %s\n", name_shown(about, shown, sizeof shown), sentence);
     return status;
+}
+
+int output_end(struct output *output, int status) {
+    int error = output_finish(output);
+
+    return error == 0 ? status : complain("standard output", strerror(-error), EXIT_INTERNAL);
 }
 
 static int status_of(const struct session_error *error) {
@@ -142,7 +149,7 @@ static void tell_connection(const struct remote *remote) {
             dialect_text(agreed->dialect, dialect), session_mechanism(remote->session),
             client->is_guest ? " as guest" : "", client->signing_required ? "signed with " : "signing possible with ",
             signing_name(agreed->signing_algorithm), client->encrypts ? ", encrypted" : "",
-            agreed->dialect == SMB2_DIALECT_311 ? "the negotiation is part of the keys"
+            agreed->dialect == SMB2_DIALECT_311                 ? "the negotiation is part of the keys"
             : client->negotiation.validation == VALIDATION_SAME ? "the negotiation was validated"
                                                                 : "the negotiation was not validated");
 }

@@ -42,6 +42,9 @@ void remote_close(struct remote *remote);
 int remote_complain(const char *about, const struct session_error *error);
 /* "smbproof: ABOUT: SENTENCE"; returns `status`. `about` is shown safely. */
 int complain(const char *about, const char *sentence, int status);
+/* Flushes what a command prints; returns `status`, or complains and returns EXIT_INTERNAL. */
+struct output;
+int output_end(struct output *output, int status);
 /* The graver of two exit statuses: one that ends everything before EXIT_PROBLEM, that before 0. */
 int exit_worse(int a, int b);
 

@@ -64,7 +64,7 @@ static int delete_one(struct remote *remote, const char *text, const struct file
         return complain(text, "names a share, not something in it", EXIT_USAGE);
     if (!file_command_has(arguments, 'r'))
         return share_delete(&remote->share, remote->url.path, false, &error) ? EXIT_NO_PROBLEM
-                                                                               : remote_complain(text, &error);
+                                                                             : remote_complain(text, &error);
     if (!share_stat(&remote->share, remote->url.path, &status, &error))
         return remote_complain(text, &error);
     if (file_is_folder(&status) && !file_is_reparse_point(&status))
@@ -75,9 +75,12 @@ static int delete_one(struct remote *remote, const char *text, const struct file
 }
 
 int command_rm(int argc, char **argv) {
-    static const struct file_command command = {
-        .name = "rm", .args_doc = "URL...", .options = options_table, .least = 1, .most = FILE_ARGUMENTS_MAX,
-        .doc = "Delete files of a share.\v" REMOTE_EXIT_HELP};
+    static const struct file_command command = {.name = "rm",
+                                                .args_doc = "URL...",
+                                                .options = options_table,
+                                                .least = 1,
+                                                .most = FILE_ARGUMENTS_MAX,
+                                                .doc = "Delete files of a share.\v" REMOTE_EXIT_HELP};
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     int status;
 

@@ -208,5 +208,5 @@ int command_settings(int argc, char **argv) {
         print_json(&settings, &output);
     else
         print_text(&settings, &output);
-    return output_finish(&output) ? EXIT_NO_PROBLEM : EXIT_INTERNAL;
+    return output_finish(&output) == 0 ? EXIT_NO_PROBLEM : EXIT_INTERNAL;
 }

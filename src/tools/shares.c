@@ -42,9 +42,13 @@ static void print_text(struct output *output, const struct share_list *list) {
 
 int command_shares(int argc, char **argv) {
     static const struct file_command command = {
-        .name = "shares", .args_doc = "URL", .options = options_table, .least = 1, .most = 1,
-        .doc = "List the shares of a server: name, kind, comment.\vURL is smb://[domain;]user@host[:port] or \\\\host.\n\n"
-               REMOTE_EXIT_HELP};
+        .name = "shares",
+        .args_doc = "URL",
+        .options = options_table,
+        .least = 1,
+        .most = 1,
+        .doc = "List the shares of a server: name, kind, comment.\vURL is smb://[domain;]user@host[:port] or "
+               "\\\\host.\n\n" REMOTE_EXIT_HELP};
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     static struct remote remote;
     static struct output output;
@@ -62,8 +66,7 @@ int command_shares(int argc, char **argv) {
             print_json(&output, &list);
         else
             print_text(&output, &list);
-        status = output_finish(&output) ? EXIT_NO_PROBLEM
-                                        : complain("standard output", "could not be written", EXIT_INPUT);
+        status = output_end(&output, EXIT_NO_PROBLEM);
         shares_free(&list);
     }
     remote_close(&remote);

@@ -16,7 +16,8 @@ static void print_text(struct output *output, const char *text, const struct fil
     output_format(output, "%s\n", name_shown(text, shown, sizeof shown));
     output_format(output, "  size        %" PRIu64 " octets, %" PRIu64 " allocated\n", status->size,
                   status->allocation_size);
-    output_format(output, "  attributes  %s (0x%08x)\n", attributes_text(status->attributes, flags), status->attributes);
+    output_format(output, "  attributes  %s (0x%08x)\n", attributes_text(status->attributes, flags),
+                  status->attributes);
     output_format(output, "  written     %s\n", filetime_text(status->last_write_time, time));
     output_format(output, "  changed     %s\n", filetime_text(status->change_time, time));
     output_format(output, "  accessed    %s\n", filetime_text(status->last_access_time, time));
@@ -41,12 +42,16 @@ static int stat_one(struct remote *remote, const char *text, const struct file_a
         json_close(&output, '}');
         output_text(&output, "\n");
     }
-    return output_finish(&output) ? EXIT_NO_PROBLEM : complain("standard output", "could not be written", EXIT_INPUT);
+    return output_end(&output, EXIT_NO_PROBLEM);
 }
 
 int command_stat(int argc, char **argv) {
     static const struct file_command command = {
-        .name = "stat", .args_doc = "URL...", .options = options_table, .least = 1, .most = FILE_ARGUMENTS_MAX,
+        .name = "stat",
+        .args_doc = "URL...",
+        .options = options_table,
+        .least = 1,
+        .most = FILE_ARGUMENTS_MAX,
         .doc = "Tell what a server knows of files and folders.\v" REMOTE_EXIT_HELP};
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     int status = file_command_each(arguments, stat_one);

@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-#define RPC_VERSION        5u
-#define RPC_LITTLE_ENDIAN  0x10u /* integers little-endian, characters ASCII ([C706] 14.1) */
-#define RPC_CONTEXTS_MAX   16u   /* presentation contexts that one bind may offer */
-#define NDR_ALIGNMENT      4u
-#define SHARE_HEAD_SIZE    12u /* octets of a SHARE_INFO_1: name, type, comment */
-#define REFERENT           0x00020000u
-#define FRAG_LENGTH_AT     8u
+#define RPC_VERSION       5u
+#define RPC_LITTLE_ENDIAN 0x10u /* integers little-endian, characters ASCII ([C706] 14.1) */
+#define RPC_CONTEXTS_MAX  16u   /* presentation contexts that one bind may offer */
+#define NDR_ALIGNMENT     4u
+#define SHARE_HEAD_SIZE   12u /* octets of a SHARE_INFO_1: name, type, comment */
+#define REFERENT          0x00020000u
+#define FRAG_LENGTH_AT    8u
 
 const struct rpc_syntax rpc_srvsvc = {
     {0xc8, 0x4f, 0x32, 0x4b, 0x70, 0x16, 0xd3, 0x01, 0x12, 0x78, 0x5a, 0x47, 0xbf, 0x6e, 0xe1, 0x88}, 3};

@@ -10,10 +10,10 @@
 #define RECORD_SIZE_MAX 256u
 #define ROOM_MORE       64u /* octets that an encoding may be longer: pads that came as nothing */
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            abort();                                                                                                   \
     } while (0)
 
 struct body {
@@ -27,18 +27,18 @@ struct body {
 
 #define NO_PART(name, span, length, unit, offset, alignment)
 #define NO_TAIL(name, span, length, unit)
-#define ADAPTERS(name, size, structure_size, least, ...)                                           \
-    static bool name##_any_decode(struct span bytes, void *record) {                               \
-        _Static_assert(sizeof(struct name) <= RECORD_SIZE_MAX, #name);                             \
-        return name##_decode(bytes, record);                                                       \
-    }                                                                                              \
-    static void name##_any_encode(const void *record, struct writer *writer) {                     \
-        name##_encode(record, writer);                                                             \
+#define ADAPTERS(name, size, structure_size, least, ...)                                                               \
+    static bool name##_any_decode(struct span bytes, void *record) {                                                   \
+        _Static_assert(sizeof(struct name) <= RECORD_SIZE_MAX, #name);                                                 \
+        return name##_decode(bytes, record);                                                                           \
+    }                                                                                                                  \
+    static void name##_any_encode(const void *record, struct writer *writer) {                                         \
+        name##_encode(record, writer);                                                                                 \
     }
 FILE_BODIES(ADAPTERS, NO_PART, NO_TAIL)
 INFO_BODIES(ADAPTERS, NO_TAIL)
 
-#define ROW_AT(name, start)                                                                        \
+#define ROW_AT(name, start)                                                                                           \
     {#name, name##_any_decode, name##_any_encode, name##_fields, &name##_fields_count, start},
 #define MESSAGE_ROW(name, size, structure_size, least, ...) ROW_AT(name, SMB2_HEADER_SIZE)
 #define RECORD_ROW(name, size, structure_size, least, ...)  ROW_AT(name, 0)

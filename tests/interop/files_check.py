@@ -423,7 +423,7 @@ def hostile_names(tap, program, folder):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--smbproof", required=True)
+    parser.add_argument("--smbproof", required=True, type=os.path.abspath)
     parser.add_argument("--large", type=int, default=24, help="MiB of the large file")
     parser.add_argument("--files", type=int, default=200)
     options = parser.parse_args()

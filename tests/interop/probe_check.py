@@ -253,6 +253,11 @@ def unreachable(prober):
     if report is None or (report["verdict"], found(report, "unclear"), code) != wanted:
         complaints.append(f"exit status {code}: {json.dumps(report)}")
     prober.tap.result("nobody listens", complaints)
+    run = prober.run("--require-secure-negotiate=0", f"smb://127.0.0.1:{free_port()}/data")
+    warning = "RequireSecureNegotiate for 127.0.0.1 (--require-secure-negotiate)"
+    wanted = (warning, "require signing", "3.1.1 is protected")
+    complaints = [f"the warning lacks `{words}': {run.stderr}" for words in wanted if words not in run.stderr]
+    prober.tap.result("validation switched off is warned of", complaints)
     run = prober.run("smb://root:secret@127.0.0.1/data")
     complaints = [] if run.returncode == 3 else [f"exit status {run.returncode}"]
     prober.tap.result("a password in the URL is refused", complaints)
@@ -312,7 +317,7 @@ def schema_of(source):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--smbproof", required=True)
+    parser.add_argument("--smbproof", required=True, type=os.path.abspath)
     parser.add_argument("--slow", action="store_true")
     options = parser.parse_args()
     tap = Tap()

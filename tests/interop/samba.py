@@ -6,6 +6,7 @@
 Runs as root, since smbd does. `Samba.missing()` says why it cannot be started here; a test then says that it skipped.
 From a shell: samba.py start FOLDER [KEY=VALUE...] prints the port, samba.py stop FOLDER ends it.
 """
+import ctypes
 import os
 import random
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 
 START_SECONDS = 20
 STOP_SECONDS = 10
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 FOLDERS = ("private", "lock", "state", "cache", "pid", "ncalrpc", "log")
 
 
@@ -135,6 +137,8 @@ class Samba:
         self.run()
 
     def run(self):
+        # Whoever is left of a killed server is this process's to bury. smbd takes a zombie for alive, and its locks too.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         command = ["smbd", "-F", "--no-process-group", "-s", str(self.folder / "smb.conf")]
         with open(self.folder / "out", "wb") as out:
             self.process = subprocess.Popen(
@@ -187,6 +191,18 @@ def end_group(leader, how=signal.SIGTERM):
             time.sleep(0.05)
         os.killpg(leader, signal.SIGKILL)
     except ProcessLookupError:
+        pass
+    bury(leader)
+
+
+def bury(leader):
+    """Reaps the dead of the group that are children of this process."""
+    deadline = time.monotonic() + STOP_SECONDS
+    try:
+        while time.monotonic() < deadline:
+            if os.waitpid(-leader, os.WNOHANG)[0] == 0:
+                time.sleep(0.02)
+    except ChildProcessError:
         pass
 
 
