@@ -238,6 +238,8 @@ static uint32_t create_admit(struct work *work) {
         return STATUS_ACCESS_DENIED;
     if (is_fixed && (options & FILE_DELETE_ON_CLOSE) != 0)
         return STATUS_CANNOT_DELETE;
+    if (is_fixed) /* MAXIMUM_ALLOWED is no more than could be asked for */
+        open->access &= ~(uint32_t)ACCESS_WRITES;
     return STATUS_SUCCESS;
 }
 

@@ -32,6 +32,7 @@ struct connection {
     struct server server;
     struct open *opens;    /* list */
     uint64_t opens_made;   /* FileIds count them */
+    unsigned open_count;   /* in `opens` */
     void *inside;          /* the host's: socket, queues, timers */
 };
 

@@ -121,10 +121,11 @@ void work_answer_output(struct work *work, uint32_t status) {
 /* --- opens --- */
 
 struct open *open_new(struct connection *connection, struct server_frame *frame) {
-    struct open *open = calloc(1, sizeof *open);
+    struct open *open = connection->open_count < OPENS_MAX ? calloc(1, sizeof *open) : NULL;
 
     if (open == NULL)
         return NULL;
+    connection->open_count++;
     open->connection = connection;
     open->session = frame->request.session;
     open->tree = frame->request.tree;
@@ -178,6 +179,7 @@ static void open_unlink(struct open *open) {
         open->connection->opens = open->next;
     if (open->next != NULL)
         open->next->previous = open->previous;
+    open->connection->open_count--;
 }
 
 static void open_free(struct open *open) {

@@ -70,6 +70,8 @@ static int rename_between(int from, const char *old, int to, const char *name, b
 static int entry_change(struct directory *directory, struct store_op *op) {
     char source[STORE_PATH_MAX], target[STORE_PATH_MAX];
     const char *old, *name;
+    if (op->file->stream[0] != '\0')
+        return -EOPNOTSUPP; /* the descriptor is the whole file's */
     int result = descriptor_path(directory, op->file->fd, source);
     if (result < 0)
         return result;

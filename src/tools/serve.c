@@ -260,6 +260,8 @@ int command_serve(int argc, char **argv) {
     if (arguments.accounts != NULL && accounts_open(arguments.accounts, &arguments.config.acceptor.accounts, problem) != 0)
         return complain(arguments.accounts, problem, EXIT_INPUT);
     status = serve(&arguments);
+    for (unsigned i = 0; i < arguments.config.share_count; i++)
+        store_free(arguments.config.shares[i].store);
     if (arguments.config.acceptor.accounts != NULL)
         accounts_close(arguments.config.acceptor.accounts);
     return status;
