@@ -28,11 +28,13 @@ MAY_INCLUDE = {
     "explain": {"explain", "capture", "core", "wire"},
     "net": {"net", "wire"},
     "client": {"client", "net", "auth", "core", "wire"},
+    "store": {"store", "net", "wire"},  # of wire only text
     "lib": {"client", "auth", "core", "wire"},  # and include/smbproof.h
     "probe": {"probe", "client", "net", "auth", "core", "wire"},  # and words and output of explain
-    "tools": {"tools", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
+    "serve": {"serve", "store", "net", "auth", "core", "wire"},  # and crypto/crypto.h
+    "tools": {"tools", "serve", "store", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
 }
-MAY_INCLUDE_FILE = {folder: {"crypto/crypto.h"} for folder in ("auth", "core", "explain", "client")}
+MAY_INCLUDE_FILE = {folder: {"crypto/crypto.h"} for folder in ("auth", "core", "explain", "client", "serve")}
 MAY_INCLUDE_FILE["probe"] = {"crypto/crypto.h", "explain/finding.h", "explain/output.h"}
 ONLY_OPENSSL = "crypto/openssl.c"
 

@@ -25,6 +25,9 @@ static const struct command commands[] = {
     {"put", "copy files to a share", command_put},
     {"rm", "delete files of a share", command_rm},
     {"rmdir", "delete empty folders of a share", command_rmdir},
+#ifdef SMBPROOF_SERVE
+    {"serve", "serve files (not finished: see docs/serve.md)", command_serve},
+#endif
     {"settings", "show the settings in force, and their equivalents elsewhere", command_settings},
     {"shares", "list the shares of a server", command_shares},
     {"stat", "tell what a server knows of a file", command_stat},

@@ -125,6 +125,7 @@ enum smb2_session_flag {
     ONE(DISK_FULL, 0xc000007fu)                                                                    \
     ONE(INSUFFICIENT_RESOURCES, 0xc000009au)                                                       \
     ONE(MEDIA_WRITE_PROTECTED, 0xc00000a2u)                                                        \
+    ONE(BAD_IMPERSONATION_LEVEL, 0xc00000a5u)                                                      \
     ONE(PIPE_NOT_AVAILABLE, 0xc00000acu)                                                           \
     ONE(PIPE_DISCONNECTED, 0xc00000b0u)                                                            \
     ONE(IO_TIMEOUT, 0xc00000b5u)                                                                   \
@@ -154,6 +155,7 @@ enum smb2_session_flag {
     ONE(TRUSTED_RELATIONSHIP_FAILURE, 0xc000018du)                                                 \
     ONE(ACCOUNT_EXPIRED, 0xc0000193u)                                                              \
     ONE(FS_DRIVER_REQUIRED, 0xc000019cu)                                                           \
+    ONE(INVALID_LOCK_RANGE, 0xc00001a1u)                                                           \
     ONE(USER_SESSION_DELETED, 0xc0000203u)                                                         \
     ONE(INSUFF_SERVER_RESOURCES, 0xc0000205u)                                                      \
     ONE(CONNECTION_DISCONNECTED, 0xc000020cu)                                                      \

@@ -1,0 +1,784 @@
+/* One connection: its socket, the frames on their way in and out, and the steps of its core server. */
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "serve/host.h"
+#include "serve/log.h"
+#include "wire/names.h"
+#include "wire/text.h"
+
+/* Octets of frames, in and out, that a connection may hold before it is read from no more. */
+#define CONNECTION_HELD_MAX (32u * 1024u * 1024u)
+/* From accepting to the first logon. */
+#define CONNECTION_LOGON_MS 30000u
+/* Without progress, while a frame is half here or an answer is not taken. */
+#define CONNECTION_STALL_MS 60000u
+/* Frames that one turn takes from a connection, so that others are served in between. */
+#define CONNECTION_FRAMES_A_TURN 32
+/* Octets of the largest body of a response, and what is around it. */
+#define CONNECTION_OUTPUT_MAX (SIZE_USUAL + 2u * 65536u)
+#define ACCESS_ALL       0x001f01ffu
+#define ACCESS_READ_ONLY 0x001200a9u
+#define SHARE_DISK       1u
+#define SHARE_PIPE       2u
+/* Seconds from 1601 to 1970. */
+#define FILETIME_EPOCH_S 11644473600u
+
+#define CONTAINER(type, member, pointer) ((type *)((char *)(pointer) - offsetof(type, member)))
+
+struct inside;
+
+/* A frame with its memory, from the first octet received to the last one sent. */
+struct packet {
+    struct packet *next, *previous; /* of all packets of the connection */
+    struct packet *next_out;        /* in the queue */
+    struct inside *inside;
+    struct server_frame frame;
+    uint8_t *content, *output;
+    size_t content_size, output_size;
+    struct span out; /* what is still to be sent */
+    bool handed;     /* somebody works on it */
+    struct job job;  /* a step of a logon */
+    struct logon *logon;
+    enum auth_state state;
+    struct span reply;
+};
+
+/* The authentication of a session, and then whose it is. */
+struct logon {
+    struct logon *next;
+    uint64_t session_id;
+    struct auth_acceptor *acceptor; /* NULL between logons */
+    char user[AUTH_NAME_MAX];
+};
+
+struct inside {
+    struct connection connection;
+    struct station *station;
+    struct connection *next, *previous; /* at the station */
+    struct loop_watch watch;
+    struct loop_timer timer;
+    struct loop_task start;
+    struct sockaddr_storage address;
+    char from[HOST_ADDRESS_MAX];
+    struct packet *packets, *out_first, *out_last, *incoming;
+    struct logon *logons;
+    size_t held; /* octets */
+    size_t got;  /* of the header, or of the incoming content */
+    unsigned busy, depth;
+    uint8_t header[FRAME_HEADER_SIZE];
+    bool closed, draining, logged_on;
+};
+
+static void settle(struct inside *inside);
+static void pump(struct inside *inside);
+
+static struct inside *inside_of(struct connection *connection) {
+    return connection->inside;
+}
+
+/* ---- packets ---- */
+
+static struct packet *packet_new(struct inside *inside, size_t content_size, size_t output_size) {
+    struct packet *packet = calloc(1, sizeof *packet);
+
+    if (packet == NULL)
+        return NULL;
+    packet->content = malloc(content_size + 1);
+    packet->output = malloc(output_size);
+    if (packet->content == NULL || packet->output == NULL) {
+        free(packet->content);
+        free(packet->output);
+        free(packet);
+        return NULL;
+    }
+    packet->inside = inside;
+    packet->content_size = content_size;
+    packet->output_size = output_size;
+    packet->next = inside->packets;
+    if (packet->next != NULL)
+        packet->next->previous = packet;
+    inside->packets = packet;
+    inside->held += content_size + output_size;
+    return packet;
+}
+
+static void packet_free(struct packet *packet) {
+    struct inside *inside = packet->inside;
+
+    if (packet->next != NULL)
+        packet->next->previous = packet->previous;
+    if (packet->previous != NULL)
+        packet->previous->next = packet->next;
+    else
+        inside->packets = packet->next;
+    inside->held -= packet->content_size + packet->output_size;
+    free(packet->content);
+    free(packet->output);
+    free(packet);
+}
+
+static bool packet_grow(struct packet *packet, size_t size) {
+    uint8_t *output = size <= CONNECTION_OUTPUT_MAX ? malloc(size) : NULL;
+
+    if (output == NULL)
+        return false;
+    server_frame_move(&packet->frame, output, size);
+    free(packet->output);
+    packet->inside->held += size - packet->output_size;
+    packet->output = output;
+    packet->output_size = size;
+    return true;
+}
+
+static void hand(struct packet *packet) {
+    packet->handed = true;
+    packet->inside->busy++;
+}
+
+/* Back from where it was handed. False: the connection is closed, and the packet gone. */
+static bool take_back(struct packet *packet) {
+    struct inside *inside = packet->inside;
+
+    assert(packet->handed);
+    packet->handed = false;
+    inside->busy--;
+    if (!inside->closed)
+        return true;
+    packet_free(packet);
+    settle(inside);
+    return false;
+}
+
+/* ---- the end ---- */
+
+static void opens_closed(void *argument) {
+    struct inside *inside = argument;
+
+    inside->busy--;
+    settle(inside);
+}
+
+static void log_close(const struct inside *inside, const char *why) {
+    const struct server_failure *failure = &inside->connection.server.failure;
+
+    if (failure->verdict.rule != RULE_NONE)
+        log_event("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu", inside->from, why,
+                  rule_text(failure->verdict.rule)->id, rule_text(failure->verdict.rule)->section,
+                  command_name(failure->command), (unsigned long long)failure->message_id);
+    else
+        log_event("closed", "from=%s why=%s", inside->from, why);
+}
+
+static void free_idle_packets(struct inside *inside) {
+    for (struct packet *packet = inside->packets, *next; packet != NULL; packet = next) {
+        next = packet->next;
+        if (!packet->handed)
+            packet_free(packet);
+    }
+    inside->out_first = inside->out_last = inside->incoming = NULL;
+}
+
+static void close_connection(struct inside *inside, const char *why) {
+    struct host *host = inside->connection.host;
+
+    if (inside->closed)
+        return;
+    inside->closed = true;
+    log_close(inside, why);
+    loop_watch_remove(inside->connection.loop, &inside->watch);
+    loop_timer_clear(inside->connection.loop, &inside->timer);
+    close(inside->watch.descriptor);
+    if (!inside->logged_on)
+        atomic_fetch_sub(&host->half_open, 1);
+    inside->busy++;
+    inside->depth++;
+    free_idle_packets(inside);
+    dispatch_end(&inside->connection, NULL, NULL, opens_closed, inside);
+    inside->depth--;
+}
+
+static void free_handles(const struct server_handles *handles) {
+    mac_key_free(handles->mac);
+    aead_key_free(handles->seal);
+    aead_key_free(handles->open);
+}
+
+static void free_logon(struct inside *inside, uint64_t session_id) {
+    for (struct logon **place = &inside->logons; *place != NULL; place = &(*place)->next)
+        if ((*place)->session_id == session_id) {
+            struct logon *logon = *place;
+
+            *place = logon->next;
+            auth_acceptor_free(logon->acceptor);
+            free(logon);
+            return;
+        }
+}
+
+static void leave_station(struct inside *inside) {
+    struct station *station = inside->station;
+
+    if (inside->next != NULL)
+        inside_of(inside->next)->previous = inside->previous;
+    if (inside->previous != NULL)
+        inside_of(inside->previous)->next = inside->next;
+    else
+        station->connections = inside->next;
+    if (station->draining && station->connections == NULL)
+        loop_stop(station->loop);
+}
+
+static void free_connection(struct inside *inside) {
+    struct server *server = &inside->connection.server;
+    struct host *host = inside->connection.host;
+
+    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++)
+        if (server->sessions[i].state != SERVER_SESSION_FREE)
+            free_handles(&server->sessions[i].handles);
+    while (inside->logons != NULL)
+        free_logon(inside, inside->logons->session_id);
+    server_wipe(server);
+    leave_station(inside);
+    atomic_fetch_sub(&host->addresses[host_address_slot(host, &inside->address)], 1);
+    atomic_fetch_sub(&host->connections, 1);
+    free(inside);
+}
+
+/* The last thing that a callback does: `inside` may be gone afterwards. */
+static void settle(struct inside *inside) {
+    if (inside->depth > 0)
+        return;
+    if (!inside->closed && inside->draining && inside->busy == 0 && inside->out_first == NULL)
+        close_connection(inside, "stopping");
+    if (inside->closed && inside->busy == 0)
+        free_connection(inside);
+}
+
+/* ---- out ---- */
+
+/* False: the peer takes no more at the moment, or the connection is closed. */
+static bool send_packet(struct inside *inside, struct packet *packet) {
+    while (packet->out.size > 0) {
+        ssize_t sent = send(inside->watch.descriptor, packet->out.data, packet->out.size, MSG_NOSIGNAL);
+
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno != EAGAIN)
+            close_connection(inside, "lost");
+        if (sent < 0)
+            return false;
+        packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
+    }
+    return true;
+}
+
+static void flush(struct inside *inside) {
+    while (!inside->closed && inside->out_first != NULL) {
+        struct packet *packet = inside->out_first;
+
+        if (!send_packet(inside, packet))
+            return;
+        inside->out_first = packet->next_out;
+        if (inside->out_first == NULL)
+            inside->out_last = NULL;
+        packet_free(packet);
+    }
+}
+
+static void queue(struct inside *inside, struct packet *packet, struct span out) {
+    packet->out = out;
+    packet->next_out = NULL;
+    if (inside->out_last != NULL)
+        inside->out_last->next_out = packet;
+    else
+        inside->out_first = packet;
+    inside->out_last = packet;
+}
+
+static void send_answer(struct inside *inside) {
+    struct span out = server_output(&inside->connection.server);
+    struct packet *packet = server_sent(&inside->connection.server)->owner;
+
+    queue(inside, packet, out);
+}
+
+/* What is watched, and how long, follows from what is on its way. */
+static void watch_again(struct inside *inside) {
+    bool reads = inside->held < CONNECTION_HELD_MAX && !inside->draining;
+    bool waits = inside->out_first != NULL || inside->got > 0 || inside->incoming != NULL;
+    uint32_t events = (reads ? EPOLLIN : 0u) | (inside->out_first != NULL ? EPOLLOUT : 0u);
+
+    if (inside->closed)
+        return;
+    if (loop_watch_change(inside->connection.loop, &inside->watch, events) != 0)
+        close_connection(inside, "watch");
+    else if (inside->logged_on && waits && loop_timer_set(inside->connection.loop, &inside->timer, CONNECTION_STALL_MS) != 0)
+        close_connection(inside, "memory");
+    else if (inside->logged_on && !waits)
+        loop_timer_clear(inside->connection.loop, &inside->timer);
+}
+
+/* ---- logons ---- */
+
+static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
+    struct logon *logon = inside->logons;
+
+    while (logon != NULL && logon->session_id != session_id)
+        logon = logon->next;
+    if (logon == NULL && (logon = calloc(1, sizeof *logon)) != NULL) {
+        logon->session_id = session_id;
+        logon->next = inside->logons;
+        inside->logons = logon;
+    }
+    if (logon != NULL && logon->acceptor == NULL)
+        logon->acceptor = auth_acceptor_new(&inside->connection.host->config.acceptor);
+    return logon != NULL && logon->acceptor != NULL ? logon : NULL;
+}
+
+static void log_logon(const struct inside *inside, const struct packet *packet) {
+    const struct auth_acceptor *acceptor = packet->logon->acceptor;
+    char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16];
+
+    log_event("logon", "from=%s result=%s user=%s domain=%s mechanism=%s guest=%s dialect=%s reason=%s", inside->from,
+              packet->state == AUTH_COMPLETE ? "done" : "refused", log_quote(auth_acceptor_user(acceptor), user),
+              log_quote(auth_acceptor_domain(acceptor), domain), auth_acceptor_mechanism(acceptor),
+              auth_acceptor_is_guest(acceptor) ? "yes" : "no",
+              dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect),
+              log_quote(packet->state == AUTH_FAILED ? auth_acceptor_reason(acceptor) : "", reason));
+}
+
+static void note_logon(struct inside *inside, struct logon *logon) {
+    size_t size = strlen(auth_acceptor_user(logon->acceptor));
+
+    memcpy(logon->user, auth_acceptor_user(logon->acceptor), size < AUTH_NAME_MAX ? size + 1 : AUTH_NAME_MAX);
+    logon->user[AUTH_NAME_MAX - 1] = '\0';
+    if (inside->logged_on)
+        return;
+    inside->logged_on = true;
+    atomic_fetch_sub(&inside->connection.host->half_open, 1);
+    loop_timer_clear(inside->connection.loop, &inside->timer);
+}
+
+static void take_token(struct inside *inside, struct packet *packet) {
+    static const enum server_logon_state states[] = {
+        [AUTH_CONTINUE] = SERVER_LOGON_CONTINUE, [AUTH_COMPLETE] = SERVER_LOGON_DONE, [AUTH_FAILED] = SERVER_LOGON_REFUSED};
+    struct logon *logon = packet->logon;
+    struct server_logon result = {.state = states[packet->state], .token = packet->reply, .owner = logon};
+
+    if (packet->state != AUTH_CONTINUE)
+        log_logon(inside, packet);
+    if (packet->state == AUTH_FAILED)
+        result.status = auth_acceptor_status(logon->acceptor);
+    if (packet->state == AUTH_COMPLETE) {
+        result.session_key = auth_acceptor_session_key(logon->acceptor);
+        result.is_guest = auth_acceptor_is_guest(logon->acceptor);
+        result.is_anonymous = auth_acceptor_is_anonymous(logon->acceptor);
+        note_logon(inside, logon);
+    }
+    server_take_token(&inside->connection.server, &packet->frame, &result);
+    if (packet->state == AUTH_CONTINUE)
+        return;
+    auth_acceptor_free(logon->acceptor);
+    logon->acceptor = NULL;
+}
+
+static void refuse_logon(struct inside *inside, struct packet *packet) {
+    const struct server_logon result = {.state = SERVER_LOGON_REFUSED, .status = STATUS_INSUFFICIENT_RESOURCES};
+
+    server_take_token(&inside->connection.server, &packet->frame, &result);
+}
+
+/* On a worker. */
+static void step_logon(struct job *job) {
+    struct packet *packet = CONTAINER(struct packet, job, job);
+
+    packet->state = auth_acceptor_step(packet->logon->acceptor, server_token(&packet->frame), &packet->reply);
+}
+
+static void logon_stepped(struct job *job) {
+    struct packet *packet = CONTAINER(struct packet, job, job);
+    struct inside *inside = packet->inside;
+
+    if (!take_back(packet))
+        return;
+    if (server_body(&packet->frame, 8 + packet->reply.size) == NULL &&
+        !packet_grow(packet, packet->output_size + packet->reply.size))
+        refuse_logon(inside, packet);
+    else
+        take_token(inside, packet);
+    pump(inside);
+}
+
+static void begin_logon(struct inside *inside, struct packet *packet) {
+    packet->logon = find_logon(inside, packet->frame.request.session->id);
+    packet->job = (struct job){.loop = inside->connection.loop, .work = step_logon, .done = logon_stepped};
+    if (packet->logon != NULL && workers_submit(inside->connection.host->workers, &packet->job))
+        hand(packet);
+    else
+        refuse_logon(inside, packet);
+}
+
+static void make_handles(struct server *server) {
+    const struct negotiation_agreed *agreed = &server->negotiation.agreed;
+    struct span seal = {server->keys.server_to_client, server->keys.cipher_size};
+    struct span open = {server->keys.client_to_server, server->keys.cipher_size};
+    struct server_handles handles = {NULL, NULL, NULL};
+    enum mac_algorithm algorithm;
+
+    if (signing_algorithm_find(agreed->dialect, agreed->signing_algorithm, &algorithm))
+        handles.mac = mac_key_new(algorithm, (struct span){server->keys.signing, SESSION_KEY_SIZE});
+    if (seal.size > 0) {
+        handles.seal = aead_key_new(agreed->cipher, AEAD_SEAL, seal);
+        handles.open = aead_key_new(agreed->cipher, AEAD_OPEN, open);
+    }
+    server_take_handles(server, &handles);
+}
+
+/* ---- trees ---- */
+
+static const struct share *find_share(struct host *host, struct span path) {
+    uint8_t text[1024];
+    struct writer writer = writer_over(text, sizeof text - 1);
+    const char *name;
+
+    if (TEXT_UTF8_ROOM(path.size) >= sizeof text || !text_to_utf8(path, &writer))
+        return NULL;
+    text[writer.at] = '\0';
+    name = strrchr((const char *)text, '\\');
+    name = name != NULL ? name + 1 : (const char *)text;
+    for (unsigned i = 0; i < host->share_count; i++)
+        if (strcasecmp(host->shares[i].name, name) == 0)
+            return &host->shares[i];
+    return NULL;
+}
+
+static void take_tree(struct inside *inside, struct packet *packet) {
+    const struct share *share = find_share(inside->connection.host, server_path(&packet->frame));
+    const struct server_session *session = packet->frame.request.session;
+    struct server_share found;
+    uint32_t status = STATUS_SUCCESS;
+
+    if (share == NULL)
+        status = STATUS_BAD_NETWORK_NAME;
+    else if (!session->has_keys && !share->allow_guest)
+        status = STATUS_ACCESS_DENIED;
+    if (share != NULL)
+        found = (struct server_share){
+            .type = share->store != NULL ? SHARE_DISK : SHARE_PIPE,
+            .maximal_access = share->read_only ? ACCESS_READ_ONLY : ACCESS_ALL,
+            .encrypt = share->encrypt,
+            .owner = (void *)(uintptr_t)share,
+        };
+    log_event("tree", "from=%s share=%s status=0x%08x", inside->from, share != NULL ? share->name : "?", status);
+    server_take_tree(&inside->connection.server, &packet->frame, status, status == STATUS_SUCCESS ? &found : NULL);
+}
+
+/* ---- steps ---- */
+
+static void ended(void *argument) {
+    struct packet *packet = argument;
+    struct inside *inside = packet->inside;
+
+    if (!take_back(packet))
+        return;
+    server_ended(&inside->connection.server, &packet->frame);
+    pump(inside);
+}
+
+static void end(struct inside *inside, struct packet *packet, bool only_tree) {
+    hand(packet);
+    dispatch_end(&inside->connection, packet->frame.request.session, only_tree ? packet->frame.request.tree : NULL, ended,
+                 packet);
+}
+
+static void release(struct inside *inside) {
+    struct server *server = &inside->connection.server;
+
+    free_handles(&server->released.handles);
+    free_logon(inside, server->released.id);
+}
+
+/* False: nothing is to be done at the moment. */
+static bool step(struct inside *inside) {
+    struct server *server = &inside->connection.server;
+    enum server_want want = server_step(server);
+    struct packet *packet = server_current(server) != NULL ? server_current(server)->owner : NULL;
+
+    switch (want) {
+    case SERVER_RECEIVE:
+        return false;
+    case SERVER_SEND:
+        send_answer(inside);
+        return true;
+    case SERVER_ROOM:
+        if (!packet_grow(packet, packet->output_size + packet->output_size / 2 + SERVER_ANSWER_MAX))
+            close_connection(inside, "memory");
+        return true;
+    case SERVER_TOKEN:
+        begin_logon(inside, packet);
+        return true;
+    case SERVER_KEYS:
+        make_handles(server);
+        return true;
+    case SERVER_TREE:
+        take_tree(inside, packet);
+        return true;
+    case SERVER_REQUEST:
+        hand(packet);
+        dispatch(&inside->connection, &packet->frame);
+        return true;
+    case SERVER_CANCEL:
+        dispatch_cancel(&inside->connection, &packet->frame);
+        return true;
+    case SERVER_END_TREE:
+    case SERVER_END_SESSION:
+        end(inside, packet, want == SERVER_END_TREE);
+        return true;
+    case SERVER_RELEASE:
+        release(inside);
+        return true;
+    case SERVER_CLOSED:
+        flush(inside);
+        close_connection(inside, "rule");
+        return false;
+    }
+    return false;
+}
+
+/* Steps until nothing is to be done; inside of a step, the one around it goes on. */
+static void pump(struct inside *inside) {
+    if (inside->depth > 0)
+        return;
+    inside->depth++;
+    while (!inside->closed && step(inside))
+        continue;
+    flush(inside);
+    watch_again(inside);
+    inside->depth--;
+    settle(inside);
+}
+
+/* ---- in ---- */
+
+/* The header is there: false where the connection was closed. */
+static bool begin_content(struct inside *inside) {
+    struct frame frame;
+
+    inside->got = 0;
+    if (!frame_decode((struct span){inside->header, sizeof inside->header}, &frame))
+        frame.type = 0xff;
+    if (frame.type == FRAME_KEEP_ALIVE && frame.length == 0)
+        return true;
+    if (frame.type != FRAME_MESSAGE || frame.length > server_frame_max(&inside->connection.server)) {
+        close_connection(inside, "frame");
+        return false;
+    }
+    inside->incoming = packet_new(inside, frame.length, SERVER_OUTPUT_LEAST);
+    if (inside->incoming == NULL)
+        close_connection(inside, "memory");
+    return inside->incoming != NULL;
+}
+
+static void take_content(struct inside *inside) {
+    struct packet *packet = inside->incoming;
+
+    inside->incoming = NULL;
+    inside->got = 0;
+    server_frame_init(&packet->frame, packet->content, packet->content_size, packet->output, packet->output_size, packet);
+    server_receive(&inside->connection.server, &packet->frame);
+    while (!inside->closed && step(inside))
+        continue;
+}
+
+/* As much as there is, up to the end of header or content. False: no more for now. */
+static bool receive(struct inside *inside) {
+    struct packet *packet = inside->incoming;
+    uint8_t *place = packet != NULL ? packet->content : inside->header;
+    size_t size = packet != NULL ? packet->content_size : sizeof inside->header;
+    ssize_t got = 0;
+
+    if (inside->got < size) {
+        got = recv(inside->watch.descriptor, place + inside->got, size - inside->got, 0);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+            close_connection(inside, got == 0 ? "peer" : "lost");
+        if (got <= 0)
+            return false;
+    }
+    inside->got += (size_t)got;
+    if (inside->got < size)
+        return true;
+    if (packet != NULL)
+        take_content(inside);
+    else
+        return begin_content(inside);
+    return !inside->closed;
+}
+
+static void ready(struct loop_watch *watch, uint32_t events) {
+    struct inside *inside = CONTAINER(struct inside, watch, watch);
+
+    inside->depth++;
+    if (events & EPOLLOUT)
+        flush(inside);
+    for (unsigned i = 0; i < 2 * CONNECTION_FRAMES_A_TURN && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0; i++)
+        if (inside->closed || inside->held >= CONNECTION_HELD_MAX || !receive(inside))
+            break;
+    if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
+        close_connection(inside, "lost");
+    flush(inside);
+    watch_again(inside);
+    inside->depth--;
+    settle(inside);
+}
+
+static void expired(struct loop_timer *timer) {
+    struct inside *inside = CONTAINER(struct inside, timer, timer);
+
+    close_connection(inside, inside->logged_on ? "stalled" : "no-logon");
+    settle(inside);
+}
+
+/* ---- the beginning ---- */
+
+static uint64_t filetime_now(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return ((uint64_t)now.tv_sec + FILETIME_EPOCH_S) * 10000000u + (uint64_t)now.tv_nsec / 100u;
+}
+
+static bool init_server(struct inside *inside) {
+    struct host *host = inside->connection.host;
+    uint64_t number = atomic_fetch_add(&host->connections_made, 1);
+    struct server_setup setup = {.policy = &host->config.policy, .session_ids = (host->session_base + number) << 16};
+
+    setup.fresh.system_time = filetime_now();
+    setup.fresh.security_buffer = (struct span){host->hint, host->hint_size};
+    memcpy(setup.fresh.server_guid, host->guid, sizeof host->guid);
+    if (!crypto_random(setup.fresh.salt, sizeof setup.fresh.salt))
+        return false;
+    server_init(&inside->connection.server, &setup);
+    return true;
+}
+
+static void begin(struct loop_task *task) {
+    struct inside *inside = CONTAINER(struct inside, start, task);
+    struct station *station = inside->station;
+
+    inside->next = station->connections;
+    if (inside->next != NULL)
+        inside_of(inside->next)->previous = &inside->connection;
+    station->connections = &inside->connection;
+    log_event("connected", "from=%s", inside->from);
+    if (loop_watch_add(station->loop, &inside->watch) != 0 ||
+        loop_timer_set(station->loop, &inside->timer, CONNECTION_LOGON_MS) != 0)
+        close_connection(inside, "memory");
+    inside->draining = station->draining;
+    settle(inside);
+}
+
+bool connection_start(struct station *station, int descriptor, const struct sockaddr_storage *address) {
+    struct inside *inside = calloc(1, sizeof *inside);
+    struct host *host = station->host;
+
+    if (inside == NULL || (inside->connection.host = host, !init_server(inside))) {
+        close(descriptor);
+        free(inside);
+        return false;
+    }
+    inside->connection.loop = station->loop;
+    inside->connection.inside = inside;
+    inside->station = station;
+    inside->address = *address;
+    inside->watch = (struct loop_watch){descriptor, EPOLLIN, ready};
+    inside->timer.expired = expired;
+    inside->start.run = begin;
+    host_address_text(address, inside->from);
+    atomic_fetch_add(&host->connections, 1);
+    atomic_fetch_add(&host->half_open, 1);
+    atomic_fetch_add(&host->addresses[host_address_slot(host, address)], 1);
+    loop_post(station->loop, &inside->start);
+    return true;
+}
+
+void connections_drain(struct station *station, bool now) {
+    struct connection *next;
+
+    for (struct connection *connection = station->connections; connection != NULL; connection = next) {
+        struct inside *inside = inside_of(connection);
+
+        next = inside->next;
+        inside->draining = true;
+        if (now)
+            close_connection(inside, "stopping");
+        else
+            watch_again(inside);
+        settle(inside);
+    }
+    if (station->connections == NULL)
+        loop_stop(station->loop);
+}
+
+/* ---- for the commands ---- */
+
+uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size) {
+    uint8_t *body = server_body(frame, size);
+    struct packet *packet = frame->owner;
+
+    (void)connection;
+    if (body != NULL || !packet_grow(packet, frame->end + size + SERVER_OUTPUT_LEAST))
+        return body;
+    return server_body(frame, size);
+}
+
+void connection_answer(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size) {
+    if (!take_back(frame->owner))
+        return;
+    server_respond(&connection->server, frame, status, body_size);
+    pump(connection->inside);
+}
+
+void connection_refuse(struct connection *connection, struct server_frame *frame, uint32_t status) {
+    if (!take_back(frame->owner))
+        return;
+    server_refuse(&connection->server, frame, status, (struct span){NULL, 0});
+    pump(connection->inside);
+}
+
+static void send_extra(struct inside *inside, struct packet *packet, struct span out) {
+    if (out.size == 0) {
+        packet_free(packet);
+        return;
+    }
+    queue(inside, packet, out);
+    pump(inside);
+}
+
+void connection_pend(struct connection *connection, struct server_frame *frame) {
+    struct inside *inside = connection->inside;
+    size_t size = SERVER_INTERIM_SIZE + frame->end;
+    struct packet *packet = inside->closed ? NULL : packet_new(inside, 0, size);
+
+    if (packet != NULL) /* without memory the client waits without being told */
+        send_extra(inside, packet, server_pend(&connection->server, frame, packet->output, size));
+}
+
+void connection_notify(struct connection *connection, struct server_session *session, const struct server_tree *tree,
+                       uint16_t command, const void *body, size_t body_size) {
+    struct inside *inside = connection->inside;
+    size_t before = SERVER_HEADROOM + SMB2_HEADER_SIZE;
+    struct packet *packet = inside->closed ? NULL : packet_new(inside, 0, before + body_size);
+
+    if (packet == NULL)
+        return;
+    memcpy(packet->output + before, body, body_size);
+    send_extra(inside, packet, server_notify(&connection->server, session, tree, command, packet->output, body_size));
+}

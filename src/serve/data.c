@@ -1,0 +1,268 @@
+#include <assert.h>
+#include <stddef.h>
+
+#include "serve/work.h"
+
+enum { READ_HEAD = 16, READ_AT = SMB2_HEADER_SIZE + READ_HEAD, EMPTY_BODY = 4 };
+/* Elements of one LOCK request. */
+enum { LOCK_ELEMENTS_MAX = 64 };
+
+static void answer_empty(struct work *work) {
+    if (!work_begin(work, EMPTY_BODY))
+        return;
+    writer_u16(&work->out, EMPTY_BODY);
+    writer_u16(&work->out, 0);
+    work_answer(work, STATUS_SUCCESS);
+}
+
+/* --- READ --- */
+
+static void read_answer(struct work *work, size_t size, uint32_t status) {
+    struct writer head = writer_over(work->out.data + SMB2_HEADER_SIZE, READ_HEAD);
+
+    writer_u16(&head, READ_HEAD + 1);
+    writer_u8(&head, READ_AT);
+    writer_u8(&head, 0);
+    writer_u32(&head, (uint32_t)size);
+    writer_zero(&head, 8);
+    work->out.at = READ_AT + size;
+    work_answer(work, status);
+}
+
+static void read_done(struct work *work) {
+    uint64_t least = work->total;
+
+    if (work_failed(work))
+        return;
+    if ((uint64_t)work->op.result < least || (work->op.result == 0 && work->op.size > 0))
+        work_refuse(work, STATUS_END_OF_FILE);
+    else
+        read_answer(work, (size_t)work->op.result, STATUS_SUCCESS);
+}
+
+static void read_pipe(struct work *work, size_t size) {
+    struct open *open = work->open;
+    uint32_t status;
+    struct span reply = pipe_give(open, size, &status);
+
+    if (reply.size == 0) {
+        work_refuse(work, STATUS_PIPE_DISCONNECTED);
+        return;
+    }
+    work->out.at = READ_AT;
+    writer_put(&work->out, reply);
+    pipe_given(open, reply.size);
+    read_answer(work, reply.size, status);
+}
+
+static uint32_t read_check(const struct work *work, const struct read_request *request) {
+    const struct open *open = work->open;
+
+    if (request->length > work->connection->server.policy->max_read_size || request->channel != 0)
+        return STATUS_INVALID_PARAMETER;
+    if (open->file == NULL)
+        return STATUS_SUCCESS;
+    if (open->is_folder)
+        return STATUS_INVALID_DEVICE_REQUEST;
+    if (request->offset > INT64_MAX || request->length > INT64_MAX - request->offset)
+        return STATUS_INVALID_PARAMETER;
+    return node_check_io(host_nodes(work->connection->host), &work->open->seat, request->offset, request->length,
+                         false);
+}
+
+/* 3.3.5.12; the file is read into the answer itself. */
+void serve_read(struct connection *connection, struct server_frame *frame) {
+    struct work *work = work_on_open(connection, frame, FILE_READ_DATA | FILE_EXECUTE);
+    struct read_request request;
+    uint32_t status = STATUS_INVALID_PARAMETER;
+
+    if (work == NULL)
+        return;
+    if (read_request_decode(frame->request.message.bytes, &request))
+        status = read_check(work, &request);
+    if (status != STATUS_SUCCESS) {
+        work_refuse(work, status);
+        return;
+    }
+    if (!work_begin(work, READ_HEAD + (size_t)request.length))
+        return;
+    if (work->open->file == NULL) {
+        read_pipe(work, request.length);
+        return;
+    }
+    work->total = request.minimum_count;
+    work->op.offset = request.offset;
+    work->op.size = request.length;
+    work->op.data = work->out.data + READ_AT;
+    work_submit(work, STORE_READ, read_done);
+}
+
+/* --- WRITE --- */
+
+static void write_answer(struct work *work, uint64_t count) {
+    struct write_response body = {.count = (uint32_t)count};
+
+    write_response_place(&body);
+    if (!work_begin(work, READ_HEAD))
+        return;
+    write_response_encode(&body, &work->out);
+    work_answer(work, STATUS_SUCCESS);
+}
+
+static void write_done(struct work *work) {
+    if (!work_failed(work))
+        write_answer(work, (uint64_t)work->op.result);
+}
+
+static uint32_t write_check(const struct work *work, const struct write_request *request) {
+    const struct open *open = work->open;
+
+    if (request->length > work->connection->server.policy->max_write_size || request->channel != 0)
+        return STATUS_INVALID_PARAMETER;
+    if (open->file == NULL)
+        return STATUS_SUCCESS;
+    if (open->is_folder)
+        return STATUS_INVALID_DEVICE_REQUEST;
+    if (request->offset > INT64_MAX || request->length > INT64_MAX - request->offset)
+        return STATUS_INVALID_PARAMETER;
+    return node_check_io(host_nodes(work->connection->host), &work->open->seat, request->offset, request->length,
+                         true);
+}
+
+/* 3.3.5.13; the file is written from the request itself, which stays where it is until it is answered. */
+void serve_write(struct connection *connection, struct server_frame *frame) {
+    enum { WRITEFLAG_WRITE_THROUGH = 1 };
+    struct work *work = work_on_open(connection, frame, FILE_WRITE_DATA | FILE_APPEND_DATA);
+    struct write_request request;
+    uint32_t status = STATUS_INVALID_PARAMETER;
+
+    if (work == NULL)
+        return;
+    if (write_request_decode(frame->request.message.bytes, &request))
+        status = write_check(work, &request);
+    if (status == STATUS_SUCCESS && work->open->file == NULL)
+        status = pipe_take(work->open, request.data);
+    if (status != STATUS_SUCCESS) {
+        work_refuse(work, status);
+        return;
+    }
+    if (work->open->file == NULL || request.length == 0) {
+        write_answer(work, request.length);
+        return;
+    }
+    work->op.offset = request.offset;
+    work->op.size = request.data.size;
+    work->op.data = frame->request.message.bytes.data == NULL ? NULL : (uint8_t *)(uintptr_t)request.data.data;
+    work->op.durable = (work->open->options & FILE_WRITE_THROUGH) != 0 ||
+                       (request.flags & WRITEFLAG_WRITE_THROUGH) != 0;
+    work_submit(work, STORE_WRITE, write_done);
+}
+
+/* --- FLUSH --- */
+
+static void flush_done(struct work *work) {
+    if (!work_failed(work))
+        answer_empty(work);
+}
+
+void serve_flush(struct connection *connection, struct server_frame *frame) {
+    struct work *work = work_on_open(connection, frame, 0);
+
+    if (work == NULL)
+        return;
+    if (work->open->file == NULL)
+        answer_empty(work);
+    else if (!work->open->is_folder && (work->open->access & (FILE_WRITE_DATA | FILE_APPEND_DATA)) == 0)
+        work_refuse(work, STATUS_ACCESS_DENIED);
+    else
+        work_submit(work, STORE_FLUSH, flush_done);
+}
+
+/* --- LOCK --- */
+
+static void lock_granted(struct loop_task *task) {
+    struct work *work = (struct work *)((char *)task - offsetof(struct work, wait.task));
+    struct work **at = &work->open->waiting;
+
+    while (*at != work)
+        at = &(*at)->next;
+    *at = work->next;
+    answer_empty(work);
+}
+
+static struct node_range range_of(const struct lock_element *element) {
+    return (struct node_range){.offset = element->offset, .length = element->length,
+                               .exclusive = (element->flags & LOCK_EXCLUSIVE) != 0};
+}
+
+/* 3.3.5.14: all are unlocks, or none is; only a single one may wait. */
+static uint32_t element_allowed(const struct lock_element *element, bool unlocks, bool single) {
+    uint32_t flags = element->flags;
+
+    if (element->length > 0 && element->offset > UINT64_MAX - (element->length - 1))
+        return STATUS_INVALID_LOCK_RANGE;
+    if (unlocks)
+        return flags == LOCK_UNLOCK ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+    if (!single && (flags & LOCK_FAIL_IMMEDIATELY) == 0)
+        return STATUS_INVALID_PARAMETER;
+    flags &= ~(uint32_t)LOCK_FAIL_IMMEDIATELY;
+    return flags == LOCK_SHARED || flags == LOCK_EXCLUSIVE ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+}
+
+/* Takes back what was locked before the one that could not be. */
+static void locks_undo(struct work *work, const struct lock_request *request, unsigned count) {
+    struct lock_element element;
+
+    while (count-- > 0 && lock_element_at(request, count, &element)) {
+        struct node_range range = range_of(&element);
+
+        node_unlock(host_nodes(work->connection->host), &work->open->seat, &range);
+    }
+}
+
+static uint32_t locks_take(struct work *work, const struct lock_request *request, bool unlocks) {
+    struct nodes *nodes = host_nodes(work->connection->host);
+    struct lock_element element;
+    uint32_t status = STATUS_SUCCESS;
+
+    for (unsigned i = 0; i < request->lock_count && status == STATUS_SUCCESS; i++) {
+        struct node_range range;
+
+        lock_element_at(request, i, &element);
+        status = element_allowed(&element, unlocks, request->lock_count == 1);
+        if (status == STATUS_SUCCESS) {
+            range = range_of(&element);
+            status = unlocks ? node_unlock(nodes, &work->open->seat, &range)
+                             : node_lock(nodes, &work->open->seat, &range,
+                                         (element.flags & LOCK_FAIL_IMMEDIATELY) != 0 ? NULL : &work->wait);
+        }
+        if (status != STATUS_SUCCESS && !unlocks && status != STATUS_PENDING)
+            locks_undo(work, request, i);
+    }
+    return status;
+}
+
+void serve_lock(struct connection *connection, struct server_frame *frame) {
+    struct work *work = work_on_open(connection, frame, 0);
+    struct lock_request request;
+    struct lock_element first;
+    uint32_t status = STATUS_INVALID_PARAMETER;
+
+    if (work == NULL)
+        return;
+    work->wait.task.run = lock_granted;
+    if (work->open->file == NULL || work->open->is_folder)
+        status = STATUS_INVALID_DEVICE_REQUEST;
+    else if (lock_request_decode(frame->request.message.bytes, &request) &&
+             request.lock_count <= LOCK_ELEMENTS_MAX && lock_element_at(&request, 0, &first))
+        status = locks_take(work, &request, (first.flags & LOCK_UNLOCK) != 0);
+    if (status == STATUS_PENDING) { /* a grant is posted to this thread, so it cannot come before */
+        work->next = work->open->waiting;
+        work->open->waiting = work;
+        connection_pend(connection, frame);
+    } else if (status == STATUS_SUCCESS) {
+        answer_empty(work);
+    } else {
+        work_refuse(work, status);
+    }
+}

@@ -1,0 +1,94 @@
+#include "serve/work.h"
+
+
+
+/* Watching folders is not offered: the client asks again by itself instead. */
+static void serve_change_notify(struct connection *connection, struct server_frame *frame) {
+    connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
+}
+
+/* No oplock is ever granted, so there is none to acknowledge ([MS-SMB2] 3.3.5.22.1). */
+static void serve_oplock_break(struct connection *connection, struct server_frame *frame) {
+    bool known = open_find(connection, &frame->request) != NULL;
+
+    connection_refuse(connection, frame, known ? STATUS_INVALID_OPLOCK_PROTOCOL : STATUS_FILE_CLOSED);
+}
+
+static void (*const commands[])(struct connection *, struct server_frame *) = {
+    [SMB2_CREATE] = serve_create,
+    [SMB2_CLOSE] = serve_close,
+    [SMB2_FLUSH] = serve_flush,
+    [SMB2_READ] = serve_read,
+    [SMB2_WRITE] = serve_write,
+    [SMB2_LOCK] = serve_lock,
+    [SMB2_IOCTL] = serve_ioctl,
+    [SMB2_QUERY_DIRECTORY] = serve_query_directory,
+    [SMB2_CHANGE_NOTIFY] = serve_change_notify,
+    [SMB2_QUERY_INFO] = serve_query_info,
+    [SMB2_SET_INFO] = serve_set_info,
+    [SMB2_OPLOCK_BREAK] = serve_oplock_break,
+};
+
+void dispatch(struct connection *connection, struct server_frame *frame) {
+    uint16_t command = frame->request.command;
+
+    if (command >= sizeof commands / sizeof *commands || commands[command] == NULL)
+        connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
+    else
+        commands[command](connection, frame);
+}
+
+static struct work *take_waiting(struct open *open, const struct server_frame *frame) {
+    struct nodes *nodes = host_nodes(open->connection->host);
+
+    for (struct work **at = &open->waiting, *work; (work = *at) != NULL; at = &work->next)
+        if (work->frame == frame) {
+            if (!node_take_wait(nodes, &work->wait))
+                return NULL; /* granted, and about to be answered */
+            *at = work->next;
+            return work;
+        }
+    return NULL;
+}
+
+void dispatch_cancel(struct connection *connection, struct server_frame *frame) {
+    for (struct open *open = connection->opens; open != NULL; open = open->next) {
+        struct work *work = take_waiting(open, frame);
+
+        if (work != NULL) {
+            work_refuse(work, STATUS_CANCELLED);
+            return;
+        }
+    }
+}
+
+static bool is_to_end(const struct open *open, const struct server_session *session, const struct server_tree *tree) {
+    return (tree == NULL || open->tree == tree) && (session == NULL || open->session == session);
+}
+
+static struct open *find_ending(struct connection *connection, void (*done)(void *), const void *argument) {
+    struct open *open = connection->opens;
+
+    while (open != NULL && (open->is_closing || open->ended != done || open->ended_argument != argument))
+        open = open->next;
+    return open;
+}
+
+/* All are marked first, so that `done` comes with the last of them, even where they close at once; it may free the
+ * connection, which is why nothing looks at it afterwards. */
+void dispatch_end(struct connection *connection, struct server_session *session, struct server_tree *tree,
+                  void (*done)(void *argument), void *argument) {
+    unsigned marked = 0, to_close = 0;
+
+    for (struct open *open = connection->opens; open != NULL; open = open->next)
+        if (is_to_end(open, session, tree)) {
+            open->ended = done;
+            open->ended_argument = argument;
+            marked++;
+            to_close += !open->is_closing;
+        }
+    if (marked == 0)
+        done(argument);
+    while (to_close-- > 0)
+        open_close(find_ending(connection, done, argument));
+}

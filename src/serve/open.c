@@ -1,0 +1,414 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve/work.h"
+#include "wire/text.h"
+
+enum {
+    ACCESS_FILE_ALL = 0x001f01ff,  /* FILE_ALL_ACCESS */
+    ACCESS_FILE_READ = 0x001200a9, /* FILE_GENERIC_READ | FILE_GENERIC_EXECUTE */
+    ACCESS_UNKNOWN = 0x0ce0fe00,   /* bits that no file has a right for */
+    CREATE_CONTEXTS_ROOM = 256,    /* octets of all contexts in an answer */
+    CREATE_ATTRIBUTES = FILE_ATTRIBUTE_READONLY | FILE_ATTRIBUTE_HIDDEN | FILE_ATTRIBUTE_SYSTEM |
+                        FILE_ATTRIBUTE_ARCHIVE,
+};
+#define ACCESS_WRITES (FILE_WRITE_DATA | FILE_APPEND_DATA)
+#define ACCESS_CHANGES                                                                                     \
+    (ACCESS_WRITES | FILE_WRITE_EA | FILE_DELETE_CHILD | FILE_WRITE_ATTRIBUTES | ACCESS_DELETE |            \
+     ACCESS_WRITE_DAC | ACCESS_WRITE_OWNER)
+
+/* Generic rights as those of files ([MS-DTYP] 2.4.3, [MS-FSA] 2.1.5.1.2.1). */
+static uint32_t access_map(uint32_t access) {
+    uint32_t mapped = access & ACCESS_FILE_ALL;
+
+    if ((access & ACCESS_GENERIC_READ) != 0)
+        mapped |= 0x00120089;
+    if ((access & ACCESS_GENERIC_WRITE) != 0)
+        mapped |= 0x00120116;
+    if ((access & ACCESS_GENERIC_EXECUTE) != 0)
+        mapped |= 0x001200a0;
+    if ((access & ACCESS_GENERIC_ALL) != 0)
+        mapped |= ACCESS_FILE_ALL;
+    return mapped;
+}
+
+/* What a share allows at most. */
+static uint32_t access_most(const struct share *share) {
+    return share->read_only ? ACCESS_FILE_READ : ACCESS_FILE_ALL;
+}
+
+/* The access that is granted; 0 none. */
+static uint32_t access_grant(const struct share *share, uint32_t desired) {
+    uint32_t most = access_most(share), granted = access_map(desired);
+
+    if ((desired & ACCESS_UNKNOWN & ~(uint32_t)ACCESS_MAXIMUM_ALLOWED) != 0 || (granted & ~most) != 0)
+        return 0;
+    return (desired & ACCESS_MAXIMUM_ALLOWED) != 0 ? most : granted;
+}
+
+static bool replaces(uint32_t disposition) {
+    return disposition == FILE_SUPERSEDE || disposition == FILE_OVERWRITE || disposition == FILE_OVERWRITE_IF;
+}
+
+static bool has_context(const struct create_request *create, const char *name) {
+    struct span data;
+
+    return create_context_find(create->contexts, name, &data);
+}
+
+/* 3.3.5.9, as far as the request alone says it. */
+static uint32_t create_check(const struct create_request *create) {
+    uint32_t options = create->create_options;
+
+    if (create->impersonation_level > 3)
+        return STATUS_BAD_IMPERSONATION_LEVEL;
+    if (create->create_disposition > FILE_OVERWRITE_IF || (create->share_access & ~FILE_SHARE_ALL) != 0)
+        return STATUS_INVALID_PARAMETER;
+    if ((options & FILE_DIRECTORY_FILE) != 0 &&
+        ((options & FILE_NON_DIRECTORY_FILE) != 0 || replaces(create->create_disposition)))
+        return STATUS_INVALID_PARAMETER;
+    if ((options & FILE_OPEN_BY_FILE_ID) != 0)
+        return STATUS_NOT_SUPPORTED;
+    if (has_context(create, "DHnC") || has_context(create, "DH2C") || has_context(create, "TWrp"))
+        return STATUS_OBJECT_NAME_NOT_FOUND; /* no durable handle is kept, and no snapshot */
+    if (has_context(create, "ExtA"))
+        return STATUS_EAS_NOT_SUPPORTED;
+    return STATUS_SUCCESS;
+}
+
+static uint32_t create_access(struct work *work) {
+    const struct create_request *create = &work->create;
+    struct open *open = work->open;
+    bool may_make = create->create_disposition != FILE_OPEN;
+
+    open->access = access_grant(open->share, create->desired_access);
+    if (open->access == 0 || (may_make && open->share->read_only && create->create_disposition != FILE_OPEN_IF))
+        return STATUS_ACCESS_DENIED;
+    if ((create->create_options & FILE_DELETE_ON_CLOSE) != 0 && (open->access & ACCESS_DELETE) == 0)
+        return open->share->read_only ? STATUS_ACCESS_DENIED : STATUS_INVALID_PARAMETER;
+    return STATUS_SUCCESS;
+}
+
+/* Ends a CREATE that came to nothing: the open goes, and its file, where there is one. */
+static void create_fail(struct work *work, uint32_t status) {
+    struct open *open = work->open;
+
+    if (!open->is_closing)
+        open_close(open);
+    work_refuse(work, status);
+}
+
+static void context_put(struct work *work, const char *name, struct span data) {
+    struct create_context context = {.name = text_span(name), .data = data};
+
+    create_context_encode(&context, &work->out, work->start, &work->previous);
+}
+
+/* 2.2.14.2.5, 2.2.14.2.9 */
+static void contexts_put(struct work *work) {
+    uint8_t octets[32] = {0};
+    struct writer writer = writer_over(octets, sizeof octets);
+    struct span data;
+
+    if (create_context_find(work->create.contexts, "MxAc", &data)) {
+        writer_u32(&writer, STATUS_SUCCESS);
+        writer_u32(&writer, access_most(work->open->share));
+        context_put(work, "MxAc", writer_done(&writer));
+    }
+    if (create_context_find(work->create.contexts, "QFid", &data)) {
+        writer = writer_over(octets, sizeof octets);
+        writer_u64(&writer, work->op.attributes.id.file);
+        writer_u64(&writer, work->op.attributes.id.volume);
+        writer_zero(&writer, 16);
+        context_put(work, "QFid", writer_done(&writer));
+    }
+}
+
+static struct create_response create_body(const struct work *work) {
+    const struct store_attributes *a = &work->op.attributes;
+    struct create_response body = {.oplock_level = OPLOCK_LEVEL_NONE, .create_action = work->action,
+        .creation_time = filetime_of(a->created), .last_access_time = filetime_of(a->accessed),
+        .last_write_time = filetime_of(a->written), .change_time = filetime_of(a->changed),
+        .allocation_size = a->is_folder ? 0 : a->allocated, .end_of_file = a->is_folder ? 0 : a->size,
+        .file_attributes = file_attributes_of(a)};
+
+    open_id_put(work->open, body.file_id);
+    create_response_place(&body);
+    return body;
+}
+
+/* The contexts are written first, where they belong, and then the body in front of them. */
+static void create_answer(struct work *work) {
+    enum { CONTEXTS_AT = SMB2_HEADER_SIZE + 88 };
+    struct create_response body = create_body(work);
+    struct open *open = work->open;
+    struct writer head;
+
+    if (open->is_closing) {
+        create_fail(work, STATUS_FILE_CLOSED);
+        return;
+    }
+    if (!work_begin(work, CONTEXTS_AT - SMB2_HEADER_SIZE + CREATE_CONTEXTS_ROOM)) {
+        open_close(open);
+        return;
+    }
+    work->start = work->out.at = CONTEXTS_AT;
+    work->previous = SIZE_MAX;
+    contexts_put(work);
+    head = writer_over(work->out.data, CONTEXTS_AT);
+    head.at = SMB2_HEADER_SIZE;
+    create_response_encode(&body, &head);
+    if (work->out.at > CONTEXTS_AT) {
+        head.at = CONTEXTS_AT - 8;
+        writer_u32(&head, CONTEXTS_AT);
+        writer_u32(&head, (uint32_t)(work->out.at - CONTEXTS_AT));
+    }
+    open->is_ready = true;
+    work_answer(work, STATUS_SUCCESS);
+}
+
+static void create_restat(struct work *work) {
+    if (work->op.result < 0)
+        create_fail(work, status_of_errno(work->op.result));
+    else
+        create_answer(work);
+}
+
+/* AlSi (2.2.13.2.6) is a wish: what cannot be reserved now is found out by writing. */
+static void create_allocated(struct work *work) {
+    work_submit(work, STORE_STAT, create_restat);
+}
+
+static void create_allocate(struct work *work) {
+    struct span data;
+    struct reader reader;
+
+    if (work->op.result < 0) {
+        create_fail(work, status_of_errno(work->op.result));
+        return;
+    }
+    if (!create_context_find(work->create.contexts, "AlSi", &data) || data.size != 8 || work->open->is_folder) {
+        create_allocated(work);
+        return;
+    }
+    reader = reader_over(data);
+    work->op.size = reader_u64(&reader);
+    work_submit(work, STORE_ALLOCATE, create_allocated);
+}
+
+/* The DOS attributes of what is made or replaced. */
+static void dress(struct work *work) {
+    work->op.set = STORE_SET_DOS;
+    work->op.attributes.dos_attributes = work->create.file_attributes & CREATE_ATTRIBUTES;
+    if ((work->create.create_options & FILE_DIRECTORY_FILE) == 0)
+        work->op.attributes.dos_attributes |= FILE_ATTRIBUTE_ARCHIVE;
+}
+
+static void create_set(struct work *work) {
+    if (work->op.result < 0) {
+        create_fail(work, status_of_errno(work->op.result));
+        return;
+    }
+    dress(work);
+    work_submit(work, STORE_SET, create_allocate);
+}
+
+/* The file is this open's: empty it where it is to be replaced, dress it where it is new. */
+static void create_fill(struct work *work) {
+    if (work->action == CREATED_NEW) {
+        create_allocate(work); /* the store gave it its attributes */
+    } else if (work->action == CREATED_OPENED) {
+        create_answer(work);
+    } else {
+        work->op.size = 0;
+        work_submit(work, STORE_TRUNCATE, create_set);
+    }
+}
+
+static uint32_t create_admit(struct work *work) {
+    struct open *open = work->open;
+    uint32_t options = work->create.create_options;
+    bool is_fixed = (work->op.attributes.dos_attributes & FILE_ATTRIBUTE_READONLY) != 0 && !open->is_folder;
+    bool changes = replaces(work->create.create_disposition);
+
+    if (work->op.made)
+        return STATUS_SUCCESS;
+    if (is_fixed && (changes || (access_map(work->create.desired_access) & ACCESS_WRITES) != 0))
+        return STATUS_ACCESS_DENIED;
+    if (is_fixed && (options & FILE_DELETE_ON_CLOSE) != 0)
+        return STATUS_CANNOT_DELETE;
+    if (is_fixed) /* MAXIMUM_ALLOWED is no more than could be asked for */
+        open->access &= ~(uint32_t)ACCESS_WRITES;
+    return STATUS_SUCCESS;
+}
+
+static uint32_t action_of(const struct work *work) {
+    if (work->op.made)
+        return CREATED_NEW;
+    if (work->create.create_disposition == FILE_SUPERSEDE)
+        return CREATED_SUPERSEDED;
+    return replaces(work->create.create_disposition) ? CREATED_OVERWRITTEN : CREATED_OPENED;
+}
+
+/* Emptying a file takes part in sharing as writing does. */
+static uint32_t create_join(struct work *work) {
+    struct open *open = work->open;
+    bool changes = replaces(work->create.create_disposition);
+    uint32_t status;
+
+    open->seat.access = open->access | (changes ? FILE_WRITE_DATA : 0);
+    open->seat.share = work->create.share_access;
+    open->seat.delete_on_close = (work->create.create_options & FILE_DELETE_ON_CLOSE) != 0;
+    status = node_join(host_nodes(work->connection->host), &open->seat, work->op.attributes.id);
+    open->seat.access = open->access;
+    return status;
+}
+
+static void create_opened(struct work *work) {
+    struct open *open = work->open;
+    uint32_t status;
+
+    if (work->op.result == -ENOENT && work->op.path_missing) {
+        create_fail(work, STATUS_OBJECT_PATH_NOT_FOUND);
+        return;
+    }
+    if (work->op.result < 0) {
+        create_fail(work, status_of_errno(work->op.result));
+        return;
+    }
+    open->file = work->op.file;
+    open->is_folder = work->op.attributes.is_folder && !open->is_stream;
+    work->action = action_of(work);
+    status = create_admit(work);
+    if (status == STATUS_SUCCESS)
+        status = create_join(work);
+    if (status == STATUS_SUCCESS)
+        create_fill(work);
+    else
+        create_fail(work, status);
+}
+
+static enum store_how how_of(const struct open *open, uint32_t disposition) {
+    if (disposition == FILE_CREATE)
+        return STORE_MUST_NOT_EXIST;
+    if (disposition == FILE_OPEN || disposition == FILE_OVERWRITE || open->share->read_only)
+        return STORE_MUST_EXIST;
+    return STORE_EITHER;
+}
+
+static void create_file(struct work *work) {
+    const struct create_request *create = &work->create;
+    struct open *open = work->open;
+    uint32_t status;
+
+    work->path = malloc(STORE_PATH_MAX);
+    status = work->path == NULL ? STATUS_INSUFFICIENT_RESOURCES
+                                : path_decode(create->name, work->path, &work->op.stream);
+    if (status == STATUS_SUCCESS)
+        status = create_access(work);
+    if (status != STATUS_SUCCESS) {
+        create_fail(work, status);
+        return;
+    }
+    open->is_stream = *work->op.stream != '\0';
+    work->op.path = work->path;
+    work->op.how = how_of(open, create->create_disposition);
+    work->op.want_folder = (create->create_options & FILE_DIRECTORY_FILE) != 0;
+    work->op.want_file = (create->create_options & FILE_NON_DIRECTORY_FILE) != 0 ||
+                         replaces(create->create_disposition);
+    work->op.want_write = (create->desired_access & ACCESS_MAXIMUM_ALLOWED) == 0
+                              ? (open->access & ACCESS_WRITES) != 0 || replaces(create->create_disposition)
+                              : !open->share->read_only;
+    dress(work);
+    work_submit(work, STORE_OPEN, create_opened);
+}
+
+/* The only pipe there is. */
+static void create_pipe(struct work *work) {
+    static const uint8_t name[] = {'s', 0, 'r', 0, 'v', 0, 's', 0, 'v', 0, 'c', 0};
+
+    if (!span_equal(work->create.name, (struct span){name, sizeof name})) {
+        create_fail(work, STATUS_OBJECT_NAME_NOT_FOUND);
+        return;
+    }
+    work->open->access = ACCESS_FILE_ALL;
+    work->action = CREATED_OPENED;
+    create_answer(work);
+}
+
+void serve_create(struct connection *connection, struct server_frame *frame) {
+    struct work *work = work_new(connection, frame);
+    uint32_t status;
+
+    if (work == NULL)
+        return;
+    status = create_request_decode(frame->request.message.bytes, &work->create) ? create_check(&work->create)
+                                                                               : STATUS_INVALID_PARAMETER;
+    if (status == STATUS_SUCCESS && (work->open = open_new(connection, frame)) == NULL)
+        status = STATUS_INSUFFICIENT_RESOURCES;
+    if (status != STATUS_SUCCESS) {
+        work_refuse(work, status);
+        return;
+    }
+    open_hold(work->open);
+    work->open->options = work->create.create_options;
+    if (work->open->share->store == NULL)
+        create_pipe(work);
+    else
+        create_file(work);
+}
+
+/* --- CLOSE --- */
+
+static void close_answer(void *argument) {
+    struct work *work = argument;
+    const struct store_attributes *a = &work->op.attributes;
+    struct close_response body = {0};
+
+    if (work->post_query)
+        body = (struct close_response){.flags = CLOSE_FLAG_POSTQUERY_ATTRIB,
+            .creation_time = filetime_of(a->created), .last_access_time = filetime_of(a->accessed),
+            .last_write_time = filetime_of(a->written), .change_time = filetime_of(a->changed),
+            .allocation_size = a->is_folder ? 0 : a->allocated, .end_of_file = a->is_folder ? 0 : a->size,
+            .file_attributes = file_attributes_of(a)};
+    close_response_place(&body);
+    if (!work_begin(work, 60))
+        return;
+    close_response_encode(&body, &work->out);
+    work_answer(work, STATUS_SUCCESS);
+}
+
+/* The work lets go of the open, so that it is closed, and is answered when that is done. */
+static void close_file(struct work *work) {
+    struct open *open = work->open;
+
+    work->post_query &= work->op.result >= 0;
+    work->open = NULL;
+    if (open->is_closing) { /* its tree or session is being ended */
+        open_release(open);
+        work_refuse(work, STATUS_FILE_CLOSED);
+        return;
+    }
+    open->closed = close_answer;
+    open->closed_argument = work;
+    open->uses--;
+    open_close(open);
+}
+
+void serve_close(struct connection *connection, struct server_frame *frame) {
+    struct work *work = work_on_open(connection, frame, 0);
+    struct close_request request;
+
+    if (work == NULL)
+        return;
+    if (!close_request_decode(frame->request.message.bytes, &request)) {
+        work_refuse(work, STATUS_INVALID_PARAMETER);
+        return;
+    }
+    work->post_query = (request.flags & CLOSE_FLAG_POSTQUERY_ATTRIB) != 0 && work->open->file != NULL;
+    if (work->post_query)
+        work_submit(work, STORE_STAT, close_file);
+    else
+        close_file(work);
+}

@@ -1,0 +1,62 @@
+/* The file server's parts and how they hang together.
+ *
+ * A `host` is the whole server: configuration, shares, accounts, event loops, workers. A `connection` belongs to one loop for
+ * its life: socket, core server (core/server.h), frames, the files that its sessions have open. `dispatch` serves the requests
+ * that the core hands over, one function per command, over the store of the share. A `node` is what all opens of one file
+ * share, over all connections and loops: share modes, byte-range locks, oplock, pending deletion; the table of nodes has its
+ * own lock, which is never held while anything blocks. Work for another loop's connection (an oplock break) is posted to it.
+ */
+#ifndef SMBPROOF_SERVE_SERVE_H
+#define SMBPROOF_SERVE_SERVE_H
+
+#include "core/server.h"
+#include "net/loop.h"
+#include "net/workers.h"
+#include "store/store.h"
+
+struct host;
+struct connection;
+struct nodes; /* the table of open files (serve/node.h) */
+struct open; /* a file that is open: [MS-SMB2] 3.3.1.10 Open */
+
+struct share {
+    const char *name;      /* UTF-8 */
+    struct store *store;   /* NULL: IPC$ */
+    bool read_only, allow_guest, encrypt;
+};
+
+/* What a connection offers to the commands. `frame` is in the shell's hands (SERVER_REQUEST) until connection_answer(). */
+struct connection {
+    struct host *host;
+    struct loop *loop;
+    struct server server;
+    struct open *opens;    /* list */
+    uint64_t opens_made;   /* FileIds count them */
+    unsigned open_count;   /* in `opens` */
+    void *inside;          /* the host's: socket, queues, timers */
+};
+
+/* Serves a request now or later; ends in exactly one connection_answer() or connection_refuse(). */
+void dispatch(struct connection *connection, struct server_frame *frame);
+/* CANCEL came for a request that dispatch() keeps. */
+void dispatch_cancel(struct connection *connection, struct server_frame *frame);
+/* Closes what is open of a tree (NULL: of the session; both NULL: of the connection); calls `done` afterwards. */
+void dispatch_end(struct connection *connection, struct server_session *session, struct server_tree *tree,
+                  void (*done)(void *argument), void *argument);
+
+/* Room for a response body of so many octets, growing the frame's output where it must; NULL: no memory (refuse then). */
+uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size);
+void connection_answer(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size);
+void connection_refuse(struct connection *connection, struct server_frame *frame, uint32_t status);
+/* Sends the interim response of a request that takes longer (3.3.4.2). */
+void connection_pend(struct connection *connection, struct server_frame *frame);
+/* Sends an unsolicited OPLOCK_BREAK. */
+void connection_notify(struct connection *connection, struct server_session *session, const struct server_tree *tree,
+                       uint16_t command, const void *body, size_t body_size);
+/* The table of open files (nodes_new() at its start), workers for jobs, and the shares, of the host. A tree's owner is
+ * its `const struct share`. */
+struct workers *host_workers(struct host *host);
+struct nodes *host_nodes(struct host *host);
+const struct share *host_share(struct host *host, unsigned index, unsigned *count);
+
+#endif

@@ -1,0 +1,281 @@
+#include "serve/work.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct work *work_new(struct connection *connection, struct server_frame *frame) {
+    struct work *work = calloc(1, sizeof *work);
+
+    if (work == NULL) {
+        connection_refuse(connection, frame, STATUS_INSUFFICIENT_RESOURCES);
+        return NULL;
+    }
+    work->connection = connection;
+    work->frame = frame;
+    work->wait.loop = connection->loop;
+    return work;
+}
+
+struct work *work_on_open(struct connection *connection, struct server_frame *frame, uint32_t access) {
+    struct open *open = open_find(connection, &frame->request);
+    struct work *work;
+
+    if (open == NULL || (access != 0 && (open->access & access) == 0)) {
+        connection_refuse(connection, frame, open == NULL ? STATUS_FILE_CLOSED : STATUS_ACCESS_DENIED);
+        return NULL;
+    }
+    work = work_new(connection, frame);
+    if (work != NULL) {
+        work->open = open;
+        open_hold(open);
+    }
+    return work;
+}
+
+static void work_free(struct work *work) {
+    if (work->open != NULL)
+        open_release(work->open);
+    if (work->source != NULL)
+        open_release(work->source);
+    free(work->path);
+    free(work);
+}
+
+static void operation_done(struct store_op *op) {
+    struct work *work = op->owner;
+
+    work->step(work);
+}
+
+void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work)) {
+    work->step = step;
+    work->op.kind = kind;
+    work->op.owner = work;
+    work->op.done = operation_done;
+    work->op.loop = work->connection->loop;
+    if (work->open->file != NULL)
+        work->op.file = work->open->file;
+    store_submit(work->open->share->store, &work->op);
+}
+
+void work_refuse(struct work *work, uint32_t status) {
+    connection_refuse(work->connection, work->frame, status);
+    work_free(work);
+}
+
+void work_answer(struct work *work, uint32_t status) {
+    assert(work->out.at >= SMB2_HEADER_SIZE);
+    if (work->out.failed)
+        connection_refuse(work->connection, work->frame, STATUS_INSUFFICIENT_RESOURCES);
+    else
+        connection_answer(work->connection, work->frame, status, work->out.at - SMB2_HEADER_SIZE);
+    work_free(work);
+}
+
+bool work_failed(struct work *work) {
+    if (work->op.result >= 0)
+        return false;
+    work_refuse(work, status_of_errno(work->op.result));
+    return true;
+}
+
+bool work_begin(struct work *work, size_t room) {
+    uint8_t *body = connection_body(work->connection, work->frame, room);
+
+    if (body == NULL) {
+        work_refuse(work, STATUS_INSUFFICIENT_RESOURCES);
+        return false;
+    }
+    work->out = writer_over(body - SMB2_HEADER_SIZE, SMB2_HEADER_SIZE + room);
+    work->out.at = SMB2_HEADER_SIZE;
+    return true;
+}
+
+enum { OUTPUT_HEAD = 8, OUTPUT_AT = SMB2_HEADER_SIZE + OUTPUT_HEAD };
+
+bool work_begin_output(struct work *work, size_t room) {
+    if (!work_begin(work, OUTPUT_HEAD + room + 1))
+        return false;
+    work->out.at = OUTPUT_AT;
+    work->out.size--;
+    work->start = OUTPUT_AT;
+    work->previous = SIZE_MAX;
+    return true;
+}
+
+void work_answer_output(struct work *work, uint32_t status) {
+    struct writer head = writer_over(work->out.data + SMB2_HEADER_SIZE, OUTPUT_HEAD);
+    size_t size = work->out.at - OUTPUT_AT;
+
+    writer_u16(&head, OUTPUT_HEAD + 1);
+    writer_u16(&head, size > 0 ? OUTPUT_AT : 0);
+    writer_u32(&head, (uint32_t)size);
+    work->out.size++;
+    if (size == 0) /* its StructureSize counts one octet of it */
+        writer_u8(&work->out, 0);
+    work_answer(work, status);
+}
+
+/* --- opens --- */
+
+struct open *open_new(struct connection *connection, struct server_frame *frame) {
+    struct open *open = connection->open_count < OPENS_MAX ? calloc(1, sizeof *open) : NULL;
+
+    if (open == NULL)
+        return NULL;
+    connection->open_count++;
+    open->connection = connection;
+    open->session = frame->request.session;
+    open->tree = frame->request.tree;
+    open->share = open->tree->owner;
+    open->uses = 1;
+    open->id = ++connection->opens_made;
+    open->next = connection->opens;
+    if (open->next != NULL)
+        open->next->previous = open;
+    connection->opens = open;
+    return open;
+}
+
+struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]) {
+    struct reader reader = reader_over((struct span){id, 16});
+    uint64_t persistent = reader_u64(&reader), fleeting = reader_u64(&reader);
+
+    for (struct open *open = connection->opens; open != NULL; open = open->next)
+        if (open->id == fleeting && open->id == persistent && open->is_ready && !open->is_closing &&
+            open->session == request->session && open->tree == request->tree)
+            return open;
+    return NULL;
+}
+
+struct open *open_find(struct connection *connection, const struct server_request *request) {
+    return open_find_id(connection, request, request->file_id);
+}
+
+void open_id_put(const struct open *open, uint8_t id[16]) {
+    struct writer writer = writer_over(id, 16);
+
+    writer_u64(&writer, open->id);
+    writer_u64(&writer, open->id);
+}
+
+void open_hold(struct open *open) {
+    open->uses++;
+}
+
+static bool ending_has_more(const struct open *open) {
+    for (const struct open *other = open->connection->opens; other != NULL; other = other->next)
+        if (other->ended == open->ended && other->ended_argument == open->ended_argument)
+            return true;
+    return false;
+}
+
+static void open_unlink(struct open *open) {
+    if (open->previous != NULL)
+        open->previous->next = open->next;
+    else
+        open->connection->opens = open->next;
+    if (open->next != NULL)
+        open->next->previous = open->previous;
+    open->connection->open_count--;
+}
+
+static void open_free(struct open *open) {
+    bool ends;
+
+    open_unlink(open);
+    if (open->closed != NULL)
+        open->closed(open->closed_argument);
+    ends = open->ended != NULL && !ending_has_more(open);
+    if (ends)
+        open->ended(open->ended_argument);
+    free(open->pattern);
+    free(open->reply);
+    free(open);
+}
+
+static void file_closed(struct store_op *op) {
+    open_free(op->owner);
+}
+
+static void file_close(struct store_op *op) {
+    struct open *open = op->owner;
+
+    op->kind = STORE_CLOSE;
+    op->done = file_closed;
+    store_submit(open->share->store, op);
+}
+
+void open_release(struct open *open) {
+    assert(open->uses > 0);
+    if (--open->uses > 0)
+        return;
+    if (open->file == NULL) {
+        open_free(open);
+        return;
+    }
+    open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_close,
+                                 .loop = open->connection->loop};
+    if (node_leave(host_nodes(open->connection->host), &open->seat))
+        store_submit(open->share->store, &open->op);
+    else
+        file_close(&open->op);
+}
+
+/* Those that wait for a lock end with the file ([MS-SMB2] 3.3.5.14.2, as Windows does it). */
+static void waiting_refuse(struct open *open) {
+    struct nodes *nodes = host_nodes(open->connection->host);
+
+    for (struct work **at = &open->waiting, *work; (work = *at) != NULL; ) {
+        if (!node_take_wait(nodes, &work->wait)) {
+            at = &work->next;
+            continue;
+        }
+        *at = work->next;
+        work_refuse(work, STATUS_RANGE_NOT_LOCKED);
+    }
+}
+
+void open_close(struct open *open) {
+    assert(!open->is_closing);
+    open->is_closing = true;
+    waiting_refuse(open);
+    open_release(open);
+}
+
+/* --- times, attributes, errors --- */
+
+uint64_t filetime_of(struct timespec time) {
+    return filetime_join(time.tv_sec, (int32_t)time.tv_nsec);
+}
+
+uint32_t file_attributes_of(const struct store_attributes *attributes) {
+    uint32_t value = attributes->dos_attributes | (attributes->is_folder ? FILE_ATTRIBUTE_DIRECTORY : 0);
+
+    return value != 0 ? value : FILE_ATTRIBUTE_NORMAL;
+}
+
+static const struct { int error; uint32_t status; } statuses[] = {
+    {EACCES, STATUS_ACCESS_DENIED}, {EPERM, STATUS_ACCESS_DENIED},
+    {ENOENT, STATUS_OBJECT_NAME_NOT_FOUND}, {EEXIST, STATUS_OBJECT_NAME_COLLISION},
+    {ENOTDIR, STATUS_NOT_A_DIRECTORY}, {EISDIR, STATUS_FILE_IS_A_DIRECTORY},
+    {ENOTEMPTY, STATUS_DIRECTORY_NOT_EMPTY}, {ENOSPC, STATUS_DISK_FULL},
+    {EDQUOT, STATUS_QUOTA_EXCEEDED}, {EFBIG, STATUS_DISK_FULL},
+    {EROFS, STATUS_MEDIA_WRITE_PROTECTED}, {ENOMEM, STATUS_INSUFFICIENT_RESOURCES},
+    {EMFILE, STATUS_TOO_MANY_OPENED_FILES}, {ENFILE, STATUS_TOO_MANY_OPENED_FILES},
+    {ENAMETOOLONG, STATUS_NAME_TOO_LONG}, {EXDEV, STATUS_NOT_SAME_DEVICE},
+    {ELOOP, STATUS_OBJECT_PATH_NOT_FOUND}, {EMLINK, STATUS_TOO_MANY_LINKS},
+    {EINVAL, STATUS_INVALID_PARAMETER}, {EILSEQ, STATUS_OBJECT_NAME_INVALID},
+    {EOPNOTSUPP, STATUS_NOT_SUPPORTED}, {ENOSYS, STATUS_NOT_SUPPORTED},
+    {EBUSY, STATUS_SHARING_VIOLATION}, {ETXTBSY, STATUS_SHARING_VIOLATION},
+    {EIO, STATUS_IO_DEVICE_ERROR}, {ENODATA, STATUS_NOT_FOUND}, {ESTALE, STATUS_FILE_CLOSED},
+};
+
+uint32_t status_of_errno(int64_t result) {
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+        if (statuses[i].error == -result)
+            return statuses[i].status;
+    return STATUS_UNSUCCESSFUL;
+}

@@ -1,0 +1,114 @@
+/* What the commands share: opens, requests at work, and how both end. */
+#ifndef SMBPROOF_SERVE_WORK_H
+#define SMBPROOF_SERVE_WORK_H
+
+#include "serve/node.h"
+#include "serve/serve.h"
+#include "wire/files.h"
+#include "wire/info.h"
+
+/* Files that one connection may have open. */
+#define OPENS_MAX 16384u
+/* Octets of the longest search pattern, and of any other name on the wire. */
+#define NAME_OCTETS_MAX 65535u
+
+struct work;
+
+/* [MS-SMB2] 3.3.1.10. It is in its connection's list from the CREATE on, until its file is closed. `uses` counts the
+ * requests that work with it, and one for being open. */
+struct open {
+    struct open *next, *previous;
+    struct store_op op; /* of its closing */
+    struct connection *connection;
+    struct server_session *session;
+    struct server_tree *tree;
+    const struct share *share;
+    struct store_file *file;       /* NULL: a pipe, or not yet */
+    struct node_seat seat;
+    uint64_t id;                   /* both halves of the FileId */
+    uint64_t position;             /* FilePositionInformation, which nothing uses */
+    uint32_t access, options, mode;
+    unsigned uses;
+    bool is_folder, is_stream, is_ready, is_closing;
+    bool has_listed;
+    char *pattern;                 /* UTF-8 */
+    uint8_t *reply;                /* a pipe's, not read yet */
+    size_t reply_size;
+    struct work *waiting;          /* a list: what may be cancelled */
+    void (*closed)(void *argument), *closed_argument;
+    void (*ended)(void *argument), *ended_argument; /* dispatch_end() */
+};
+
+/* A request at work. Each step ends in one more store operation or in one answer. */
+struct work {
+    struct store_op op;
+    struct node_wait wait;
+    struct work *next;             /* in open->waiting */
+    struct connection *connection;
+    struct server_frame *frame;
+    struct open *open;             /* NULL: none yet */
+    void (*step)(struct work *work);
+    uint32_t status;               /* to be answered after what is under way */
+    char *path;
+    struct writer out;             /* the answer as far as it is written */
+    size_t start, previous;        /* of entries */
+    uint8_t info_class;
+    bool single, full;
+    struct open *source;           /* COPYCHUNK */
+    uint64_t done, total;          /* chunks, octets */
+    struct create_request create;
+    uint32_t action;
+    bool post_query;
+};
+
+/* NULL: no memory; the request was refused then. */
+struct work *work_new(struct connection *connection, struct server_frame *frame);
+/* Of an open that the request names and that has one of the accesses (0: any); NULL: refused. */
+struct work *work_on_open(struct connection *connection, struct server_frame *frame, uint32_t access);
+void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work));
+/* The answer; each ends the work. */
+void work_refuse(struct work *work, uint32_t status);
+void work_answer(struct work *work, uint32_t status);
+/* True where the last operation failed: the request was refused with that. */
+bool work_failed(struct work *work);
+/* Begins an answer with room for so many octets of body: work->out counts from the protocol id. False: refused. */
+bool work_begin(struct work *work, size_t room);
+/* The same for the answers of 2.2.34, 2.2.36, 2.2.38: work->out stands where the output begins. */
+bool work_begin_output(struct work *work, size_t room);
+void work_answer_output(struct work *work, uint32_t status);
+
+/* NULL: no memory, or OPENS_MAX are open. */
+struct open *open_new(struct connection *connection, struct server_frame *frame);
+struct open *open_find(struct connection *connection, const struct server_request *request);
+struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]);
+void open_id_put(const struct open *open, uint8_t id[16]);
+void open_hold(struct open *open);
+void open_release(struct open *open);
+/* Closes it once nothing uses it any more. */
+void open_close(struct open *open);
+
+uint32_t status_of_errno(int64_t result);
+uint64_t filetime_of(struct timespec time);
+uint32_t file_attributes_of(const struct store_attributes *attributes);
+/* A name on the wire, from the share's root, to a store's path of STORE_PATH_MAX and the stream's name, which points
+ * into it ("" none). An NTSTATUS. */
+uint32_t path_decode(struct span name, char *path, const char **stream);
+
+void serve_create(struct connection *connection, struct server_frame *frame);
+void serve_close(struct connection *connection, struct server_frame *frame);
+void serve_flush(struct connection *connection, struct server_frame *frame);
+void serve_read(struct connection *connection, struct server_frame *frame);
+void serve_write(struct connection *connection, struct server_frame *frame);
+void serve_lock(struct connection *connection, struct server_frame *frame);
+void serve_ioctl(struct connection *connection, struct server_frame *frame);
+void serve_query_directory(struct connection *connection, struct server_frame *frame);
+void serve_query_info(struct connection *connection, struct server_frame *frame);
+void serve_set_info(struct connection *connection, struct server_frame *frame);
+
+/* Pipes (control.c): what was written, or the input of a transceive. An NTSTATUS. */
+uint32_t pipe_take(struct open *open, struct span request);
+/* Gives out at most `size` octets of the reply; what is left goes to the next. */
+struct span pipe_give(struct open *open, size_t size, uint32_t *status);
+void pipe_given(struct open *open, size_t size);
+
+#endif

@@ -1,0 +1,184 @@
+#include "store/directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "store/directory_parts.h"
+
+static bool is_change(const struct store_op *op) {
+    switch (op->kind) {
+    case STORE_WRITE: case STORE_SET: case STORE_TRUNCATE: case STORE_ALLOCATE: case STORE_RENAME: case STORE_LINK:
+    case STORE_REMOVE: case STORE_XATTR_SET: case STORE_SECURITY_SET: case STORE_COPY: case STORE_ZERO: case STORE_SPARSE:
+        return true;
+    case STORE_OPEN:
+        return op->want_write || op->truncate;
+    default:
+        return false;
+    }
+}
+
+static int volume_get(const struct directory *directory, struct store_volume *volume) {
+    struct statvfs status;
+    if (fstatvfs(directory->root, &status) < 0)
+        return -errno;
+    *volume = (struct store_volume){
+        .id = directory->device, .block_size = status.f_frsize, .blocks = status.f_blocks, .blocks_free = status.f_bfree,
+        .blocks_available = status.f_bavail, .file_system = "NTFS", .name_max = 255,
+        .read_only = directory->settings.read_only || (status.f_flag & ST_RDONLY) != 0,
+    };
+    return 0;
+}
+
+/* What never waits for long, and what calls op->entry() or op->range(). */
+static bool work_inline(struct directory *directory, struct store_op *op) {
+    switch (op->kind) {
+    case STORE_OPEN:
+        return open_cached(directory, op);
+    case STORE_CLOSE:
+        file_close(op->file);
+        return true;
+    case STORE_READ:
+        return read_cached(directory, op);
+    case STORE_WRITE:
+        return write_cached(directory, op);
+    case STORE_STAT:
+        op->result = attributes_get(op->file->fd, &op->attributes);
+        if (op->result == 0 && op->file->stream[0] != '\0')
+            op->attributes.size = op->attributes.allocated = (uint64_t)stream_size(op->file);
+        return true;
+    case STORE_STREAMS:
+        streams_list(op);
+        return true;
+    case STORE_XATTR_LIST:
+        xattr_work(directory, op);
+        return true;
+    case STORE_RANGES:
+        io_work(directory, op);
+        return true;
+    case STORE_SPARSE: /* every file can have holes here */
+        return true;
+    case STORE_LIST:
+        return listing_ready(op) && listing_deliver(op);
+    default:
+        return false;
+    }
+}
+
+static void work(struct directory *directory, struct store_op *op) {
+    bool is_contents = op->kind == STORE_READ || op->kind == STORE_WRITE || op->kind == STORE_TRUNCATE ||
+                       op->kind == STORE_ALLOCATE || op->kind == STORE_ZERO || op->kind == STORE_COPY || op->kind == STORE_REMOVE;
+    if (is_contents && op->file->stream[0] != '\0') {
+        stream_work(directory, op);
+        return;
+    }
+    switch (op->kind) {
+    case STORE_OPEN: open_work(directory, op); break;
+    case STORE_FLUSH: flush_work(directory, op); break;
+    case STORE_SET: op->result = attributes_set(op->file->fd, op->set, &op->attributes); break;
+    case STORE_RENAME: rename_work(directory, op); break;
+    case STORE_LINK: link_work(directory, op); break;
+    case STORE_REMOVE: remove_work(directory, op); break;
+    case STORE_LIST: listing_work(directory, op); break;
+    case STORE_XATTR_GET: case STORE_XATTR_SET: xattr_work(directory, op); break;
+    case STORE_SECURITY_GET: case STORE_SECURITY_SET: security_work(directory, op); break;
+    case STORE_VOLUME: op->result = volume_get(directory, &op->volume); break;
+    default: io_work(directory, op);
+    }
+}
+
+static void finish(struct directory *directory, struct store_op *op) {
+    op->done(op); /* which may free the operation */
+    pthread_mutex_lock(&directory->counting);
+    if (--directory->in_flight == 0)
+        pthread_cond_broadcast(&directory->idle);
+    pthread_mutex_unlock(&directory->counting);
+}
+
+static struct store_op *op_of(struct job *job) {
+    return (struct store_op *)((char *)job - offsetof(struct store_op, job));
+}
+
+static void job_work(struct job *job) {
+    struct store_op *op = op_of(job);
+    work(directory_of(op->store), op);
+}
+
+static void job_done(struct job *job);
+
+static void hand_over(struct directory *directory, struct store_op *op) {
+    if (directory->workers == NULL || op->loop == NULL) {
+        job_work(&op->job);
+        job_done(&op->job);
+        return;
+    }
+    op->job = (struct job){.loop = op->loop, .work = job_work, .done = job_done};
+    if (!workers_submit(directory->workers, &op->job)) {
+        op->result = -EAGAIN;
+        finish(directory, op);
+    }
+}
+
+static void job_done(struct job *job) {
+    struct store_op *op = op_of(job);
+    struct directory *directory = directory_of(op->store);
+    if (op->kind == STORE_LIST && !listing_deliver(op))
+        hand_over(directory, op);
+    else
+        finish(directory, op);
+}
+
+static void directory_submit(struct store *store, struct store_op *op) {
+    struct directory *directory = directory_of(store);
+    pthread_mutex_lock(&directory->counting);
+    directory->in_flight++;
+    pthread_mutex_unlock(&directory->counting);
+    bool is_refused = directory->settings.read_only && is_change(op);
+    if (is_refused)
+        op->result = -EROFS;
+    if (is_refused || work_inline(directory, op))
+        finish(directory, op);
+    else
+        hand_over(directory, op);
+}
+
+static void directory_free(struct store *store) {
+    struct directory *directory = directory_of(store);
+    pthread_mutex_lock(&directory->counting);
+    while (directory->in_flight > 0)
+        pthread_cond_wait(&directory->idle, &directory->counting);
+    pthread_mutex_unlock(&directory->counting);
+    close(directory->root);
+    free(directory);
+}
+
+static int directory_path(struct store *store, struct store_file *file, char *path) {
+    char disk[STORE_PATH_MAX];
+    int result = descriptor_path(directory_of(store), file->fd, disk);
+    return result < 0 ? result : path_from_disk(disk, path) ? 0 : -ENAMETOOLONG;
+}
+
+static const struct store_methods methods = {directory_submit, directory_free, directory_path};
+
+struct store *directory_new(const char *folder, const struct directory_settings *settings, struct workers *workers, int *error) {
+    struct stat status;
+    int root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *error = root < 0 || fstat(root, &status) < 0 ? -errno : 0;
+    struct directory *directory = *error == 0 ? calloc(1, sizeof *directory) : NULL;
+    if (directory == NULL) {
+        *error = *error < 0 ? *error : -ENOMEM;
+        if (root >= 0)
+            close(root);
+        return NULL;
+    }
+    *directory = (struct directory){.store = {&methods}, .settings = *settings, .workers = workers, .root = root,
+                                    .device = status.st_dev};
+    pthread_mutex_init(&directory->making, NULL);
+    pthread_mutex_init(&directory->streams, NULL);
+    pthread_mutex_init(&directory->counting, NULL);
+    pthread_cond_init(&directory->idle, NULL);
+    return &directory->store;
+}

@@ -1,0 +1,103 @@
+/* What the files of the directory store share. */
+#ifndef SMBPROOF_STORE_DIRECTORY_PARTS_H
+#define SMBPROOF_STORE_DIRECTORY_PARTS_H
+
+#include <limits.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "store/directory.h"
+#include "store/names.h"
+
+/* How often an open starts again because others made or removed the name in between. */
+#define DIRECTORY_ATTEMPTS_MAX 8u
+/* Names of its own among the extended attributes. */
+#define XATTR_OWN      "user.smbproof."
+#define XATTR_STREAM   XATTR_OWN "stream."
+#define XATTR_DOS      XATTR_OWN "dos"
+#define XATTR_SECURITY XATTR_OWN "security"
+#define XATTR_NAME_SIZE 256u  /* octets with the NUL, of the kernel */
+#define XATTR_LIST_SIZE 65536u /* octets of all names, of the kernel */
+
+struct name_index;
+
+struct directory {
+    struct store store;
+    struct directory_settings settings;
+    struct workers *workers;
+    int root; /* descriptor */
+    dev_t device;
+    struct name_index *index;
+    pthread_mutex_t making;  /* from looking for a name to making it: else "A" and "a" could both be made */
+    pthread_mutex_t streams; /* streams are read and written as a whole */
+    pthread_mutex_t counting;
+    pthread_cond_t idle;
+    unsigned in_flight;
+};
+
+struct store_file {
+    int fd;
+    bool is_folder, can_write;
+    bool is_fresh;  /* its folder entry is not on disk for sure */
+    bool is_removed;
+    char stream[XATTR_NAME_SIZE]; /* the attribute's name; "": none */
+    pthread_mutex_t lock;         /* of `listing` and `is_fresh` */
+    struct store_listing *listing;
+};
+
+static inline struct directory *directory_of(struct store *store) {
+    return (struct directory *)store;
+}
+
+/* lookup.c. Everything is opened beneath the root; what leads out of it is -EACCES. */
+int beneath_open(const struct directory *directory, const char *disk, uint64_t flags, uint64_t mode, uint64_t resolve);
+/* Splits off the last name and opens the folder before it. */
+int parent_open(const struct directory *directory, const char *disk, const char **name);
+/* What of `disk` there is, in the case it has there. `disk` is changed to it. -ENOENT: only the last name is missing,
+ * and stands as it was; *path_missing: one before it. */
+int lookup(struct directory *directory, char disk[STORE_PATH_MAX], bool *path_missing);
+/* The path below the root that a descriptor has now, as the file system has it. -ENOENT: it has none any more. */
+int descriptor_path(const struct directory *directory, int fd, char disk[STORE_PATH_MAX]);
+
+/* index.c. The name in the folder that equals this one without regard to case, by reading all of it. -ENOENT: none does. */
+int index_find(struct name_index *index, int folder, const char *disk_name, char found[NAME_MAX + 1]);
+
+/* open.c */
+bool open_cached(struct directory *directory, struct store_op *op);
+void open_work(struct directory *directory, struct store_op *op);
+void file_close(struct store_file *file);
+
+/* attributes.c */
+int attributes_get(int fd, struct store_attributes *attributes);
+int attributes_set(int fd, unsigned set, const struct store_attributes *attributes);
+/* Of a name in a folder, without opening it for reading. */
+int attributes_at(const struct directory *directory, int folder, const char *name, struct store_attributes *attributes);
+void xattr_work(struct directory *directory, struct store_op *op);
+void security_work(struct directory *directory, struct store_op *op);
+
+/* io.c */
+bool read_cached(struct directory *directory, struct store_op *op);
+bool write_cached(struct directory *directory, struct store_op *op);
+void io_work(struct directory *directory, struct store_op *op);
+
+/* entries.c */
+void rename_work(struct directory *directory, struct store_op *op);
+void link_work(struct directory *directory, struct store_op *op);
+void remove_work(struct directory *directory, struct store_op *op);
+void flush_work(struct directory *directory, struct store_op *op);
+
+/* streams.c */
+int stream_find(int fd, const char *stream, char attribute[XATTR_NAME_SIZE]);
+int stream_open(struct directory *directory, struct store_op *op, int fd, char attribute[XATTR_NAME_SIZE]);
+int64_t stream_size(const struct store_file *file);
+void streams_list(struct store_op *op);
+void stream_work(struct directory *directory, struct store_op *op);
+
+/* listing.c. Filled on a worker; delivered on the loop. */
+bool listing_ready(struct store_op *op);
+void listing_work(struct directory *directory, struct store_op *op);
+/* False: it has to be filled once more. */
+bool listing_deliver(struct store_op *op);
+void store_listing_free(struct store_listing *listing);
+
+#endif

@@ -1,0 +1,122 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "store/directory_parts.h"
+
+/* What is left of the request, behind what was transferred already. */
+static ssize_t transfer(struct store_op *op, bool is_write, int flags) {
+    struct iovec part = {(char *)op->data + op->result, op->size - (uint64_t)op->result};
+    off_t offset = (off_t)(op->offset + (uint64_t)op->result);
+    ssize_t moved = is_write ? pwritev2(op->file->fd, &part, 1, offset, flags | (op->durable ? RWF_DSYNC : 0))
+                             : preadv2(op->file->fd, &part, 1, offset, flags);
+    return moved < 0 ? -errno : moved;
+}
+
+/* True: done. False: the rest has to wait for the disk. */
+static bool transfer_all(struct store_op *op, bool is_write, int flags) {
+    while ((uint64_t)op->result < op->size) {
+        ssize_t moved = transfer(op, is_write, flags);
+        if (moved == -EINTR)
+            continue;
+        if (moved < 0 && flags != 0)
+            return false;
+        if (moved < 0)
+            op->result = op->result > 0 ? op->result : moved;
+        if (moved <= 0)
+            return true;
+        op->result += moved;
+    }
+    return true;
+}
+
+bool read_cached(struct directory *directory, struct store_op *op) {
+    (void)directory;
+    return op->file->stream[0] == '\0' && transfer_all(op, false, RWF_NOWAIT);
+}
+
+bool write_cached(struct directory *directory, struct store_op *op) {
+    (void)directory;
+    return op->file->stream[0] == '\0' && !op->durable && transfer_all(op, true, RWF_NOWAIT);
+}
+
+static int allocate(const struct store_op *op) {
+    struct stat status;
+    if (fstat(op->file->fd, &status) < 0)
+        return -errno;
+    if (op->size < (uint64_t)status.st_size)
+        return ftruncate(op->file->fd, (off_t)op->size) < 0 ? -errno : 0;
+    if (op->size == 0)
+        return 0;
+    int result = fallocate(op->file->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)op->size) < 0 ? -errno : 0;
+    return result == -EOPNOTSUPP ? 0 : result;
+}
+
+/* Zeroes within the file; it does not grow. */
+static int zero(const struct store_op *op) {
+    int flags = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    if (op->size == 0)
+        return 0;
+    return fallocate(op->file->fd, flags, (off_t)op->offset, (off_t)op->size) < 0 ? -errno : 0;
+}
+
+static int64_t copy(const struct store_op *op) {
+    off_t from = (off_t)op->source_offset, to = (off_t)op->offset;
+    int64_t done = 0;
+    while ((uint64_t)done < op->size) {
+        ssize_t moved = copy_file_range(op->source->fd, &from, op->file->fd, &to, op->size - (uint64_t)done, 0);
+        if (moved < 0 && done == 0)
+            return -errno;
+        if (moved <= 0)
+            break;
+        done += moved;
+    }
+    return done;
+}
+
+static int ranges(struct store_op *op) {
+    off_t at = (off_t)op->offset, end = at + (off_t)op->size;
+    while (at < end) {
+        off_t data = lseek(op->file->fd, at, SEEK_DATA);
+        if (data < 0)
+            return errno == ENXIO ? 0 : -errno;
+        off_t hole = lseek(op->file->fd, data, SEEK_HOLE);
+        if (hole < 0)
+            return -errno;
+        hole = hole < end ? hole : end;
+        if (data >= end || !op->range(op, (uint64_t)data, (uint64_t)(hole - data)))
+            return 0;
+        at = hole;
+    }
+    return 0;
+}
+
+void io_work(struct directory *directory, struct store_op *op) {
+    (void)directory;
+    switch (op->kind) {
+    case STORE_READ:
+    case STORE_WRITE:
+        transfer_all(op, op->kind == STORE_WRITE, 0);
+        break;
+    case STORE_TRUNCATE:
+        op->result = ftruncate(op->file->fd, (off_t)op->size) < 0 ? -errno : 0;
+        break;
+    case STORE_ALLOCATE:
+        op->result = allocate(op);
+        break;
+    case STORE_ZERO:
+        op->result = zero(op);
+        break;
+    case STORE_COPY:
+        op->result = copy(op);
+        break;
+    case STORE_RANGES:
+        op->result = ranges(op);
+        break;
+    default:
+        op->result = -EOPNOTSUPP;
+    }
+}

@@ -1,0 +1,425 @@
+/* The commands of a file server over a store that is made up here: one file at most, and a fault where it is asked for.
+ * The connection is made up, too: it keeps the last answer. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "serve/node.h"
+#include "serve/serve.h"
+#include "wire/files.h"
+#include "wire/info.h"
+#include "wire/text.h"
+
+enum { ROOM = 65536, REQUEST_ROOM = 4096, DATA_MAX = 64 };
+
+struct store_file {
+    bool is_folder;
+};
+
+struct host {
+    struct nodes *nodes;
+};
+
+struct bench {
+    struct store store; /* first: the store finds its bench by it */
+    struct share share;
+    struct host host;
+    struct server_policy policy;
+    struct connection connection;
+    struct server_session session;
+    struct server_tree tree;
+    struct loop_task *posted;
+    bool exists, is_folder;
+    char data[DATA_MAX];
+    size_t size;
+    unsigned files;         /* open in the store */
+    int fault_kind;         /* -1: none */
+    int fault;
+    struct store_attributes attributes;
+    uint8_t output[ROOM], input[REQUEST_ROOM];
+    struct server_frame frame;
+    unsigned answers, pends;
+    uint32_t status;
+    size_t body_size;
+    uint8_t file_id[16];
+};
+
+/* --- the store --- */
+
+static int64_t store_open(struct bench *bench, struct store_op *op) {
+    if (op->how == STORE_MUST_EXIST && !bench->exists)
+        return -ENOENT;
+    if (op->how == STORE_MUST_NOT_EXIST && bench->exists)
+        return -EEXIST;
+    op->made = !bench->exists;
+    if (op->made)
+        bench->is_folder = op->want_folder;
+    if (bench->is_folder && op->want_file)
+        return -EISDIR;
+    bench->exists = true;
+    op->file = malloc(sizeof *op->file);
+    op->file->is_folder = bench->is_folder;
+    bench->files++;
+    op->attributes = (struct store_attributes){.id = {1, 2}, .is_folder = bench->is_folder, .links = 1,
+                                               .size = bench->size, .dos_attributes = FILE_ATTRIBUTE_ARCHIVE};
+    return 0;
+}
+
+static int64_t store_read(const struct bench *bench, struct store_op *op) {
+    size_t left = op->offset < bench->size ? bench->size - op->offset : 0;
+    size_t size = op->size < left ? op->size : left;
+
+    memcpy(op->data, bench->data + (size < left ? op->offset : bench->size - left), size);
+    return (int64_t)size;
+}
+
+static int64_t store_write(struct bench *bench, struct store_op *op) {
+    if (op->offset + op->size > DATA_MAX)
+        return -ENOSPC;
+    memcpy(bench->data + op->offset, op->data, op->size);
+    if (bench->size < op->offset + op->size)
+        bench->size = op->offset + op->size;
+    return (int64_t)op->size;
+}
+
+static int64_t store_perform(struct bench *bench, struct store_op *op) {
+    if (bench->fault_kind == (int)op->kind && op->kind != STORE_CLOSE)
+        return -bench->fault;
+    switch (op->kind) {
+    case STORE_OPEN: return store_open(bench, op);
+    case STORE_CLOSE: free(op->file); bench->files--; return 0;
+    case STORE_READ: return store_read(bench, op);
+    case STORE_WRITE: return store_write(bench, op);
+    case STORE_REMOVE: bench->exists = false; bench->size = 0; return 0;
+    case STORE_TRUNCATE: bench->size = op->size; return 0;
+    case STORE_LIST: return op->restart || !bench->answers ? op->entry(op, "a", &bench->attributes) : 0;
+    case STORE_STAT:
+        op->attributes.size = bench->size;
+        op->attributes.links = 1;
+        op->attributes.is_folder = bench->is_folder;
+        return 0;
+    default: return 0;
+    }
+}
+
+static void fake_submit(struct store *store, struct store_op *op) {
+    op->path_missing = false;
+    op->result = store_perform((struct bench *)store, op);
+    op->done(op);
+}
+
+static int fake_path(struct store *store, struct store_file *file, char *path) {
+    (void)store, (void)file;
+    memcpy(path, "a", 2);
+    return 0;
+}
+
+static const struct store_methods fake_methods = {.submit = fake_submit, .path = fake_path};
+
+void store_submit(struct store *store, struct store_op *op) {
+    store->methods->submit(store, op);
+}
+
+/* --- the connection --- */
+
+static struct bench *bench_of(struct connection *connection) {
+    return connection->inside;
+}
+
+uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size) {
+    (void)frame;
+    assert_true(size <= ROOM - SMB2_HEADER_SIZE);
+    return bench_of(connection)->output + SMB2_HEADER_SIZE;
+}
+
+void connection_answer(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size) {
+    struct bench *bench = bench_of(connection);
+
+    (void)frame;
+    bench->answers++;
+    bench->status = status;
+    bench->body_size = body_size;
+}
+
+void connection_refuse(struct connection *connection, struct server_frame *frame, uint32_t status) {
+    connection_answer(connection, frame, status, 0);
+}
+
+void connection_pend(struct connection *connection, struct server_frame *frame) {
+    (void)frame;
+    bench_of(connection)->pends++;
+}
+
+struct nodes *host_nodes(struct host *host) {
+    return host->nodes;
+}
+
+const struct share *host_share(struct host *host, unsigned index, unsigned *count) {
+    (void)host, (void)index;
+    *count = 0;
+    return NULL;
+}
+
+void loop_post(struct loop *loop, struct loop_task *task) {
+    struct bench *bench = (struct bench *)loop;
+
+    task->next = bench->posted;
+    bench->posted = task;
+}
+
+static void post_run(struct bench *bench) {
+    while (bench->posted != NULL) {
+        struct loop_task *task = bench->posted;
+
+        bench->posted = task->next;
+        task->run(task);
+    }
+}
+
+/* --- requests --- */
+
+static struct bench *bench_new(void) {
+    struct bench *bench = calloc(1, sizeof *bench);
+
+    bench->store.methods = &fake_methods;
+    bench->share = (struct share){.name = "docs", .store = &bench->store};
+    bench->host.nodes = nodes_new();
+    server_policy_defaults(&bench->policy);
+    bench->connection.host = &bench->host;
+    bench->connection.inside = bench;
+    bench->connection.loop = (struct loop *)bench;
+    bench->connection.server.policy = &bench->policy;
+    bench->tree.owner = &bench->share;
+    bench->fault_kind = -1;
+    return bench;
+}
+
+static void count_end(void *argument) {
+    ++*(unsigned *)argument;
+}
+
+/* Everything is closed, exactly once, and nothing is left in the store. */
+static void bench_end(struct bench *bench) {
+    unsigned ends = 0;
+
+    dispatch_end(&bench->connection, NULL, NULL, count_end, &ends);
+    assert_int_equal(ends, 1);
+    assert_null(bench->connection.opens);
+    assert_int_equal(bench->files, 0);
+    nodes_free(bench->host.nodes);
+    free(bench);
+}
+
+static struct writer request_begin(struct bench *bench) {
+    struct writer writer = writer_over(bench->input, REQUEST_ROOM);
+
+    memset(bench->input, 0, REQUEST_ROOM);
+    writer.at = SMB2_HEADER_SIZE;
+    return writer;
+}
+
+static uint32_t ask(struct bench *bench, uint16_t command, const struct writer *writer) {
+    struct server_request *request = &bench->frame.request;
+    unsigned before = bench->answers;
+
+    assert_false(writer->failed);
+    *request = (struct server_request){.command = command, .session = &bench->session, .tree = &bench->tree};
+    request->message.bytes = writer_done(writer);
+    memcpy(request->file_id, bench->file_id, sizeof request->file_id);
+    dispatch(&bench->connection, &bench->frame);
+    assert_int_equal(bench->answers + (bench->pends > 0), before + 1);
+    return bench->status;
+}
+
+static uint32_t create_with(struct bench *bench, const char *name, struct create_request request) {
+    struct writer writer = request_begin(bench);
+    uint8_t octets[64];
+    struct writer utf16 = writer_over(octets, sizeof octets);
+    uint32_t status;
+
+    text_to_utf16(text_span(name), &utf16);
+    request.name = writer_done(&utf16);
+    request.impersonation_level = IMPERSONATION_LEVEL_IMPERSONATION;
+    create_request_place(&request);
+    create_request_encode(&request, &writer);
+    status = ask(bench, SMB2_CREATE, &writer);
+    if (status == STATUS_SUCCESS)
+        memcpy(bench->file_id, bench->output + SMB2_HEADER_SIZE + 64, 16);
+    return status;
+}
+
+static uint32_t create(struct bench *bench, uint32_t disposition, uint32_t share, uint32_t options) {
+    return create_with(bench, "a", (struct create_request){.desired_access = ACCESS_GENERIC_ALL,
+        .share_access = share, .create_disposition = disposition, .create_options = options});
+}
+
+static uint32_t close_file(struct bench *bench) {
+    struct writer writer = request_begin(bench);
+    struct close_request request = {.flags = CLOSE_FLAG_POSTQUERY_ATTRIB};
+
+    close_request_place(&request);
+    close_request_encode(&request, &writer);
+    return ask(bench, SMB2_CLOSE, &writer);
+}
+
+static uint32_t write_file(struct bench *bench, const char *text) {
+    struct writer writer = request_begin(bench);
+    struct write_request request = {.data = text_span(text)};
+
+    write_request_place(&request);
+    write_request_encode(&request, &writer);
+    return ask(bench, SMB2_WRITE, &writer);
+}
+
+static uint32_t read_file(struct bench *bench, uint64_t offset, uint32_t length) {
+    struct writer writer = request_begin(bench);
+    struct read_request request = {.length = length, .offset = offset};
+
+    read_request_place(&request);
+    read_request_encode(&request, &writer);
+    return ask(bench, SMB2_READ, &writer);
+}
+
+static uint32_t lock_file(struct bench *bench, uint64_t offset, uint64_t length, uint32_t flags) {
+    struct writer writer = request_begin(bench), one;
+    uint8_t octets[LOCK_ELEMENT_SIZE];
+    struct lock_element element = {.offset = offset, .length = length, .flags = flags};
+    struct lock_request request = {0};
+
+    one = writer_over(octets, sizeof octets);
+    lock_element_encode(&element, &one);
+    request.locks = writer_done(&one);
+    lock_request_place(&request);
+    lock_request_encode(&request, &writer);
+    return ask(bench, SMB2_LOCK, &writer);
+}
+
+/* --- tests --- */
+
+static void test_file_comes_and_goes(void **state) {
+    struct bench *bench = bench_new();
+
+    (void)state;
+    assert_int_equal(create(bench, FILE_OPEN, FILE_SHARE_ALL, 0), STATUS_OBJECT_NAME_NOT_FOUND);
+    assert_int_equal(create(bench, FILE_CREATE, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+    assert_int_equal(write_file(bench, "hello"), STATUS_SUCCESS);
+    assert_int_equal(read_file(bench, 1, 100), STATUS_SUCCESS);
+    assert_int_equal(bench->body_size, 16 + 4);
+    assert_memory_equal(bench->output + SMB2_HEADER_SIZE + 16, "ello", 4);
+    assert_int_equal(read_file(bench, 5, 100), STATUS_END_OF_FILE);
+    assert_int_equal(close_file(bench), STATUS_SUCCESS);
+    assert_int_equal(bench->body_size, 60);
+    assert_int_equal(close_file(bench), STATUS_FILE_CLOSED);
+    assert_int_equal(create(bench, FILE_CREATE, FILE_SHARE_ALL, 0), STATUS_OBJECT_NAME_COLLISION);
+    assert_int_equal(create(bench, FILE_OVERWRITE_IF, FILE_SHARE_ALL, FILE_DELETE_ON_CLOSE), STATUS_SUCCESS);
+    assert_int_equal(bench->size, 0);
+    assert_int_equal(close_file(bench), STATUS_SUCCESS);
+    assert_false(bench->exists);
+    bench_end(bench);
+}
+
+static void test_create_refuses(void **state) {
+    struct bench *bench = bench_new();
+    const struct create_request good = {.desired_access = ACCESS_GENERIC_ALL, .create_disposition = FILE_OPEN_IF};
+    struct create_request bad = good;
+
+    (void)state;
+    bad.create_options = FILE_DIRECTORY_FILE | FILE_NON_DIRECTORY_FILE;
+    assert_int_equal(create_with(bench, "a", bad), STATUS_INVALID_PARAMETER);
+    bad = good, bad.create_disposition = 6;
+    assert_int_equal(create_with(bench, "a", bad), STATUS_INVALID_PARAMETER);
+    bad = good, bad.desired_access = 0;
+    assert_int_equal(create_with(bench, "a", bad), STATUS_ACCESS_DENIED);
+    assert_int_equal(create_with(bench, "..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    assert_int_equal(create_with(bench, "\\a", good), STATUS_INVALID_PARAMETER);
+    assert_int_equal(create_with(bench, "a/b", good), STATUS_OBJECT_NAME_INVALID);
+    assert_int_equal(create_with(bench, "a*", good), STATUS_OBJECT_NAME_INVALID);
+    bench->share.read_only = true;
+    assert_int_equal(create_with(bench, "a", good), STATUS_ACCESS_DENIED);
+    bench_end(bench);
+}
+
+static void test_share_modes(void **state) {
+    struct bench *bench = bench_new();
+
+    (void)state;
+    assert_int_equal(create(bench, FILE_OPEN_IF, FILE_SHARE_READ, 0), STATUS_SUCCESS);
+    assert_int_equal(create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0), STATUS_SHARING_VIOLATION);
+    assert_int_equal(close_file(bench), STATUS_SUCCESS);
+    assert_int_equal(create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+    assert_int_equal(create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+    bench_end(bench);
+}
+
+/* A lock that waits is granted by the unlock, or ends with CANCEL. */
+static void test_locks(void **state) {
+    struct bench *bench = bench_new();
+    uint8_t first[16], second[16];
+
+    (void)state;
+    assert_int_equal(create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+    memcpy(first, bench->file_id, 16);
+    assert_int_equal(lock_file(bench, 0, 10, LOCK_EXCLUSIVE), STATUS_SUCCESS);
+    assert_int_equal(lock_file(bench, 0, 9, LOCK_UNLOCK), STATUS_RANGE_NOT_LOCKED);
+    assert_int_equal(lock_file(bench, UINT64_MAX, 2, LOCK_EXCLUSIVE), STATUS_INVALID_LOCK_RANGE);
+    assert_int_equal(create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+    memcpy(second, bench->file_id, 16);
+    assert_int_equal(lock_file(bench, 9, 1, LOCK_SHARED | LOCK_FAIL_IMMEDIATELY), STATUS_LOCK_NOT_GRANTED);
+    assert_int_equal(read_file(bench, 0, 1), STATUS_FILE_LOCK_CONFLICT);
+    assert_int_equal(write_file(bench, "x"), STATUS_FILE_LOCK_CONFLICT);
+    lock_file(bench, 9, 1, LOCK_SHARED);
+    assert_int_equal(bench->pends, 1);
+    dispatch_cancel(&bench->connection, &bench->frame);
+    assert_int_equal(bench->status, STATUS_CANCELLED);
+    bench->pends = 0;
+    lock_file(bench, 9, 1, LOCK_SHARED);
+    assert_int_equal(bench->pends, 1);
+    bench->pends = 0;
+    memcpy(bench->file_id, first, 16);
+    assert_int_equal(lock_file(bench, 0, 10, LOCK_UNLOCK), STATUS_SUCCESS);
+    unsigned before = bench->answers;
+    post_run(bench);
+    assert_int_equal(bench->answers, before + 1);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    memcpy(bench->file_id, second, 16);
+    assert_int_equal(lock_file(bench, 9, 1, LOCK_UNLOCK), STATUS_SUCCESS);
+    bench_end(bench);
+}
+
+/* Each operation's failure reaches the client as its status, and leaves nothing open. */
+static void test_faults(void **state) {
+    static const struct { int error; uint32_t status; } faults[] = {
+        {EACCES, STATUS_ACCESS_DENIED}, {ENOSPC, STATUS_DISK_FULL}, {EIO, STATUS_IO_DEVICE_ERROR},
+        {EROFS, STATUS_MEDIA_WRITE_PROTECTED}, {ENOMEM, STATUS_INSUFFICIENT_RESOURCES}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        struct bench *bench = bench_new();
+
+        bench->fault = faults[i].error;
+        bench->fault_kind = STORE_OPEN;
+        assert_int_equal(create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0), faults[i].status);
+        bench->fault_kind = -1;
+        assert_int_equal(create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+        bench->fault_kind = STORE_WRITE;
+        assert_int_equal(write_file(bench, "x"), faults[i].status);
+        bench->fault_kind = STORE_READ;
+        assert_int_equal(read_file(bench, 0, 1), faults[i].status);
+        bench->fault_kind = STORE_TRUNCATE;
+        assert_int_equal(create(bench, FILE_OVERWRITE, FILE_SHARE_ALL, 0), faults[i].status);
+        bench_end(bench);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_file_comes_and_goes), cmocka_unit_test(test_create_refuses),
+        cmocka_unit_test(test_share_modes), cmocka_unit_test(test_locks), cmocka_unit_test(test_faults),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

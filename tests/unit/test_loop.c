@@ -1,0 +1,145 @@
+/* src/net/loop and workers: timers in order, watches that are removed in time, tasks in order, jobs there and back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sys/epoll.h>
+
+#include "net/workers.h"
+
+#define TIMERS 500u
+#define JOBS   300u
+
+struct test {
+    struct loop *loop;
+    unsigned count;
+    uint64_t last_ms;
+};
+
+struct alarm {
+    struct loop_timer timer;
+    struct test *test;
+};
+
+static void alarm_rings(struct loop_timer *timer) {
+    struct test *test = ((struct alarm *)timer)->test;
+
+    assert_true(timer->due_ms >= test->last_ms && timer->due_ms <= loop_now_ms(test->loop));
+    assert_int_equal(timer->index, 0);
+    test->last_ms = timer->due_ms;
+    if (--test->count == 0)
+        loop_stop(test->loop);
+}
+
+/* Every third is cleared again, every fifth set anew. */
+static void timers_expire_in_order(void **state) {
+    struct test test = {.loop = loop_new()};
+    struct alarm *alarms = calloc(TIMERS, sizeof *alarms);
+
+    (void)state;
+    assert_true(test.loop != NULL && alarms != NULL);
+    for (unsigned i = 0; i < TIMERS; i++) {
+        alarms[i] = (struct alarm){{.expired = alarm_rings}, &test};
+        assert_int_equal(loop_timer_set(test.loop, &alarms[i].timer, i * 7919u % 97u), 0);
+    }
+    for (unsigned i = 0; i < TIMERS; i += 5)
+        assert_int_equal(loop_timer_set(test.loop, &alarms[i].timer, i % 31u), 0);
+    for (unsigned i = 0; i < TIMERS; i++) {
+        if (i % 3 == 0)
+            loop_timer_clear(test.loop, &alarms[i].timer);
+        else
+            test.count++;
+    }
+    assert_int_equal(loop_run(test.loop), 0);
+    assert_int_equal(test.count, 0);
+    loop_free(test.loop);
+    free(alarms);
+}
+
+struct pair {
+    struct loop_watch watch;
+    struct test *test;
+    struct pair *other;
+};
+
+static void first_removes_other(struct loop_watch *watch, uint32_t events) {
+    struct pair *pair = (struct pair *)watch;
+
+    assert_true((events & EPOLLIN) != 0);
+    loop_watch_remove(pair->test->loop, &pair->watch);
+    loop_watch_remove(pair->test->loop, &pair->other->watch);
+    pair->test->count++;
+    loop_stop(pair->test->loop);
+}
+
+static void removed_watch_is_not_called(void **state) {
+    struct test test = {.loop = loop_new()};
+    struct pair pairs[2];
+    int ends[2][2];
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(pipe(ends[i]), 0);
+        pairs[i] = (struct pair){{ends[i][0], EPOLLIN, first_removes_other}, &test, &pairs[1 - i]};
+        assert_int_equal(loop_watch_add(test.loop, &pairs[i].watch), 0);
+        assert_int_equal(write(ends[i][1], "x", 1), 1);
+    }
+    assert_int_equal(loop_run(test.loop), 0);
+    assert_int_equal(test.count, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        close(ends[i][0]);
+        close(ends[i][1]);
+    }
+    loop_free(test.loop);
+}
+
+struct work {
+    struct job job;
+    struct test *test;
+    unsigned number, result;
+};
+
+static void square(struct job *job) {
+    struct work *work = (struct work *)job;
+
+    work->result = work->number * work->number;
+}
+
+static void squared(struct job *job) {
+    struct work *work = (struct work *)job;
+
+    assert_int_equal(work->result, work->number * work->number);
+    if (++work->test->count == JOBS)
+        loop_stop(work->test->loop);
+}
+
+static void jobs_come_back(void **state) {
+    struct test test = {.loop = loop_new()};
+    struct workers *workers = workers_new(3);
+    struct work works[JOBS];
+
+    (void)state;
+    assert_true(test.loop != NULL && workers != NULL);
+    for (unsigned i = 0; i < JOBS; i++) {
+        works[i] = (struct work){{.loop = test.loop, .work = square, .done = squared}, &test, i, 0};
+        assert_true(workers_submit(workers, &works[i].job));
+    }
+    assert_int_equal(loop_run(test.loop), 0);
+    assert_int_equal(test.count, JOBS);
+    workers_free(workers);
+    loop_free(test.loop);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(timers_expire_in_order),
+        cmocka_unit_test(removed_watch_is_not_called),
+        cmocka_unit_test(jobs_come_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
