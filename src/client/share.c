@@ -476,20 +476,18 @@ bool share_set_times(struct share *share, const struct share_file *file, const s
 bool share_finish(struct share *share, const struct share_file *file, const char *path, const struct file_status *times,
                   struct session_error *error) {
     struct set_info_request basic, rename;
-    uint8_t inherited[FILE_ID_SIZE];
     struct basic_buffer basic_buffer;
     struct rename_buffer rename_buffer;
-    struct close_request closing;
 
     if (!rename_to(path, true, &rename_buffer, error))
         return false;
-    inherit(inherited);
     basic_of(times, &basic_buffer);
     basic = set_body(file->id, FILE_BASIC_INFORMATION, basic_buffer.span);
-    rename = set_body(inherited, FILE_RENAME_INFORMATION, rename_buffer.span);
-    closing = close_body(inherited);
-    struct chain_step steps[] = {set_step(&basic), set_step(&rename), close_step(&closing, NULL)};
-    return chain_succeed(share->session, share->tree, steps, 3, error);
+    /* The file is named in both, and closed by itself: the Linux kernel's server hands on session and file of a CREATE
+     * only. */
+    rename = set_body(file->id, FILE_RENAME_INFORMATION, rename_buffer.span);
+    struct chain_step steps[] = {set_step(&basic), set_step(&rename)};
+    return chain_succeed(share->session, share->tree, steps, 2, error) && share_close(share, file, NULL, error);
 }
 
 static struct chain_step write_step(const struct write_request *body) {
