@@ -44,6 +44,7 @@ struct work {
     struct store_op op;
     struct node_wait wait;
     struct work *next;             /* in open->waiting */
+    struct pool *pool;             /* whose this memory is */
     struct connection *connection;
     struct server_frame *frame;
     struct open *open;             /* NULL: none yet */
