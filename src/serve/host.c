@@ -279,8 +279,10 @@ static void close_all(struct host *host) {
         close(host->signals.descriptor);
     for (unsigned i = 0; i < host->listener_count; i++)
         close(host->listeners[i].watch.descriptor);
-    for (unsigned i = 0; i < host->setup.loop_count; i++)
+    for (unsigned i = 0; i < host->setup.loop_count; i++) {
+        pool_empty(&host->stations[i].pool);
         loop_free(host->stations[i].loop);
+    }
 }
 
 int host_run(const struct host_setup *setup) {
