@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -161,7 +163,12 @@ static int directory_path(struct store *store, struct store_file *file, char *pa
     return result < 0 ? result : path_from_disk(disk, path) ? 0 : -ENAMETOOLONG;
 }
 
-static const struct store_methods methods = {directory_submit, directory_free, directory_path};
+static const struct store_methods methods = {directory_submit, directory_free, directory_path, io_sendable};
+
+static bool is_memory(int root) {
+    struct statfs status;
+    return fstatfs(root, &status) == 0 && (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
 
 struct store *directory_new(const char *folder, const struct directory_settings *settings, struct workers *workers, int *error) {
     struct stat status;
@@ -175,7 +182,7 @@ struct store *directory_new(const char *folder, const struct directory_settings 
         return NULL;
     }
     *directory = (struct directory){.store = {&methods}, .settings = *settings, .workers = workers, .root = root,
-                                    .device = status.st_dev};
+                                    .device = status.st_dev, .is_memory = is_memory(root)};
     pthread_mutex_init(&directory->making, NULL);
     pthread_mutex_init(&directory->streams, NULL);
     pthread_mutex_init(&directory->counting, NULL);

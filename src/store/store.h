@@ -122,6 +122,8 @@ struct store_methods {
     void (*free)(struct store *store);
     /* The path that the file has now, "" for the root; into `path` of STORE_PATH_MAX. */
     int (*path)(struct store *store, struct store_file *file, char *path);
+    /* May be NULL: never. */
+    int (*sendable)(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 };
 
 struct store {
@@ -130,5 +132,8 @@ struct store {
 
 void store_submit(struct store *store, struct store_op *op);
 void store_free(struct store *store);
+/* A descriptor, still the file's own, to send the file's contents from without copying them; *size becomes what of it is there.
+ * -1: it would have to wait for the disk, or cannot be done, and STORE_READ is what remains. */
+int store_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 
 #endif
