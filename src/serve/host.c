@@ -16,6 +16,7 @@
 #include "crypto/crypto.h"
 #include "serve/log.h"
 #include "serve/node.h"
+#include "store/watch.h"
 
 #define CONTAINER(type, member, pointer) ((type *)((char *)(pointer) - offsetof(type, member)))
 
@@ -238,6 +239,11 @@ static int run_stations(struct host *host) {
     return error;
 }
 
+static void free_station(struct station *station) {
+    watcher_free(station->watcher);
+    loop_free(station->loop);
+}
+
 int host_run(const struct host_config *config, int listener) {
     struct host *host = calloc(1, sizeof *host);
     int error;
@@ -256,7 +262,7 @@ int host_run(const struct host_config *config, int listener) {
     if (host->listener.descriptor >= 0)
         close(host->listener.descriptor);
     for (unsigned i = 0; i < config->loop_count; i++)
-        loop_free(host->stations[i].loop);
+        free_station(&host->stations[i]);
     free(host);
     return error;
 }

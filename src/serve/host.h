@@ -37,6 +37,7 @@ struct station {
     struct loop_timer patience;
     bool draining;
     struct connection *connections; /* a list through connection.c */
+    struct watcher *watcher;        /* of its loop, once somebody watches a folder */
 };
 
 struct host {
