@@ -241,6 +241,7 @@ static int run_stations(struct host *host) {
 
 static void free_station(struct station *station) {
     watcher_free(station->watcher);
+    pool_empty(&station->pool);
     loop_free(station->loop);
 }
 

@@ -203,10 +203,11 @@ static bool path_append(char path[PATH_MAX], const char *name) {
 
 /* ---- trees ---- */
 
-/* How a tree is gone through: on a worker in silence, or on the loop, telling what is found in it. */
+/* How a tree is gone through: the whole of it on a worker, or on the loop what comes to be in it, which tells what is found
+ * in a folder that is new. (A folder that was moved has had what is in it for long.) */
 struct walk {
     struct watch *watch;
-    bool tells, is_lost;
+    bool on_loop, tells, is_lost;
     unsigned entries_left;
     char path[PATH_MAX];
 };
@@ -244,11 +245,11 @@ static struct spot *walk_link(struct walk *walk, int folder) {
     struct watcher *watcher = walk->watch->watcher;
     struct spot *spot = NULL;
 
-    if (!walk->tells)
+    if (!walk->on_loop) /* where it is locked already */
         pthread_mutex_lock(&watcher->mutex);
     if (!walk->watch->is_ended)
         walk->is_lost |= link_make(walk->watch, folder, walk->path, &spot) < 0;
-    if (!walk->tells)
+    if (!walk->on_loop)
         pthread_mutex_unlock(&watcher->mutex);
     return spot;
 }
@@ -263,8 +264,8 @@ static void walk_entry(struct walk *walk, struct spot *spot, int folder, const s
         return;
     if (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)
         below = folder_open(folder, entry->d_name);
+    walk->entries_left--;
     if (walk->tells) {
-        walk->entries_left--;
         told_remember(spot, entry->d_name);
         tell(walk->watch, WATCH_ADDED, below >= 0, walk->path);
     }
@@ -285,7 +286,7 @@ static void walk_folder(struct walk *walk, int folder, unsigned depth) {
         return;
     }
     while (!walk->is_lost && (entry = readdir(stream)) != NULL) {
-        walk->is_lost = depth >= WATCH_DEPTH_MAX || (walk->tells && walk->entries_left == 0);
+        walk->is_lost = depth >= WATCH_DEPTH_MAX || (walk->on_loop && walk->entries_left == 0);
         if (!is_dots(entry->d_name) && !walk->is_lost)
             walk_entry(walk, spot, folder, entry, depth);
     }
@@ -340,13 +341,13 @@ static void tree_walked(struct job *job) {
 }
 
 /* A folder that came to be below a watched one. */
-static void tree_grow(struct watch *watch, const char *path) {
+static void tree_grow(struct watch *watch, const char *path, bool is_new) {
     struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
     struct walk *walk = calloc(1, sizeof *walk);
     int folder = (int)syscall(SYS_openat2, watch->root, path, &how, sizeof how);
 
     if (walk != NULL && folder >= 0) {
-        *walk = (struct walk){.watch = watch, .tells = true, .entries_left = WATCH_ENTRIES_MAX};
+        *walk = (struct walk){.watch = watch, .on_loop = true, .tells = is_new, .entries_left = WATCH_ENTRIES_MAX};
         strcpy(walk->path, path);
         walk_folder(walk, folder, 1);
     } else if (folder >= 0) {
@@ -371,36 +372,45 @@ static void tree_shrink(struct watch *watch, const char *path) {
 /* ---- events ---- */
 
 static enum watch_event event_of(uint32_t mask) {
-    if (mask & IN_CREATE)
+    if (mask & (IN_CREATE | IN_MOVED_TO))
         return WATCH_ADDED;
-    if (mask & IN_DELETE)
+    if (mask & (IN_DELETE | IN_MOVED_FROM))
         return WATCH_REMOVED;
     return mask & IN_MODIFY ? WATCH_WRITTEN : WATCH_CHANGED;
 }
 
-/* One of the events of a folder, to one that watches it. `event` says what has become of the name. */
-static void link_tell(const struct watch_link *link, enum watch_event event, bool is_folder, const char *name) {
+/* What has become of a name in a folder. */
+struct change {
+    enum watch_event event;
+    bool is_folder, is_moved;
+    const char *name;
+};
+
+/* To one that watches it. */
+static void link_tell(const struct watch_link *link, const struct change *change) {
     struct watch *watch = link->watch;
     char path[PATH_MAX];
 
     strcpy(path, link->path);
-    if (!path_append(path, name)) {
+    if (!path_append(path, change->name)) {
         lose(watch);
         return;
     }
-    tell(watch, event, is_folder, path);
-    if (!watch->is_tree || !is_folder)
+    tell(watch, change->event, change->is_folder, path);
+    if (!watch->is_tree || !change->is_folder)
         return;
-    if (event == WATCH_REMOVED || event == WATCH_OLD_NAME)
+    if (change->event == WATCH_REMOVED || change->event == WATCH_OLD_NAME)
         tree_shrink(watch, path);
-    if (event == WATCH_ADDED || event == WATCH_NEW_NAME)
-        tree_grow(watch, path);
+    if (change->event == WATCH_ADDED || change->event == WATCH_NEW_NAME)
+        tree_grow(watch, path, !change->is_moved);
 }
 
 /* Growing and shrinking change the links of other folders, not of this one. */
-static void spot_tell(const struct spot *spot, enum watch_event event, bool is_folder, const char *name) {
+static void spot_tell(const struct spot *spot, enum watch_event event, const struct inotify_event *from) {
+    const struct change change = {event, (from->mask & IN_ISDIR) != 0, (from->mask & IN_MOVE) != 0, from->name};
+
     for (const struct watch_link *link = spot->links; link != NULL; link = link->next_there)
-        link_tell(link, event, is_folder, name);
+        link_tell(link, &change);
 }
 
 static void lose_all(struct watcher *watcher) {
@@ -426,7 +436,7 @@ static bool is_renamed(const struct inotify_event *from, const struct inotify_ev
 /* True: `next` was told as well. */
 static bool event_take(struct watcher *watcher, const struct inotify_event *event, const struct inotify_event *next) {
     struct spot *spot = event->mask & IN_Q_OVERFLOW ? NULL : *spot_place(watcher, event->wd);
-    bool is_folder = (event->mask & IN_ISDIR) != 0, is_rename = is_renamed(event, next);
+    bool is_rename = is_renamed(event, next);
 
     if (event->mask & IN_Q_OVERFLOW)
         lose_all(watcher);
@@ -435,14 +445,10 @@ static bool event_take(struct watcher *watcher, const struct inotify_event *even
     if (spot == NULL || event->len == 0 || event->mask & IN_IGNORED)
         return false;
     if (is_rename) {
-        spot_tell(spot, WATCH_OLD_NAME, is_folder, event->name);
-        spot_tell(spot, WATCH_NEW_NAME, is_folder, next->name);
-    } else if (event->mask & IN_MOVED_FROM) {
-        spot_tell(spot, WATCH_REMOVED, is_folder, event->name);
-    } else if (event->mask & IN_MOVED_TO) {
-        spot_tell(spot, WATCH_ADDED, is_folder, event->name);
+        spot_tell(spot, WATCH_OLD_NAME, event);
+        spot_tell(spot, WATCH_NEW_NAME, next);
     } else if (!(event->mask & IN_CREATE) || !told_take(spot, event->name)) {
-        spot_tell(spot, event_of(event->mask), is_folder, event->name);
+        spot_tell(spot, event_of(event->mask), event);
     }
     return is_rename;
 }
