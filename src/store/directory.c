@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "store/directory_parts.h"
+#include "store/watch.h"
 
 static bool is_change(const struct store_op *op) {
     switch (op->kind) {
@@ -163,7 +164,11 @@ static int directory_path(struct store *store, struct store_file *file, char *pa
     return result < 0 ? result : path_from_disk(disk, path) ? 0 : -ENAMETOOLONG;
 }
 
-static const struct store_methods methods = {directory_submit, directory_free, directory_path, io_sendable};
+static int directory_watch(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree) {
+    return watch_begin(watcher, watch, file->fd, is_tree);
+}
+
+static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch, io_sendable};
 
 static bool is_memory(int root) {
     struct statfs status;
