@@ -84,7 +84,7 @@ static int get_file(struct copy *copy, const char *text, const char *path, const
     enum copy_end end;
 
     if (stream < 0)
-        return copy_complain(text, copy, copy_get(copy, path, NULL, where->folder, where->name));
+        return copy_complain(text, copy, copy_get(copy, path, where->folder, where->name));
     end = copy_to_stream(copy, path, stream);
     close(stream);
     return copy_complain(text, copy, end);

@@ -142,6 +142,11 @@ int copy_complain(const char *about, const struct copy *copy, enum copy_end end)
                         "it changes while it is copied, each time anew, so it was not copied. Try again when "
                         "nobody writes to it",
                         EXIT_PROBLEM);
+    case COPY_TORN:
+        return complain(about,
+                        "it changed while it was read, so what was written may be of two versions. Read it again when "
+                        "nobody writes to it",
+                        EXIT_PROBLEM);
     case COPY_BUSY:
         return complain(about, "another copy of it is under way. Wait for its end", EXIT_PROBLEM);
     case COPY_LOCAL:
