@@ -286,7 +286,8 @@ enum copy_end copy_to_stream(struct copy *copy, const char *path, int fd) {
     if (end == TRANSFER_SHRUNK || (end == TRANSFER_DONE && !is_unchanged(&file.status, &after)))
         return COPY_TORN;
     copy->files += end == TRANSFER_DONE;
-    return copy_end_of(copy, &transfer, end);
+    copy->number = transfer.number;
+    return end == TRANSFER_LOCAL ? COPY_STREAM : copy_end_of(copy, &transfer, end);
 }
 
 /* ---- put ---- */

@@ -22,6 +22,7 @@ enum copy_end {
     COPY_TORN,    /* the file did, and what went to a stream is of two versions */
     COPY_BUSY,    /* another copy is writing the same file */
     COPY_LOCAL,   /* something here failed: `number` */
+    COPY_STREAM,  /* writing to a stream did: likewise */
     COPY_REMOTE,  /* `error` */
 };
 

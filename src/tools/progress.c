@@ -153,6 +153,9 @@ int copy_complain(const char *about, const struct copy *copy, enum copy_end end)
         snprintf(sentence, sizeof sentence, "%s%s", strerror(copy->number),
                  copy->number == ENOSPC ? ": there is no room left here. What was copied was taken away" : "");
         return complain(about, sentence, EXIT_INPUT);
+    case COPY_STREAM:
+        snprintf(sentence, sizeof sentence, "what was read cannot be written: %s", strerror(copy->number));
+        return complain(about, sentence, EXIT_INPUT);
     case COPY_REMOTE:
         break;
     }

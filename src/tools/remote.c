@@ -29,6 +29,14 @@ int output_end(struct output *output, int status) {
     return error == 0 ? status : complain("standard output", strerror(-error), EXIT_INTERNAL);
 }
 
+int standard_output_end(int status) {
+    bool failed = ferror(stdout) != 0; /* before now: errno has forgotten why */
+
+    if (fflush(stdout) != 0)
+        return complain("standard output", strerror(errno), EXIT_INTERNAL);
+    return failed ? complain("standard output", "cannot be written", EXIT_INTERNAL) : status;
+}
+
 static int status_of(const struct session_error *error) {
     switch (error->kind) {
     case SESSION_ERROR_NONE:
