@@ -61,6 +61,16 @@ static void fail(struct engine *engine, enum transfer_end end) {
         engine->end = end;
 }
 
+/* A signal came while something here was waited for: does somebody want an end? */
+static bool is_stopped(struct engine *engine) {
+    const struct transfer *transfer = engine->transfer;
+    bool stop = transfer->tick != NULL && !transfer->tick(transfer->context, transfer->done);
+
+    if (stop)
+        fail(engine, TRANSFER_STOPPED);
+    return stop;
+}
+
 static void fail_local(struct engine *engine, int number) {
     if (engine->end == TRANSFER_DONE)
         engine->transfer->number = number;
@@ -292,8 +302,11 @@ static bool write_at(struct engine *engine, struct span data, uint64_t offset) {
         ssize_t wrote = transfer->is_stream ? write(transfer->fd, data.data, data.size)
                                             : pwrite(transfer->fd, data.data, data.size, (off_t)offset);
 
-        if (wrote < 0 && errno == EINTR)
+        if (wrote < 0 && errno == EINTR) {
+            if (is_stopped(engine))
+                return false;
             continue;
+        }
         if (wrote < 0) {
             fail_local(engine, errno);
             return false;
@@ -371,8 +384,11 @@ static bool read_octets(struct engine *engine, uint8_t *data, uint32_t size, uin
         ssize_t came = transfer->is_stream ? read(transfer->fd, data + *got, left)
                                            : pread(transfer->fd, data + *got, left, (off_t)(offset + *got));
 
-        if (came < 0 && errno == EINTR)
+        if (came < 0 && errno == EINTR) {
+            if (is_stopped(engine))
+                return false;
             continue;
+        }
         if (came < 0)
             fail_local(engine, errno);
         if (came <= 0)

@@ -10,6 +10,7 @@
 #include "explain/explain.h"
 #include "tools/commands.h"
 #include "tools/file_command.h"
+#include "tools/interrupt.h"
 #include "tools/progress.h"
 
 static const struct argp_option options_table[] = {
@@ -128,12 +129,12 @@ int command_get(int argc, char **argv) {
     struct copy copy = {.resume = file_command_has(arguments, 'c')};
     int status;
 
-    interrupt_install();
     progress_init(&progress, file_command_has(arguments, 'q'));
     progress_attach(&progress, &copy);
     remote_init(&remote, &arguments->options);
     status = remote_go_share(&remote, arguments->items[0]);
     copy.share = &remote.share;
+    interrupt_install();
     if (status == EXIT_NO_PROBLEM)
         status = get_to(&copy, arguments->items[0], &remote.url, arguments->count > 1 ? arguments->items[1] : ".",
                         file_command_has(arguments, 'r'));

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 
 #include "client/names.h"
 #include "explain/explain.h"
+#include "tools/interrupt.h"
 #include "tools/remote.h"
 
 #define BAR_WIDTH     24u
@@ -17,26 +17,6 @@
 #define SHOWN_MAX     40u /* octets of a name in the bar */
 #define SENTENCE_MAX  512u
 #define SIZE_TEXT_MAX 16u
-
-/* ---- interrupts ---- */
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int number) {
-    (void)number;
-    interrupted = 1;
-}
-
-void interrupt_install(void) {
-    const struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
-
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-bool interrupt_came(void) {
-    return interrupted != 0;
-}
 
 /* ---- the bar ---- */
 

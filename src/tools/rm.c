@@ -8,7 +8,6 @@
 #include "explain/explain.h"
 #include "tools/commands.h"
 #include "tools/file_command.h"
-#include "tools/progress.h"
 
 /* Folders within folders that -r goes into. */
 #define DEPTH_MAX 128u
@@ -71,7 +70,7 @@ static int delete_files(struct share *share, const char *path, const struct list
     int worst = EXIT_NO_PROBLEM;
     char inner[URL_PATH_MAX];
 
-    for (size_t i = 0; i < listing->count && session_is_open(share->session) && !interrupt_came(); i++) {
+    for (size_t i = 0; i < listing->count && session_is_open(share->session); i++) {
         const struct share_entry *entry = &listing->entries[i];
 
         if (!has_name(path, entry, inner))
@@ -89,7 +88,7 @@ static int delete_folders(struct share *share, const char *path, const struct li
     int worst = EXIT_NO_PROBLEM;
     char inner[URL_PATH_MAX];
 
-    for (size_t i = 0; i < listing->count && session_is_open(share->session) && !interrupt_came(); i++)
+    for (size_t i = 0; i < listing->count && session_is_open(share->session); i++)
         if (is_entered(&listing->entries[i]) && has_name(path, &listing->entries[i], inner))
             worst = exit_worse(worst, delete_folder(share, inner, depth + 1));
     return worst;
@@ -105,7 +104,7 @@ static int delete_contents(struct share *share, const char *path, unsigned depth
     worst = exit_worse(worst, delete_files(share, path, &listing));
     worst = exit_worse(worst, delete_folders(share, path, &listing, depth));
     listing_free(&listing);
-    return interrupt_came() ? exit_worse(worst, EXIT_PROBLEM) : worst;
+    return worst;
 }
 
 static int delete_folder(struct share *share, const char *path, unsigned depth) {
@@ -148,7 +147,6 @@ int command_rm(int argc, char **argv) {
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     int status;
 
-    interrupt_install();
     status = file_command_each(arguments, delete_one);
     free(arguments);
     return status;

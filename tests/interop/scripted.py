@@ -41,7 +41,7 @@ class Answer:
     delay: float = 0  # seconds between them, and before the final one
     length: int = None  # octets that a READ brings, or a WRITE takes, at most
     credits: int = None  # granted
-    silent: bool = False  # no answer, neither to this request nor to a later one
+    silent: bool = False  # nothing is done any more, neither for this request nor for a later one
     close: bool = False  # the connection is closed instead
 
 
@@ -95,7 +95,7 @@ class ScriptedServer:
         self.script = script or (lambda request: None)
         self.credits, self.dialect, self.max_size, self.multi_credit = credits, dialect, max_size, multi_credit
         self.count = collections.Counter()
-        self.times = collections.defaultdict(lambda: 1)  # of last writing
+        self.times = collections.defaultdict(lambda: 0x1DA000000000000)  # of last writing
         self.logons = self.in_flight = self.most_in_flight = 0
         self.problems = []
         self.lock = threading.RLock()
@@ -163,7 +163,7 @@ class Connection:
                 message += bytes(-len(message) % 8)
                 message = message[:20] + struct.pack("<I", len(message)) + message[24:]
             data += message
-        if data and not self.silent:
+        if data:
             self.stream.sendall(len(data).to_bytes(4, "big") + data)
 
     def take_frame(self, frame):
@@ -194,6 +194,8 @@ class Connection:
         if answer.close:
             raise ConnectionError
         self.silent |= answer.silent
+        if self.silent:
+            return []
         for _ in range(answer.pending):
             interim = self.response(request, PENDING, b"\x09" + bytes(8), 1 if _ == 0 else 0, flags=ASYNC)
             self.send([interim])
