@@ -163,19 +163,34 @@ static void fill(uint8_t *data, size_t size, unsigned number) {
         data[i] = (uint8_t)(i * 31 + number * 7 + (i >> 8));
 }
 
+/* As a pipe is written and read: once, at the start. */
+static bool put_once(struct load *load, struct share *share, const char *path, struct span data) {
+    const struct share_open how = share_open_to_write(false);
+    struct share_file file;
+
+    return share_open(share, path, &how, &file, &load->error) && share_pipe_write(share, &file, data, &load->error) &&
+           share_close(share, &file, NULL, &load->error);
+}
+
+static bool get_once(struct load *load, struct share *share, const char *path, uint8_t *data, uint32_t *got) {
+    struct share_file file;
+    bool more;
+
+    return share_open(share, path, &share_open_to_read, &file, &load->error) &&
+           share_pipe_read(share, &file, data, SMALL_SIZE, got, &more, &load->error) &&
+           share_close(share, &file, NULL, &load->error);
+}
+
 static bool churn_once(struct load *load, struct share *share, unsigned number) {
     uint8_t data[SMALL_SIZE], back[SMALL_SIZE];
-    char part[512], path[512], other[512];
-    struct file_status status = {0};
+    char path[512], other[512];
     uint32_t got = 0;
 
-    snprintf(part, sizeof part, "%s\\%u.part", load->path, number);
     snprintf(path, sizeof path, "%s\\%u", load->path, number);
     snprintf(other, sizeof other, "%s\\%u.other", load->path, number);
     fill(data, sizeof data, number);
-    if (!share_write_small(share, part, path, (struct span){data, sizeof data}, &status, &load->error) ||
-        !share_rename(share, path, other, false, &load->error) ||
-        !share_read_small(share, other, back, sizeof back, &got, &status, &load->error))
+    if (!put_once(load, share, path, (struct span){data, sizeof data}) ||
+        !share_rename(share, path, other, false, &load->error) || !get_once(load, share, other, back, &got))
         return false;
     if (got != sizeof back || memcmp(data, back, sizeof back) != 0) {
         fprintf(stderr, "load: %s holds something else than was written\n", other);
