@@ -88,6 +88,15 @@ static struct prediction predict_keys(const struct passage_facts *facts) {
     return prediction;
 }
 
+/* Was the validation kept from the server, by dropping, answering or resetting it? */
+static bool validation_kept_back(const struct passage_facts *facts) {
+    for (unsigned i = 0; i < facts->alterations_count; i++)
+        if (facts->alterations[i].stage == REACH_VALIDATE && facts->alterations[i].from == FROM_CLIENT &&
+            facts->alterations[i].fate != FATE_PASS)
+            return true;
+    return false;
+}
+
 static struct prediction predict_validation(const struct passage_facts *facts) {
     enum rule request = request_difference(&facts->near.offered, &facts->far.offered);
     enum rule response = response_difference(&facts->near.answered, &facts->far.answered);
@@ -99,6 +108,8 @@ static struct prediction predict_validation(const struct passage_facts *facts) {
         return nobody("a client without any 3.x dialect does not validate");
     if (facts->validation_unknown)
         return nobody("the server does not implement the validation, and said so under its signature");
+    if (validation_kept_back(facts))
+        return nobody("the validation, which would show it, was kept from the server");
     if (request != RULE_NONE)
         return must(WHO_SERVER, REACH_VALIDATE, request,
                     "the validation tells the server what the client has really sent");
