@@ -258,6 +258,8 @@ static void note_alteration(struct passage *passage, const struct tamper_message
         return;
     if (result->changed != 0 && (first || stage < REACH_OPERATION))
         passage->ending.operations = 0;
+    if (result->changed != 0 && before->from == FROM_SERVER)
+        passage->ending.refused = false; /* whatever the client does now, it does not do for the server's own words */
     if (facts->alterations_count == ALTERATIONS_MAX) {
         facts->alterations_more++;
         return;
@@ -387,23 +389,22 @@ static bool is_wanted(const struct passage *passage, enum direction from, struct
     return false;
 }
 
-/* A frame, or as much of it as is there, that goes on as it is. */
-static void pass_on(struct passage *passage, enum direction from, struct span octets, struct passage_step *step) {
-    struct span part = span_slice(octets, 0, passage->frame_left[from] < SIZE_MAX ? (size_t)passage->frame_left[from]
-                                                                                  : octets.size);
+/* As much as is there of a frame that goes on as it is. Returns how many octets were taken. */
+static size_t pass_on(struct passage *passage, enum direction from, struct span octets) {
+    struct span part = span_slice(octets, 0, passage->frame_left[from]);
     const struct event *event;
     size_t used = feed(passage, from, from, part);
 
     while ((event = next_message(passage, from)) != NULL)
         note_sent(passage, &(struct tamper_message){from, &event->message, &event->request});
-    if (used == 0) {
-        step->kind = STEP_MORE;
-        return;
+    if (used == 0 && part.size == passage->frame_left[from]) { /* it is all there, and cannot be read */
+        passage->lost[from] = true;
+        used = part.size;
     }
-    arrive(passage, from, span_slice(octets, 0, used), false);
+    if (used > 0)
+        arrive(passage, from, span_slice(octets, 0, used), false);
     passage->frame_left[from] -= used;
-    step->kind = STEP_PASS;
-    step->used = used;
+    return used;
 }
 
 /* Alters one element of the frame whose copy is in `room`. Returns the size of the frame's content then. */
@@ -464,48 +465,71 @@ static void alter_frame(struct passage *passage, enum direction from, struct spa
         passage_reset(passage);
 }
 
-/* At the beginning of a frame. */
-static void begin_frame(struct passage *passage, enum direction from, struct span octets, uint8_t *room,
-                        struct passage_step *step) {
+enum look { LOOK_MORE, LOOK_PLAIN, LOOK_WANTED };
+
+/* The first octet alone tells what cannot be one. */
+static bool begins_frame(uint8_t type) {
+    struct frame frame;
+
+    return frame_decode((struct span){(const uint8_t[FRAME_HEADER_SIZE]){type}, FRAME_HEADER_SIZE}, &frame);
+}
+
+/* At the beginning of a frame, whose size with its header becomes known. */
+static enum look look_at_frame(struct passage *passage, enum direction from, struct span octets, size_t *size) {
     struct frame frame;
     size_t look;
 
-    if (octets.size < FRAME_HEADER_SIZE)
-        return;
+    if (octets.size < FRAME_HEADER_SIZE && begins_frame(octets.data[0]))
+        return LOOK_MORE;
     if (!frame_decode(octets, &frame)) {
         passage->blind[from] = true;
-        return;
+        return LOOK_PLAIN;
     }
+    *size = FRAME_HEADER_SIZE + (size_t)frame.length;
     look = frame.length < LOOK_SIZE ? frame.length : LOOK_SIZE;
-    if (frame.type == FRAME_MESSAGE && octets.size < FRAME_HEADER_SIZE + look)
-        return;
-    if (frame.type == FRAME_MESSAGE &&
-        is_wanted(passage, from, span_slice(octets, FRAME_HEADER_SIZE, look), frame.length)) {
-        if (octets.size >= FRAME_HEADER_SIZE + frame.length)
-            alter_frame(passage, from, span_slice(octets, 0, FRAME_HEADER_SIZE + frame.length), room, step);
-        return;
-    }
-    passage->frame_left[from] = FRAME_HEADER_SIZE + (uint64_t)frame.length;
-    pass_on(passage, from, octets, step);
+    if (frame.type != FRAME_MESSAGE)
+        return LOOK_PLAIN;
+    if (octets.size < FRAME_HEADER_SIZE + look)
+        return LOOK_MORE;
+    return is_wanted(passage, from, span_slice(octets, FRAME_HEADER_SIZE, look), frame.length) ? LOOK_WANTED
+                                                                                              : LOOK_PLAIN;
+}
+
+/* Where no frame is under way: may octets be passed on? False where more are needed, or this frame is dealt with. */
+static bool begin_frame(struct passage *passage, enum direction from, struct span octets, size_t passed,
+                        uint8_t *room, struct passage_step *step) {
+    size_t size = 0;
+    enum look look = look_at_frame(passage, from, octets, &size);
+
+    if (look == LOOK_WANTED && passed == 0 && octets.size >= size)
+        alter_frame(passage, from, span_slice(octets, 0, size), room, step);
+    if (look == LOOK_PLAIN)
+        passage->frame_left[from] = size;
+    return look == LOOK_PLAIN;
 }
 
 void passage_step(struct passage *passage, enum direction from, struct span octets, uint8_t *room,
                   struct passage_step *step) {
+    size_t passed = 0, used = 1;
+
     step->kind = STEP_MORE;
     step->used = 0;
     step->out = (struct span){0};
     step->delay_ms = step->split_size = step->coalesce_ms = 0;
     step->comment[0] = '\0';
-    if (octets.size == 0)
-        return;
-    if (!passage->blind[from] && passage->frame_left[from] == 0)
-        begin_frame(passage, from, octets, room, step);
-    else if (!passage->blind[from])
-        pass_on(passage, from, octets, step);
-    if (!passage->blind[from])
+    while (passed < octets.size && used > 0) {
+        struct span rest = span_slice(octets, passed, octets.size);
+
+        if (!passage->blind[from] && passage->frame_left[from] == 0 &&
+            !begin_frame(passage, from, rest, passed, room, step))
+            break;
+        used = passage->blind[from] ? rest.size : pass_on(passage, from, rest);
+        passed += used;
+    }
+    if (passed == 0)
         return;
     step->kind = STEP_PASS;
-    step->used = octets.size;
+    step->used = passed;
 }
 
 bool passage_take_answer(struct passage *passage, struct span *answer) {

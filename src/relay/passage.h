@@ -41,8 +41,7 @@ struct passage {
     const struct plan *plan;
     bool is_selected; /* alterations are made */
     bool blind[2];    /* by direction: not SMB, passes unseen */
-    bool held_over[2]; /* by direction: within a frame that passes as it is */
-    uint64_t frame_left[2];
+    size_t frame_left[2]; /* by direction: octets of a frame that goes on as it is */
     bool lost[2]; /* by end: its conversation is not fed any more */
     struct conversation conversations[2]; /* by end: FROM_CLIENT the client's, FROM_SERVER the server's */
     unsigned sealed_requests, sealed_responses;
