@@ -1,7 +1,9 @@
+#include "serve/status.h"
 #include "serve/work.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,6 +249,7 @@ void open_release(struct open *open) {
     if (--open->uses > 0)
         return;
     loop_timer_clear(open->connection->loop, &open->patience);
+    notify_end(open);
     open->is_removed = node_leave(nodes, &open->seat);
     if (!node_is_noticed(nodes, &open->seat))
         open_leave(open);
@@ -305,4 +308,25 @@ uint32_t status_of_errno(int64_t result) {
         if (statuses[i].error == -result)
             return statuses[i].status;
     return STATUS_UNSUCCESSFUL;
+}
+
+unsigned opens_tell(const struct open *opens, uint64_t connection, struct status_file *files, unsigned room) {
+    unsigned count = 0;
+    char path[STORE_PATH_MAX];
+
+    for (const struct open *open = opens; open != NULL && count < room; open = open->next) {
+        struct status_file *file = &files[count];
+        struct store *store = open->share->store;
+
+        if (!open->is_ready || open->is_closing)
+            continue;
+        if (store == NULL || store->methods->path(store, open->file, path) != 0)
+            path[0] = '\0';
+        file->connection = connection;
+        file->writes = (open->access & (FILE_WRITE_DATA | FILE_APPEND_DATA)) != 0;
+        snprintf(file->share, sizeof file->share, "%.255s", open->share->name);
+        snprintf(file->path, sizeof file->path, "%.511s", path);
+        count++;
+    }
+    return count;
 }
