@@ -55,12 +55,18 @@ static int allocate(const struct store_op *op) {
     return result == -EOPNOTSUPP ? 0 : result;
 }
 
-/* Zeroes within the file; it does not grow. */
+/* Zeroes within the file; it does not grow. Only a sparse one gives space back, where the file system can tell. */
 static int zero(const struct store_op *op) {
-    int flags = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    if (op->size == 0)
-        return 0;
-    return fallocate(op->file->fd, flags, (off_t)op->offset, (off_t)op->size) < 0 ? -errno : 0;
+    struct store_attributes attributes;
+    int result = op->size == 0 ? 0 : attributes_get(op->file->fd, &attributes);
+    if (op->size == 0 || result < 0 || op->offset >= attributes.size)
+        return result;
+    uint64_t size = op->size < attributes.size - op->offset ? op->size : attributes.size - op->offset;
+    int flags = (attributes.dos_attributes & DOS_SPARSE) != 0 ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+    result = fallocate(op->file->fd, flags | FALLOC_FL_KEEP_SIZE, (off_t)op->offset, (off_t)size);
+    if (result < 0 && errno == EOPNOTSUPP && flags == FALLOC_FL_ZERO_RANGE)
+        result = fallocate(op->file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)op->offset, (off_t)size);
+    return result < 0 ? -errno : 0;
 }
 
 static int64_t copy(const struct store_op *op) {
