@@ -7,13 +7,6 @@ static void serve_change_notify(struct connection *connection, struct server_fra
     connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
 }
 
-/* No oplock is ever granted, so there is none to acknowledge ([MS-SMB2] 3.3.5.22.1). */
-static void serve_oplock_break(struct connection *connection, struct server_frame *frame) {
-    bool known = open_find(connection, &frame->request) != NULL;
-
-    connection_refuse(connection, frame, known ? STATUS_INVALID_OPLOCK_PROTOCOL : STATUS_FILE_CLOSED);
-}
-
 static void (*const commands[])(struct connection *, struct server_frame *) = {
     [SMB2_CREATE] = serve_create,
     [SMB2_CLOSE] = serve_close,
@@ -39,16 +32,11 @@ void dispatch(struct connection *connection, struct server_frame *frame) {
 }
 
 static struct work *take_waiting(struct open *open, const struct server_frame *frame) {
-    struct nodes *nodes = host_nodes(open->connection->host);
+    struct work *work = open->waiting;
 
-    for (struct work **at = &open->waiting, *work; (work = *at) != NULL; at = &work->next)
-        if (work->frame == frame) {
-            if (!node_take_wait(nodes, &work->wait))
-                return NULL; /* granted, and about to be answered */
-            *at = work->next;
-            return work;
-        }
-    return NULL;
+    while (work != NULL && work->frame != frame)
+        work = work->next;
+    return work != NULL && work->waiting->take_back(work) ? work : NULL;
 }
 
 void dispatch_cancel(struct connection *connection, struct server_frame *frame) {
@@ -56,7 +44,10 @@ void dispatch_cancel(struct connection *connection, struct server_frame *frame) 
         struct work *work = take_waiting(open, frame);
 
         if (work != NULL) {
-            work_refuse(work, STATUS_CANCELLED);
+            const struct waiting *waiting = work->waiting;
+
+            work_resume(work);
+            waiting->end(work, STATUS_CANCELLED);
             return;
         }
     }
