@@ -1,3 +1,4 @@
+#include "serve/security.h"
 #include "serve/work.h"
 
 #include <assert.h>
@@ -39,6 +40,8 @@ static void work_free(struct work *work) {
     if (work->source != NULL)
         open_release(work->source);
     free(work->path);
+    free(work->name);
+    free(work->op.security);
     free(work);
 }
 
@@ -271,6 +274,22 @@ void open_close(struct open *open) {
     open->is_closing = true;
     waiting_end(open);
     open_release(open);
+}
+
+bool work_security(struct work *work, struct security *security) {
+    const struct store_attributes *a = &work->op.attributes;
+    struct writer writer;
+
+    if (work->op.security != NULL && security_decode((struct span){work->op.security, work->op.security_size}, security))
+        return true;
+    free(work->op.security);
+    work->op.security = malloc(SECURITY_DEFAULT_MAX);
+    if (work->op.security == NULL)
+        return false;
+    writer = writer_over(work->op.security, SECURITY_DEFAULT_MAX);
+    security_default(a->user, a->group, a->mode, a->is_folder, &writer);
+    work->op.security_size = writer.at;
+    return security_decode(writer_done(&writer), security);
 }
 
 /* --- times, attributes, errors --- */

@@ -28,6 +28,9 @@ struct open {
     struct loop_timer patience;    /* for the acknowledgment of a broken oplock */
     uint64_t id;                   /* both halves of the FileId */
     uint64_t position;             /* FilePositionInformation, which nothing uses */
+    bool holds_written;            /* its writes leave the time of writing at this: */
+    struct timespec written;
+    uint32_t ea_index;             /* of the attribute that a query goes on with */
     uint32_t access, options, mode;
     unsigned uses;
     bool is_folder, is_stream, is_ready, is_closing;
@@ -56,7 +59,12 @@ struct work {
     struct open *open;             /* NULL: none yet */
     void (*step)(struct work *work);
     uint32_t status;               /* to be answered after what is under way */
-    char *path;
+    char *path, *name;             /* of malloc() */
+    struct span list;              /* of the request: extended attributes, their names, chunks */
+    void (*then)(struct work *work); /* behind a list of operations */
+    uint32_t information;          /* enum security_information */
+    uint32_t count;
+    bool has_any;
     struct writer out;             /* the answer as far as it is written */
     size_t start, previous;        /* of entries */
     uint8_t info_class;
@@ -111,6 +119,11 @@ void open_close(struct open *open);
 void open_leave(struct open *open);
 /* The CREATE is answered: a break of its oplock that came meanwhile may be told now. */
 void open_ready(struct open *open);
+
+struct security;
+/* The descriptor that SECURITY_GET found or, where none is kept, the one that follows from work->op.attributes. It borrows
+ * from the work. False: no memory. */
+bool work_security(struct work *work, struct security *security);
 
 uint32_t status_of_errno(int64_t result);
 uint64_t filetime_of(struct timespec time);
