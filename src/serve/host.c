@@ -255,8 +255,10 @@ int host_run(const struct host_config *config, int listener) {
         close(host->signals.descriptor);
     if (host->listener.descriptor >= 0)
         close(host->listener.descriptor);
-    for (unsigned i = 0; i < config->loop_count; i++)
+    for (unsigned i = 0; i < config->loop_count; i++) {
+        pool_empty(&host->stations[i].pool);
         loop_free(host->stations[i].loop);
+    }
     free(host);
     return error;
 }

@@ -33,6 +33,7 @@ struct host_config {
 struct station {
     struct host *host;
     struct loop *loop;
+    struct pool pool;
     struct loop_task drain;
     struct loop_timer patience;
     bool draining;

@@ -11,6 +11,7 @@
 
 #include "core/server.h"
 #include "net/loop.h"
+#include "net/pool.h"
 #include "net/workers.h"
 #include "store/store.h"
 
@@ -29,6 +30,7 @@ struct share {
 struct connection {
     struct host *host;
     struct loop *loop;
+    struct pool *pool;     /* the loop's, for what lives no longer than a request; NULL: malloc()'s */
     struct server server;
     struct open *opens;    /* list */
     uint64_t opens_made;   /* FileIds count them */

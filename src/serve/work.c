@@ -7,14 +7,13 @@
 #include <string.h>
 
 struct work *work_new(struct connection *connection, struct server_frame *frame) {
-    struct work *work = calloc(1, sizeof *work);
+    struct work *work = pool_take(connection->pool, sizeof *work);
 
     if (work == NULL) {
         connection_refuse(connection, frame, STATUS_INSUFFICIENT_RESOURCES);
         return NULL;
     }
-    work->connection = connection;
-    work->frame = frame;
+    *work = (struct work){.connection = connection, .frame = frame, .pool = connection->pool};
     return work;
 }
 
@@ -42,7 +41,7 @@ static void work_free(struct work *work) {
     free(work->path);
     free(work->name);
     free(work->op.security);
-    free(work);
+    pool_give(work->pool, work, sizeof *work); /* the connection may be gone */
 }
 
 /* What it waits for is posted to this thread, so it cannot come before. */

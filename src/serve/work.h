@@ -53,6 +53,7 @@ struct work {
         struct node_queue queue;   /* CREATE */
     };
     struct work *next;             /* in open->waiting */
+    struct pool *pool;             /* whose this memory is */
     const struct waiting *waiting; /* NULL: it does not wait */
     struct connection *connection;
     struct server_frame *frame;
