@@ -194,11 +194,12 @@ static void set_disposition(struct work *work, struct span buffer) {
 static void set_name(struct work *work, struct span buffer, enum store_kind kind) {
     struct file_rename_info info;
     uint32_t status = STATUS_INFO_LENGTH_MISMATCH;
+    bool has_stream = false;
 
     work->path = malloc(STORE_PATH_MAX);
     if (work->path != NULL && file_rename_info_decode(buffer, &info))
         status = info.root_directory != 0 ? STATUS_INVALID_PARAMETER
-                                          : path_decode(info.name, work->path, &work->op.stream);
+                                          : path_decode(info.name, work->path, &work->op.stream, &has_stream);
     if (status == STATUS_SUCCESS && *work->op.stream != '\0')
         status = STATUS_NOT_SUPPORTED;
     if (status == STATUS_SUCCESS && *work->path == '\0')

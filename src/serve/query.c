@@ -385,9 +385,9 @@ static void file_query(struct work *work, const struct query_info_request *reque
 
 static uint32_t class_check(const struct work *work, const struct query_class *classes, size_t count,
                             const struct query_info_request *request) {
-    const struct query_class *found = &classes[request->file_info_class];
+    const struct query_class *found = request->file_info_class < count ? &classes[request->file_info_class] : NULL;
 
-    if (request->file_info_class >= count || (found->size == 0 && found->access == 0))
+    if (found == NULL || (found->size == 0 && found->access == 0))
         return STATUS_INVALID_INFO_CLASS;
     if (found->access != 0 && (work->open->access & found->access) == 0)
         return STATUS_ACCESS_DENIED;

@@ -236,6 +236,7 @@ void open_leave(struct open *open) {
     }
     open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_close,
                                  .loop = open->connection->loop};
+    open->op.whole = open->was_made;
     if (open->is_removed)
         store_submit(open->share->store, &open->op);
     else
@@ -250,7 +251,7 @@ void open_release(struct open *open) {
     if (--open->uses > 0)
         return;
     loop_timer_clear(open->connection->loop, &open->patience);
-    open->is_removed = node_leave(nodes, &open->seat);
+    open->is_removed = node_leave(nodes, &open->seat) || open->unmakes;
     if (!node_is_noticed(nodes, &open->seat))
         open_leave(open);
 }

@@ -34,6 +34,8 @@ struct open {
     uint32_t access, options, mode;
     unsigned uses;
     bool is_folder, is_stream, is_ready, is_closing;
+    bool is_data;                  /* a stream was named, be it "::$DATA" */
+    bool unmakes, was_made;        /* its CREATE failed: what was made for it goes; that is the file */
     bool has_listed;
     bool is_removed;               /* it was the last open of a file that is to go */
     bool is_notice_due;            /* its oplock was broken before its CREATE was answered */
@@ -74,6 +76,7 @@ struct work {
     uint64_t done, total;          /* chunks, octets */
     struct create_request create;
     uint32_t action;
+    uint32_t most, granted;        /* access_mask: all that can be had, and what the descriptors grant */
     enum oplock_level oplock;      /* that was granted */
     bool post_query;
 };
@@ -130,8 +133,9 @@ uint32_t status_of_errno(int64_t result);
 uint64_t filetime_of(struct timespec time);
 uint32_t file_attributes_of(const struct store_attributes *attributes);
 /* A name on the wire, from the share's root, to a store's path of STORE_PATH_MAX and the stream's name, which points
- * into it ("" none). An NTSTATUS. */
-uint32_t path_decode(struct span name, char *path, const char **stream);
+ * into it ("" none). `has_stream`: one is named, be it the unnamed "::$DATA". '/' separates as '\\' does, which Windows
+ * does not allow. An NTSTATUS. */
+uint32_t path_decode(struct span name, char *path, const char **stream, bool *has_stream);
 
 void serve_create(struct connection *connection, struct server_frame *frame);
 void serve_close(struct connection *connection, struct server_frame *frame);

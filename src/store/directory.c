@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -160,7 +161,12 @@ static void directory_free(struct store *store) {
 static int directory_path(struct store *store, struct store_file *file, char *path) {
     char disk[STORE_PATH_MAX];
     int result = descriptor_path(directory_of(store), file->fd, disk);
-    return result < 0 ? result : path_from_disk(disk, path) ? 0 : -ENAMETOOLONG;
+    if (result < 0 || !path_from_disk(disk, path))
+        return result < 0 ? result : -ENAMETOOLONG;
+    if (file->stream[0] == '\0')
+        return 0;
+    size_t size = strlen(path), room = STORE_PATH_MAX - size;
+    return (size_t)snprintf(path + size, room, ":%s", stream_name(file)) < room ? 0 : -ENAMETOOLONG;
 }
 
 static const struct store_methods methods = {directory_submit, directory_free, directory_path};

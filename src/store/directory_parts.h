@@ -96,6 +96,8 @@ void flush_work(struct directory *directory, struct store_op *op);
 /* streams.c */
 int stream_find(int fd, const char *stream, char attribute[XATTR_NAME_SIZE]);
 int stream_open(struct directory *directory, struct store_op *op, int fd, char attribute[XATTR_NAME_SIZE]);
+/* Its bare name. */
+const char *stream_name(const struct store_file *file);
 /* Sets the sizes to those of the stream. */
 void stream_attributes(const struct store_file *file, struct store_attributes *attributes);
 void streams_list(struct store_op *op);

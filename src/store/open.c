@@ -175,10 +175,10 @@ static int open_once(struct directory *directory, struct store_op *op) {
     int fd = path_to_disk(op->path, disk);
     if (fd == 0)
         fd = existing_open(directory, op, disk, 0);
-    if (fd >= 0 && !may_exist(op)) {
+    if (fd >= 0 && !may_exist(op))
         close(fd);
+    if ((fd >= 0 || fd == -EISDIR) && !may_exist(op))
         fd = -EEXIST;
-    }
     if (fd != -ENOENT)
         return fd;
     pthread_mutex_lock(&directory->making);

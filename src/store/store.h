@@ -128,7 +128,8 @@ struct store_methods {
     void (*submit)(struct store *store, struct store_op *op);
     /* Waits until nothing is in flight. */
     void (*free)(struct store *store);
-    /* The path that the file has now, "" for the root; into `path` of STORE_PATH_MAX. */
+    /* The path that the file has now, "" for the root, with ":" and its name behind that of a stream; into `path` of
+     * STORE_PATH_MAX. */
     int (*path)(struct store *store, struct store_file *file, char *path);
 };
 

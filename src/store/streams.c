@@ -45,6 +45,10 @@ static uint64_t stream_allocated(uint64_t size) {
     return (size + STREAM_UNIT - 1) / STREAM_UNIT * STREAM_UNIT;
 }
 
+const char *stream_name(const struct store_file *file) {
+    return file->stream + PREFIX_SIZE;
+}
+
 void stream_attributes(const struct store_file *file, struct store_attributes *attributes) {
     ssize_t size = fgetxattr(file->fd, file->stream, NULL, 0);
     attributes->size = size < 0 ? 0 : (uint64_t)size;
