@@ -20,8 +20,6 @@
 #define CONNECTION_UNSENT_MAX (2u * 1024u * 1024u)
 /* Octets of answers that are sent at once, while they lie in the processor's cache; fewer may go with the next. */
 #define CONNECTION_SEND_LEAST 32768u
-/* From accepting to the first logon. */
-#define CONNECTION_LOGON_MS 30000u
 /* Without progress, while a frame is half here or an answer is not taken. */
 #define CONNECTION_STALL_MS 60000u
 /* Frames that one turn takes from a connection, so that others are served in between. */
@@ -67,6 +65,7 @@ struct logon {
 struct inside {
     struct connection connection;
     struct station *station;
+    struct edition *edition; /* the one it began with; what it borrows may be of a newer one */
     struct connection *next, *previous; /* at the station */
     struct loop_watch watch;
     struct loop_timer timer;
@@ -256,6 +255,7 @@ static void free_connection(struct inside *inside) {
     while (inside->logons != NULL)
         free_logon(inside, inside->logons->session_id);
     server_wipe(server);
+    edition_release(&host->editions, inside->edition);
     leave_station(inside);
     atomic_fetch_sub(&host->addresses[host_address_slot(host, &inside->address)], 1);
     atomic_fetch_sub(&host->connections, 1);
@@ -358,7 +358,7 @@ static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
         inside->logons = logon;
     }
     if (logon != NULL && logon->acceptor == NULL)
-        logon->acceptor = auth_acceptor_new(&inside->connection.host->config.acceptor);
+        logon->acceptor = auth_acceptor_new(&edition_current(&inside->connection.host->editions)->acceptor);
     return logon != NULL && logon->acceptor != NULL ? logon : NULL;
 }
 
@@ -466,6 +466,7 @@ static void make_handles(struct server *server) {
 static const struct share *find_share(struct host *host, struct span path) {
     uint8_t text[1024];
     struct writer writer = writer_over(text, sizeof text - 1);
+    const struct host_config *config;
     const char *name;
 
     if (TEXT_UTF8_ROOM(path.size) >= sizeof text || !text_to_utf8(path, &writer))
@@ -473,9 +474,10 @@ static const struct share *find_share(struct host *host, struct span path) {
     text[writer.at] = '\0';
     name = strrchr((const char *)text, '\\');
     name = name != NULL ? name + 1 : (const char *)text;
-    for (unsigned i = 0; i < host->share_count; i++)
-        if (strcasecmp(host->shares[i].name, name) == 0)
-            return &host->shares[i];
+    config = edition_current(&host->editions);
+    for (unsigned i = 0; i < config->share_count; i++)
+        if (strcasecmp(config->shares[i]->name, name) == 0)
+            return config->shares[i];
     return NULL;
 }
 
@@ -677,15 +679,25 @@ static uint64_t filetime_now(void) {
 static bool init_server(struct inside *inside) {
     struct host *host = inside->connection.host;
     uint64_t number = atomic_fetch_add(&host->connections_made, 1);
-    struct server_setup setup = {.policy = &host->config.policy, .session_ids = (host->session_base + number) << 16};
+    struct server_setup setup = {.policy = &inside->edition->config->policy, .session_ids = (host->session_base + number) << 16};
 
     setup.fresh.system_time = filetime_now();
-    setup.fresh.security_buffer = (struct span){host->hint, host->hint_size};
+    setup.fresh.security_buffer = (struct span){inside->edition->hint, inside->edition->hint_size};
     memcpy(setup.fresh.server_guid, host->guid, sizeof host->guid);
     if (!crypto_random(setup.fresh.salt, sizeof setup.fresh.salt))
         return false;
     server_init(&inside->connection.server, &setup);
     return true;
+}
+
+static bool begin_server(struct inside *inside) {
+    struct host *host = inside->connection.host;
+
+    inside->edition = edition_hold(&host->editions);
+    if (init_server(inside))
+        return true;
+    edition_release(&host->editions, inside->edition);
+    return false;
 }
 
 static void begin(struct loop_task *task) {
@@ -698,7 +710,7 @@ static void begin(struct loop_task *task) {
     station->connections = &inside->connection;
     log_event("connected", "from=%s", inside->from);
     if (loop_watch_add(station->loop, &inside->watch) != 0 ||
-        loop_timer_set(station->loop, &inside->timer, CONNECTION_LOGON_MS) != 0)
+        loop_timer_set(station->loop, &inside->timer, inside->edition->config->limits.logon_ms) != 0)
         close_connection(inside, "memory");
     inside->draining = station->draining;
     settle(inside);
@@ -708,11 +720,12 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     struct inside *inside = calloc(1, sizeof *inside);
     struct host *host = station->host;
 
-    if (inside == NULL || (inside->connection.host = host, !init_server(inside))) {
+    if (inside == NULL || (inside->connection.host = host, !begin_server(inside))) {
         close(descriptor);
         free(inside);
         return false;
     }
+    inside->connection.open_limit = inside->edition->config->limits.open_files;
     inside->connection.loop = station->loop;
     inside->connection.pool = &station->pool;
     inside->connection.inside = inside;

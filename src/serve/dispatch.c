@@ -22,10 +22,18 @@ static void (*const commands[])(struct connection *, struct server_frame *) = {
     [SMB2_OPLOCK_BREAK] = serve_oplock_break,
 };
 
+static bool is_gone(const struct server_request *request) {
+    const struct share *share = request->tree != NULL ? request->tree->owner : NULL;
+
+    return share != NULL && atomic_load_explicit(&share->gone, memory_order_relaxed);
+}
+
 void dispatch(struct connection *connection, struct server_frame *frame) {
     uint16_t command = frame->request.command;
 
-    if (command >= sizeof commands / sizeof *commands || commands[command] == NULL)
+    if (is_gone(&frame->request) && command != SMB2_CLOSE)
+        connection_refuse(connection, frame, STATUS_NETWORK_NAME_DELETED);
+    else if (command >= sizeof commands / sizeof *commands || commands[command] == NULL)
         connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
     else
         commands[command](connection, frame);

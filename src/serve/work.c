@@ -139,7 +139,7 @@ void work_answer_output(struct work *work, uint32_t status) {
 /* --- opens --- */
 
 struct open *open_new(struct connection *connection, struct server_frame *frame) {
-    struct open *open = connection->open_count < OPENS_MAX ? calloc(1, sizeof *open) : NULL;
+    struct open *open = connection->open_count < connection->open_limit ? calloc(1, sizeof *open) : NULL;
 
     if (open == NULL)
         return NULL;

@@ -7,8 +7,6 @@
 #include "wire/files.h"
 #include "wire/info.h"
 
-/* Files that one connection may have open. */
-#define OPENS_MAX 16384u
 /* Octets of the longest search pattern, and of any other name on the wire. */
 #define NAME_OCTETS_MAX 65535u
 
@@ -110,7 +108,7 @@ bool work_begin(struct work *work, size_t room);
 bool work_begin_output(struct work *work, size_t room);
 void work_answer_output(struct work *work, uint32_t status);
 
-/* NULL: no memory, or OPENS_MAX are open. */
+/* NULL: no memory, or connection->open_limit are open. */
 struct open *open_new(struct connection *connection, struct server_frame *frame);
 struct open *open_find(struct connection *connection, const struct server_request *request);
 struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]);

@@ -219,6 +219,7 @@ static struct bench *bench_new(void) {
     server_policy_defaults(&bench->policy);
     bench->connection.host = &bench->host;
     bench->connection.inside = bench;
+    bench->connection.open_limit = 1000;
     bench->connection.loop = (struct loop *)bench;
     bench->connection.server.policy = &bench->policy;
     bench->tree.owner = &bench->share;
