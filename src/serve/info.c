@@ -190,6 +190,27 @@ static void set_disposition(struct work *work, struct span buffer) {
     }
 }
 
+static void name_set(struct work *work) {
+    if (work->op.result >= 0 && work->op.kind == STORE_RENAME)
+        node_renamed(host_nodes(work->connection->host), &work->open->seat, work->path, work->op.stream);
+    set_done(work);
+}
+
+/* A stream is renamed to another of its file's, ":NAME"; a file to a path. */
+static uint32_t name_check(struct work *work, enum store_kind kind, bool has_stream) {
+    struct open *open = work->open;
+
+    if (open->is_stream)
+        return kind == STORE_RENAME && *work->path == '\0' && *work->op.stream != '\0' ? STATUS_SUCCESS : STATUS_NOT_SUPPORTED;
+    if (has_stream)
+        return STATUS_NOT_SUPPORTED;
+    if (*work->path == '\0')
+        return STATUS_OBJECT_NAME_INVALID;
+    if (kind == STORE_LINK)
+        return open->is_folder ? STATUS_FILE_IS_A_DIRECTORY : STATUS_SUCCESS;
+    return node_check_rename(host_nodes(work->connection->host), &open->seat, work->path, open->is_folder);
+}
+
 /* FileRenameInformation and FileLinkInformation ([MS-FSCC] 2.4.42.2, 2.4.28.2). */
 static void set_name(struct work *work, struct span buffer, enum store_kind kind) {
     struct file_rename_info info;
@@ -200,17 +221,15 @@ static void set_name(struct work *work, struct span buffer, enum store_kind kind
     if (work->path != NULL && file_rename_info_decode(buffer, &info))
         status = info.root_directory != 0 ? STATUS_INVALID_PARAMETER
                                           : path_decode(info.name, work->path, &work->op.stream, &has_stream);
-    if (status == STATUS_SUCCESS && *work->op.stream != '\0')
-        status = STATUS_NOT_SUPPORTED;
-    if (status == STATUS_SUCCESS && *work->path == '\0')
-        status = STATUS_OBJECT_NAME_INVALID;
+    if (status == STATUS_SUCCESS)
+        status = name_check(work, kind, has_stream);
     if (status != STATUS_SUCCESS) {
         work_refuse(work, status);
         return;
     }
     work->op.path = work->path;
     work->op.replace = info.replace_if_exists != 0;
-    work_submit(work, kind, set_done);
+    work_submit(work, kind, name_set);
 }
 
 /* --- the security descriptor --- */

@@ -69,6 +69,8 @@ static uint32_t create_check(const struct create_request *create) {
 
     if (create->impersonation_level > 3)
         return STATUS_BAD_IMPERSONATION_LEVEL;
+    if ((create->desired_access & ACCESS_SYSTEM_SECURITY) != 0)
+        return STATUS_PRIVILEGE_NOT_HELD;
     if (create->create_disposition > FILE_OVERWRITE_IF || (create->share_access & ~FILE_SHARE_ALL) != 0)
         return STATUS_INVALID_PARAMETER;
     if ((options & FILE_DIRECTORY_FILE) != 0 &&
@@ -268,7 +270,8 @@ static size_t security_of_new(struct work *work, uint8_t *octets) {
     memcpy(work->op.security, octets, writer.at);
     security_decode((struct span){work->op.security, writer.at}, &own);
     own = security_merge(&own, &wanted, (wanted.owner.size > 0 ? SECURITY_OWNER : 0) |
-                                            (wanted.group.size > 0 ? SECURITY_GROUP : 0) | SECURITY_DACL);
+                                            (wanted.group.size > 0 ? SECURITY_GROUP : 0) |
+                                            ((wanted.control & SECURITY_DACL_PRESENT) != 0 ? SECURITY_DACL : 0));
     writer = writer_over(octets, SECURITY_SIZE_MAX);
     security_encode(&own, &writer);
     return writer.failed ? SIZE_MAX : writer.at;
@@ -340,7 +343,8 @@ static uint32_t action_of(const struct work *work) {
 static uint32_t create_join(struct work *work) {
     struct open *open = work->open;
     bool changes = replaces(work->create.create_disposition);
-    struct node_entry entry = {.id = work->op.attributes.id, .stream = work->op.stream, .is_folder = open->is_folder, .overwrites = changes,
+    struct node_entry entry = {.id = work->op.attributes.id, .stream = work->op.stream, .share = open->share, .path = work->path,
+                               .is_folder = open->is_folder, .overwrites = changes,
                                .wanted = work->create.requested_oplock_level};
     struct nodes *nodes = host_nodes(work->connection->host);
     uint32_t status;

@@ -366,7 +366,7 @@ static void security_query(struct work *work, const struct query_info_request *r
 
     if ((request->additional_information & SECURITY_SACL) != 0)
         work_refuse(work, STATUS_ACCESS_DENIED); /* nobody has ACCESS_SYSTEM_SECURITY */
-    else if ((work->open->access & needs) == 0)
+    else if (request->additional_information != 0 && (work->open->access & needs) == 0)
         work_refuse(work, STATUS_ACCESS_DENIED);
     else {
         work->information = request->additional_information;

@@ -236,7 +236,7 @@ void open_leave(struct open *open) {
     }
     open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_close,
                                  .loop = open->connection->loop};
-    open->op.whole = open->was_made;
+    open->op.whole = open->was_made || open->seat.removes_whole;
     if (open->is_removed)
         store_submit(open->share->store, &open->op);
     else
