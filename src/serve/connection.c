@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -77,6 +78,7 @@ struct inside {
     size_t held, unsent; /* octets */
     size_t got;  /* of the header, or of the incoming content */
     unsigned busy, depth;
+    uint64_t number, began_ms;
     uint8_t header[FRAME_HEADER_SIZE];
     bool closed, draining, logged_on;
 };
@@ -179,11 +181,20 @@ static void log_close(const struct inside *inside, const char *why) {
     const struct server_failure *failure = &inside->connection.server.failure;
 
     if (failure->verdict.rule != RULE_NONE)
-        log_event("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu", inside->from, why,
+        log_warning("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu", inside->from, why,
                   rule_text(failure->verdict.rule)->id, rule_text(failure->verdict.rule)->section,
                   command_name(failure->command), (unsigned long long)failure->message_id);
     else
         log_event("closed", "from=%s why=%s", inside->from, why);
+}
+
+static void count_close(struct inside *inside) {
+    const struct server *server = &inside->connection.server;
+    struct status_counters *counters = &inside->station->counters;
+
+    counters->closed_by_rule += server->failure.verdict.rule != RULE_NONE;
+    counters->validations += server->negotiation.validation == VALIDATION_SAME;
+    counters->validations_failed += server->negotiation.validation == VALIDATION_FAILED;
 }
 
 static void free_idle_packets(struct inside *inside) {
@@ -202,6 +213,7 @@ static void close_connection(struct inside *inside, const char *why) {
         return;
     inside->closed = true;
     log_close(inside, why);
+    count_close(inside);
     loop_watch_remove(inside->connection.loop, &inside->watch);
     loop_timer_clear(inside->connection.loop, &inside->timer);
     close(inside->watch.descriptor);
@@ -287,6 +299,7 @@ static bool send_packet(struct inside *inside, struct packet *packet) {
             return false;
         packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
         inside->unsent -= (size_t)sent;
+        inside->station->counters.sent += (size_t)sent;
     }
     return true;
 }
@@ -366,12 +379,16 @@ static void log_logon(const struct inside *inside, const struct packet *packet) 
     const struct auth_acceptor *acceptor = packet->logon->acceptor;
     char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16];
 
-    log_event("logon", "from=%s result=%s user=%s domain=%s mechanism=%s guest=%s dialect=%s reason=%s", inside->from,
-              packet->state == AUTH_COMPLETE ? "done" : "refused", log_quote(auth_acceptor_user(acceptor), user),
-              log_quote(auth_acceptor_domain(acceptor), domain), auth_acceptor_mechanism(acceptor),
-              auth_acceptor_is_guest(acceptor) ? "yes" : "no",
-              dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect),
-              log_quote(packet->state == AUTH_FAILED ? auth_acceptor_reason(acceptor) : "", reason));
+    log_quote(auth_acceptor_user(acceptor), user);
+    log_quote(auth_acceptor_domain(acceptor), domain);
+    dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect);
+    if (packet->state == AUTH_COMPLETE)
+        log_event("logon", "from=%s result=done user=%s domain=%s mechanism=%s guest=%s dialect=%s", inside->from, user, domain,
+                  auth_acceptor_mechanism(acceptor), auth_acceptor_is_guest(acceptor) ? "yes" : "no", dialect);
+    else
+        log_warning("logon", "from=%s result=refused user=%s domain=%s mechanism=%s dialect=%s status=0x%08x reason=%s",
+                    inside->from, user, domain, auth_acceptor_mechanism(acceptor), dialect, auth_acceptor_status(acceptor),
+                    log_quote(auth_acceptor_reason(acceptor), reason));
 }
 
 static void note_logon(struct inside *inside, struct logon *logon) {
@@ -394,13 +411,16 @@ static void take_token(struct inside *inside, struct packet *packet) {
 
     if (packet->state != AUTH_CONTINUE)
         log_logon(inside, packet);
-    if (packet->state == AUTH_FAILED)
+    if (packet->state == AUTH_FAILED) {
         result.status = auth_acceptor_status(logon->acceptor);
+        inside->station->counters.logons_refused++;
+    }
     if (packet->state == AUTH_COMPLETE) {
         result.session_key = auth_acceptor_session_key(logon->acceptor);
         result.is_guest = auth_acceptor_is_guest(logon->acceptor);
         result.is_anonymous = auth_acceptor_is_anonymous(logon->acceptor);
         note_logon(inside, logon);
+        inside->station->counters.logons++;
     }
     server_take_token(&inside->connection.server, &packet->frame, &result);
     if (packet->state == AUTH_CONTINUE)
@@ -481,6 +501,14 @@ static const struct share *find_share(struct host *host, struct span path) {
     return NULL;
 }
 
+static void log_tree(const struct inside *inside, const struct packet *packet, const struct share *share, uint32_t status) {
+    const struct logon *logon = packet->frame.request.session->owner;
+    char user[LOG_VALUE_MAX], name[LOG_VALUE_MAX];
+
+    log_event("tree", "from=%s user=%s share=%s status=0x%08x", inside->from,
+              log_quote(logon != NULL ? logon->user : "", user), log_quote(share != NULL ? share->name : "?", name), status);
+}
+
 static void take_tree(struct inside *inside, struct packet *packet) {
     const struct share *share = find_share(inside->connection.host, server_path(&packet->frame));
     const struct server_session *session = packet->frame.request.session;
@@ -498,7 +526,7 @@ static void take_tree(struct inside *inside, struct packet *packet) {
             .encrypt = share->encrypt,
             .owner = (void *)(uintptr_t)share,
         };
-    log_event("tree", "from=%s share=%s status=0x%08x", inside->from, share != NULL ? share->name : "?", status);
+    log_tree(inside, packet, share, status);
     server_take_tree(&inside->connection.server, &packet->frame, status, status == STATUS_SUCCESS ? &found : NULL);
 }
 
@@ -553,6 +581,7 @@ static bool step(struct inside *inside) {
         take_tree(inside, packet);
         return true;
     case SERVER_REQUEST:
+        inside->station->counters.requests++;
         hand(packet);
         dispatch(&inside->connection, &packet->frame);
         return true;
@@ -613,6 +642,7 @@ static void take_content(struct inside *inside) {
 
     inside->incoming = NULL;
     inside->got = 0;
+    inside->station->counters.received += packet->content_size;
     server_frame_init(&packet->frame, packet->content, packet->content_size, packet->output, packet->output_size, packet);
     server_receive(&inside->connection.server, &packet->frame);
     while (!inside->closed && step(inside))
@@ -678,7 +708,7 @@ static uint64_t filetime_now(void) {
 
 static bool init_server(struct inside *inside) {
     struct host *host = inside->connection.host;
-    uint64_t number = atomic_fetch_add(&host->connections_made, 1);
+    uint64_t number = inside->number = atomic_fetch_add(&host->connections_made, 1);
     struct server_setup setup = {.policy = &inside->edition->config->policy, .session_ids = (host->session_base + number) << 16};
 
     setup.fresh.system_time = filetime_now();
@@ -708,6 +738,8 @@ static void begin(struct loop_task *task) {
     if (inside->next != NULL)
         inside_of(inside->next)->previous = &inside->connection;
     station->connections = &inside->connection;
+    inside->began_ms = loop_now_ms(station->loop);
+    station->counters.connections++;
     log_event("connected", "from=%s", inside->from);
     if (loop_watch_add(station->loop, &inside->watch) != 0 ||
         loop_timer_set(station->loop, &inside->timer, inside->edition->config->limits.logon_ms) != 0)
@@ -758,6 +790,80 @@ void connections_drain(struct station *station, bool now) {
     }
     if (station->connections == NULL)
         loop_stop(station->loop);
+}
+
+/* ---- for the status ---- */
+
+static void copy_text(char *to, size_t size, const char *from) {
+    snprintf(to, size, "%.*s", (int)size - 1, from);
+}
+
+static void tell_sessions(const struct server *server, struct status_connection *row) {
+    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++) {
+        const struct server_session *session = &server->sessions[i];
+        const struct logon *logon = session->owner;
+
+        if (session->state != SERVER_SESSION_VALID && session->state != SERVER_SESSION_EXPIRED)
+            continue;
+        if (row->sessions++ > 0)
+            continue;
+        row->guest = session->is_guest || session->is_anonymous;
+        row->signing_required = session->signing_required;
+        row->encrypted = session->encrypt;
+        if (logon != NULL)
+            copy_text(row->user, sizeof row->user, logon->user);
+    }
+    for (unsigned i = 0; i < SERVER_TREES_MAX; i++)
+        row->trees += server->trees[i].id != 0;
+}
+
+static void tell_connection(const struct inside *inside, struct status_connection *row) {
+    const struct server *server = &inside->connection.server;
+    const struct negotiation *negotiation = &server->negotiation;
+    bool negotiated = negotiation->stage == NEGOTIATION_DONE;
+
+    *row = (struct status_connection){
+        .number = inside->number,
+        .dialect = negotiated ? negotiation->agreed.dialect : 0,
+        .signing = negotiation->agreed.signing_algorithm,
+        .cipher = negotiation->agreed.cipher,
+        .logged_on = inside->logged_on,
+        .validated = negotiation->validation == VALIDATION_SAME,
+        .preauth = negotiated && negotiation->agreed.dialect == SMB2_DIALECT_311 && inside->logged_on,
+        .open_files = inside->connection.open_count,
+        .seconds = (loop_now_ms(inside->connection.loop) - inside->began_ms) / 1000,
+    };
+    copy_text(row->from, sizeof row->from, inside->from);
+    tell_sessions(server, row);
+    row->preauth = row->preauth && !row->guest;
+}
+
+static void tell_files(const struct inside *inside, struct status_part *part) {
+    const struct open *opens = inside->connection.opens;
+    unsigned told = 0;
+
+    if (part->files != NULL)
+        told = opens_tell(opens, inside->number, part->files + part->file_count, STATUS_FILES_MAX - part->file_count);
+    part->file_count += told;
+    part->files_untold += inside->connection.open_count - told;
+}
+
+void connections_tell(const struct station *station, struct status_part *part) {
+    unsigned count = 0;
+
+    part->counters = station->counters;
+    for (struct connection *at = station->connections; at != NULL; at = inside_of(at)->next)
+        count++;
+    part->connections = calloc(count > 0 ? count : 1, sizeof *part->connections);
+    part->files = calloc(STATUS_FILES_MAX, sizeof *part->files);
+    for (struct connection *at = station->connections; at != NULL; at = inside_of(at)->next) {
+        const struct server *server = &at->server;
+
+        part->counters.validations += server->negotiation.validation == VALIDATION_SAME && !inside_of(at)->closed;
+        if (part->connections != NULL)
+            tell_connection(inside_of(at), &part->connections[part->connection_count++]);
+        tell_files(inside_of(at), part);
+    }
 }
 
 /* ---- for the commands ---- */

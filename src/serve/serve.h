@@ -51,6 +51,10 @@ void dispatch_cancel(struct connection *connection, struct server_frame *frame);
 void dispatch_end(struct connection *connection, struct server_session *session, struct server_tree *tree,
                   void (*done)(void *argument), void *argument);
 
+/* Tells of the opens of a list, at most `room`; how many that were. */
+struct status_file;
+unsigned opens_tell(const struct open *opens, uint64_t connection, struct status_file *files, unsigned room);
+
 /* Room for a response body of so many octets, growing the frame's output where it must; NULL: no memory (refuse then). */
 uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size);
 void connection_answer(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size);

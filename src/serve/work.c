@@ -1,8 +1,10 @@
 #include "serve/security.h"
+#include "serve/status.h"
 #include "serve/work.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -325,4 +327,25 @@ uint32_t status_of_errno(int64_t result) {
         if (statuses[i].error == -result)
             return statuses[i].status;
     return STATUS_UNSUCCESSFUL;
+}
+
+unsigned opens_tell(const struct open *opens, uint64_t connection, struct status_file *files, unsigned room) {
+    unsigned count = 0;
+    char path[STORE_PATH_MAX];
+
+    for (const struct open *open = opens; open != NULL && count < room; open = open->next) {
+        struct status_file *file = &files[count];
+        struct store *store = open->share->store;
+
+        if (!open->is_ready || open->is_closing)
+            continue;
+        if (store == NULL || store->methods->path(store, open->file, path) != 0)
+            path[0] = '\0';
+        file->connection = connection;
+        file->writes = (open->access & (FILE_WRITE_DATA | FILE_APPEND_DATA)) != 0;
+        snprintf(file->share, sizeof file->share, "%.255s", open->share->name);
+        snprintf(file->path, sizeof file->path, "%.511s", path);
+        count++;
+    }
+    return count;
 }

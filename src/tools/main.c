@@ -26,10 +26,13 @@ static const struct command commands[] = {
     {"rm", "delete files of a share", command_rm},
     {"rmdir", "delete empty folders of a share", command_rmdir},
 #ifdef SMBPROOF_SERVE
-    {"serve", "serve files (not finished: see docs/serve.md)", command_serve},
+    {"serve", "serve files", command_serve},
 #endif
     {"settings", "show the settings in force, and their equivalents elsewhere", command_settings},
     {"shares", "list the shares of a server", command_shares},
+#ifdef SMBPROOF_SERVE
+    {"status", "show what a server on this machine is doing", command_status},
+#endif
     {"stat", "tell what a server knows of a file", command_stat},
 };
 
