@@ -69,15 +69,19 @@ static void operation_done(struct store_op *op) {
     work->step(work);
 }
 
-void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work)) {
+void work_submit_on(struct work *work, const struct open *open, enum store_kind kind, void (*step)(struct work *work)) {
     work->step = step;
     work->op.kind = kind;
     work->op.owner = work;
     work->op.done = operation_done;
     work->op.loop = work->connection->loop;
-    if (work->open->file != NULL)
-        work->op.file = work->open->file;
-    store_submit(work->open->share->store, &work->op);
+    if (open->file != NULL)
+        work->op.file = open->file;
+    store_submit(open->share->store, &work->op);
+}
+
+void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work)) {
+    work_submit_on(work, work->open, kind, step);
 }
 
 void work_refuse(struct work *work, uint32_t status) {
@@ -162,15 +166,21 @@ struct open *open_new(struct connection *connection, struct server_frame *frame)
     return open;
 }
 
-struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]) {
+struct open *open_find_key(struct connection *connection, const struct server_session *session, const uint8_t id[16]) {
     struct reader reader = reader_over((struct span){id, 16});
     uint64_t persistent = reader_u64(&reader), fleeting = reader_u64(&reader);
 
     for (struct open *open = connection->opens; open != NULL; open = open->next)
         if (open->id == fleeting && open->id == persistent && open->is_ready && !open->is_closing &&
-            open->session == request->session && open->tree == request->tree)
+            open->session == session)
             return open;
     return NULL;
+}
+
+struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]) {
+    struct open *open = open_find_key(connection, request->session, id);
+
+    return open != NULL && open->tree == request->tree ? open : NULL;
 }
 
 struct open *open_find(struct connection *connection, const struct server_request *request) {

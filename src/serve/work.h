@@ -70,7 +70,8 @@ struct work {
     size_t start, previous;        /* of entries */
     uint8_t info_class;
     bool single, full;
-    struct open *source;           /* COPYCHUNK */
+    struct open *source;           /* COPYCHUNK, and how long it was */
+    uint64_t source_size;
     uint64_t done, total;          /* chunks, octets */
     struct create_request create;
     uint32_t action;
@@ -97,6 +98,8 @@ void work_wait(struct work *work, const struct waiting *waiting);
 /* It waits no longer. */
 void work_resume(struct work *work);
 void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work));
+/* On another open's file. */
+void work_submit_on(struct work *work, const struct open *open, enum store_kind kind, void (*step)(struct work *work));
 /* The answer; each ends the work. */
 void work_refuse(struct work *work, uint32_t status);
 void work_answer(struct work *work, uint32_t status);
@@ -112,6 +115,8 @@ void work_answer_output(struct work *work, uint32_t status);
 struct open *open_new(struct connection *connection, struct server_frame *frame);
 struct open *open_find(struct connection *connection, const struct server_request *request);
 struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]);
+/* By its FileId alone, of any tree of the session. */
+struct open *open_find_key(struct connection *connection, const struct server_session *session, const uint8_t id[16]);
 void open_id_put(const struct open *open, uint8_t id[16]);
 void open_hold(struct open *open);
 void open_release(struct open *open);

@@ -1,11 +1,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "store/directory_parts.h"
+
+/* What is copied in one go where the file system cannot do it, in octets. */
+#define COPY_BUFFER_MAX (1024u * 1024u)
 
 /* What is left of the request, behind what was transferred already. */
 static ssize_t transfer(struct store_op *op, bool is_write, int flags) {
@@ -69,13 +73,27 @@ static int zero(const struct store_op *op) {
     return result < 0 ? -errno : 0;
 }
 
+/* Read as a whole before it is written: what overlaps is copied as it was. */
+static int64_t copy_through(const struct store_op *op) {
+    uint64_t size = op->size < COPY_BUFFER_MAX ? op->size : COPY_BUFFER_MAX;
+    uint8_t *data = malloc(size);
+    if (data == NULL)
+        return -ENOMEM;
+    ssize_t got = pread(op->source->fd, data, size, (off_t)op->source_offset);
+    ssize_t put = got > 0 ? pwrite(op->file->fd, data, (size_t)got, (off_t)op->offset) : got;
+    int64_t result = put < 0 ? -errno : put;
+    free(data);
+    return result;
+}
+
 static int64_t copy(const struct store_op *op) {
     off_t from = (off_t)op->source_offset, to = (off_t)op->offset;
     int64_t done = 0;
     while ((uint64_t)done < op->size) {
         ssize_t moved = copy_file_range(op->source->fd, &from, op->file->fd, &to, op->size - (uint64_t)done, 0);
-        if (moved < 0 && done == 0)
-            return -errno;
+        bool is_impossible = moved < 0 && (errno == EINVAL || errno == EXDEV || errno == EOPNOTSUPP);
+        if (moved < 0 && done == 0) /* EINVAL: the ranges overlap */
+            return is_impossible ? copy_through(op) : -errno;
         if (moved <= 0)
             break;
         done += moved;
