@@ -122,6 +122,18 @@ static void compression_get(struct work *work, const struct ioctl_request *reque
         control_answer(work, (struct span){none, sizeof none}, STATUS_SUCCESS);
 }
 
+static void compression_set(struct work *work, const struct ioctl_request *request) {
+    struct reader reader = reader_over(request->input);
+    bool is_none = reader_u16(&reader) == 0;
+
+    if (reader.failed)
+        work_refuse(work, STATUS_INVALID_PARAMETER);
+    else if (is_none)
+        control_answer(work, (struct span){NULL, 0}, STATUS_SUCCESS);
+    else
+        work_refuse(work, STATUS_NOT_SUPPORTED);
+}
+
 bool fsctl_serve(struct work *work, const struct ioctl_request *request) {
     switch (request->ctl_code) {
     case FSCTL_SET_SPARSE:             set_sparse(work, request); return true;
@@ -131,7 +143,7 @@ bool fsctl_serve(struct work *work, const struct ioctl_request *request) {
     case FSCTL_SRV_COPYCHUNK:
     case FSCTL_SRV_COPYCHUNK_WRITE:    copy_chunks(work, request); return true;
     case FSCTL_GET_COMPRESSION:        compression_get(work, request); return true;
-    case FSCTL_SET_COMPRESSION:        work_refuse(work, STATUS_NOT_SUPPORTED); return true;
+    case FSCTL_SET_COMPRESSION:        compression_set(work, request); return true;
     case FSCTL_GET_REPARSE_POINT:      work_refuse(work, STATUS_NOT_A_REPARSE_POINT); return true;
     default:                           return false;
     }

@@ -262,6 +262,7 @@ static void security_had(struct work *work) {
         return;
     }
     security_decode(work->list, &changes);
+    changes.control |= SECURITY_DACL_PRESENT; /* none at all is one that grants everything */
     merged = security_merge(&kept, &changes, work->information);
     writer = writer_over(octets, SECURITY_SIZE_MAX);
     security_encode(&merged, &writer);

@@ -98,6 +98,14 @@ void work_answer(struct work *work, uint32_t status) {
     work_free(work);
 }
 
+static void file_sent(void *argument) {
+    work_free(argument);
+}
+
+void work_answer_file(struct work *work, uint32_t status, const struct file_part *part) {
+    connection_answer_file(work->connection, work->frame, status, work->out.at - SMB2_HEADER_SIZE, part, file_sent, work);
+}
+
 bool work_failed(struct work *work) {
     if (work->op.result >= 0)
         return false;
@@ -263,6 +271,7 @@ void open_release(struct open *open) {
     if (--open->uses > 0)
         return;
     loop_timer_clear(open->connection->loop, &open->patience);
+    notify_end(open);
     open->is_removed = node_leave(nodes, &open->seat) || open->unmakes;
     if (!node_is_noticed(nodes, &open->seat))
         open_leave(open);

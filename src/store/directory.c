@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/directory_parts.h"
+#include "store/watch.h"
 
 static bool is_change(const struct store_op *op) {
     switch (op->kind) {
@@ -169,7 +172,16 @@ static int directory_path(struct store *store, struct store_file *file, char *pa
     return (size_t)snprintf(path + size, room, ":%s", stream_name(file)) < room ? 0 : -ENAMETOOLONG;
 }
 
-static const struct store_methods methods = {directory_submit, directory_free, directory_path};
+static int directory_watch(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree) {
+    return watch_begin(watcher, watch, file->fd, is_tree);
+}
+
+static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch, io_sendable};
+
+static bool is_memory(int root) {
+    struct statfs status;
+    return fstatfs(root, &status) == 0 && (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
 
 struct store *directory_new(const char *folder, const struct directory_settings *settings, struct workers *workers, int *error) {
     struct stat status;
@@ -185,7 +197,7 @@ struct store *directory_new(const char *folder, const struct directory_settings 
         return NULL;
     }
     *directory = (struct directory){.store = {&methods}, .settings = *settings, .workers = workers, .root = root,
-                                    .device = status.st_dev, .index = index};
+                                    .device = status.st_dev, .index = index, .is_memory = is_memory(root)};
     pthread_mutex_init(&directory->making, NULL);
     pthread_mutex_init(&directory->streams, NULL);
     pthread_mutex_init(&directory->counting, NULL);

@@ -27,6 +27,8 @@
 struct store;
 struct store_file;   /* an open file, folder or stream */
 struct store_listing; /* a position in a folder */
+struct watch;
+struct watcher;
 
 /* A file for itself: the same for all its names and opens. */
 struct store_id { uint64_t volume, file; };
@@ -131,6 +133,10 @@ struct store_methods {
     /* The path that the file has now, "" for the root, with ":" and its name behind that of a stream; into `path` of
      * STORE_PATH_MAX. */
     int (*path)(struct store *store, struct store_file *file, char *path);
+    /* Begins a watch of a folder (store/watch.h); it is ended with watch_end(). NULL: not to be had. */
+    int (*watch)(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree);
+    /* May be NULL: never. */
+    int (*sendable)(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 };
 
 struct store {
@@ -139,5 +145,8 @@ struct store {
 
 void store_submit(struct store *store, struct store_op *op);
 void store_free(struct store *store);
+/* A descriptor, still the file's own, to send the file's contents from without copying them; *size becomes what of it is there.
+ * -1: it would have to wait for the disk, or cannot be done, and STORE_READ is what remains. */
+int store_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 
 #endif
