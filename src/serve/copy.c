@@ -84,7 +84,7 @@ static uint32_t chunk_check(struct work *work, const struct chunk *chunk) {
 
     if (chunk->source_offset > work->source_size || chunk->length > work->source_size - chunk->source_offset)
         return STATUS_INVALID_VIEW_SIZE;
-    if (chunk->target_offset > INT64_MAX - chunk->length)
+    if (chunk->target_offset > (uint64_t)INT64_MAX - chunk->length)
         return STATUS_INVALID_PARAMETER;
     status = node_check_io(nodes, &work->source->seat, chunk->source_offset, chunk->length, false);
     return status != STATUS_SUCCESS ? status
