@@ -12,6 +12,7 @@
 
 #include "serve/host.h"
 #include "serve/log.h"
+#include "store/watch.h"
 #include "wire/names.h"
 #include "wire/text.h"
 
@@ -920,4 +921,12 @@ void connection_notify(struct connection *connection, struct server_session *ses
         return;
     memcpy(packet->output + before, body, body_size);
     send_extra(inside, packet, server_notify(&connection->server, session, tree, command, packet->output, body_size));
+}
+
+struct watcher *connection_watcher(struct connection *connection) {
+    struct station *station = inside_of(connection)->station;
+
+    if (station->watcher == NULL)
+        station->watcher = watcher_new(station->loop, host_workers(station->host));
+    return station->watcher;
 }

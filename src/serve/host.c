@@ -18,6 +18,7 @@
 #include "serve/log.h"
 #include "serve/node.h"
 #include "serve/service.h"
+#include "store/watch.h"
 
 #define CONTAINER(type, member, pointer) ((type *)((char *)(pointer) - offsetof(type, member)))
 
@@ -302,6 +303,7 @@ static void close_all(struct host *host) {
     for (unsigned i = 0; i < host->listener_count; i++)
         close(host->listeners[i].watch.descriptor);
     for (unsigned i = 0; i < host->setup.loop_count; i++) {
+        watcher_free(host->stations[i].watcher);
         pool_empty(&host->stations[i].pool);
         loop_free(host->stations[i].loop);
     }

@@ -42,6 +42,7 @@ struct station {
     struct status_counters counters;
     bool draining;
     struct connection *connections; /* a list through connection.c */
+    struct watcher *watcher;        /* of its loop, once somebody watches a folder */
 };
 
 struct listener {

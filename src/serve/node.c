@@ -144,6 +144,7 @@ static void seat_break(struct node_seat *seat, enum oplock_level level) {
         seat->oplock = level;
         seat->was_shared = true;
     }
+    seat->is_broken = true;
     seat_notice(seat);
 }
 
@@ -293,16 +294,29 @@ bool node_is_noticed(struct nodes *nodes, const struct node_seat *seat) {
     return is_noticed;
 }
 
-bool node_take_notice(struct nodes *nodes, struct node_seat *seat, enum oplock_level *level, bool *wants_answer) {
-    bool stays;
+struct node_notice node_take_notice(struct nodes *nodes, struct node_seat *seat) {
+    struct node_notice notice;
 
     pthread_mutex_lock(&nodes->mutex);
-    seat->is_noticed = false;
-    stays = seat->node != NULL;
-    *level = seat->broken_to;
-    *wants_answer = is_breaking(seat);
+    notice = (struct node_notice){.has_left = seat->node == NULL, .is_broken = seat->is_broken, .level = seat->broken_to,
+                                  .wants_answer = seat->is_broken && is_breaking(seat)};
+    notice.is_deleted = !notice.has_left && seat->heeds_deletion && seat->node->delete_pending;
+    seat->is_noticed = seat->is_broken = false;
     pthread_mutex_unlock(&nodes->mutex);
-    return stays;
+    return notice;
+}
+
+void node_heed_deletion(struct nodes *nodes, struct node_seat *seat) {
+    pthread_mutex_lock(&nodes->mutex);
+    seat->heeds_deletion = true;
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
+static void node_doom(struct node *node) {
+    node->delete_pending = true;
+    for (struct node_seat *seat = node->seats; seat != NULL; seat = seat->next)
+        if (seat->heeds_deletion)
+            seat_notice(seat);
 }
 
 static void seat_settle(struct node_seat *seat, enum oplock_level level) {
@@ -504,7 +518,8 @@ bool node_leave(struct nodes *nodes, struct node_seat *seat) {
     locks_drop(node, seat);
     seat_unlink(node, seat);
     seat->node = NULL;
-    node->delete_pending |= seat->delete_on_close;
+    if (seat->delete_on_close)
+        node_doom(node);
     remove = node->delete_pending && node->seats == NULL;
     waits_grant(node);
     queue_wake(node);
@@ -515,7 +530,9 @@ bool node_leave(struct nodes *nodes, struct node_seat *seat) {
 
 void node_set_delete(struct nodes *nodes, struct node_seat *seat, bool pending) {
     pthread_mutex_lock(&nodes->mutex);
-    seat->node->delete_pending = pending;
+    seat->node->delete_pending = false;
+    if (pending)
+        node_doom(seat->node);
     pthread_mutex_unlock(&nodes->mutex);
 }
 

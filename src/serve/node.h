@@ -23,11 +23,13 @@ struct node_seat {
     bool delete_on_close;
     unsigned locks;
     struct loop *loop;            /* the open's; with `notice`, set before the seat joins */
-    struct loop_task notice;      /* posted to `loop` when the client is to be told that its oplock is broken */
+    struct loop_task notice;      /* posted to `loop` when its oplock is broken, or the file is to go */
+    bool heeds_deletion;          /* wants to know that; set by node_heed_deletion() */
     /* The rest is node.c's. */
     enum oplock_level oplock;     /* held */
     enum oplock_level broken_to;  /* less than `oplock`: the break is not acknowledged yet */
     bool is_noticed;              /* `notice` is on its way */
+    bool is_broken;               /* and says that the oplock is broken */
     bool was_shared;              /* it was at level II, and broken */
 };
 
@@ -93,9 +95,17 @@ uint32_t node_check_io(struct nodes *nodes, struct node_seat *seat, uint64_t off
 void node_break_shared(struct nodes *nodes, struct node_seat *seat);
 
 enum oplock_level node_oplock(struct nodes *nodes, const struct node_seat *seat);
-/* The notice arrived: false where the seat has left meanwhile. Otherwise the level that the client is to be told, and
- * whether it has to acknowledge. */
-bool node_take_notice(struct nodes *nodes, struct node_seat *seat, enum oplock_level *level, bool *wants_answer);
+/* What a notice says. */
+struct node_notice {
+    bool has_left;           /* the seat has meanwhile, and nothing else counts */
+    bool is_broken;          /* the client is to be told that its oplock is now this level */
+    enum oplock_level level;
+    bool wants_answer;       /* and has to acknowledge */
+    bool is_deleted;         /* the file is to go */
+};
+
+struct node_notice node_take_notice(struct nodes *nodes, struct node_seat *seat);
+void node_heed_deletion(struct nodes *nodes, struct node_seat *seat);
 /* The client acknowledges ([MS-SMB2] 3.3.5.22.1): an NTSTATUS, and what is left. */
 uint32_t node_acknowledge(struct nodes *nodes, struct node_seat *seat, enum oplock_level level,
                           enum oplock_level *left);

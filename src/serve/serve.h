@@ -20,6 +20,7 @@
 struct host;
 struct connection;
 struct nodes; /* the table of open files (serve/node.h) */
+struct watcher; /* store/watch.h */
 struct open; /* a file that is open: [MS-SMB2] 3.3.1.10 Open */
 
 struct share {
@@ -64,6 +65,8 @@ void connection_pend(struct connection *connection, struct server_frame *frame);
 /* Sends an unsolicited OPLOCK_BREAK. */
 void connection_notify(struct connection *connection, struct server_session *session, const struct server_tree *tree,
                        uint16_t command, const void *body, size_t body_size);
+/* What tells the connection's loop of changes in folders; NULL: there is none. */
+struct watcher *connection_watcher(struct connection *connection);
 /* The table of open files (nodes_new() at its start), workers for jobs, and the shares, of the host. A tree's owner is
  * its `const struct share`. */
 struct workers *host_workers(struct host *host);

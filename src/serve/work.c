@@ -249,6 +249,7 @@ void open_release(struct open *open) {
     if (--open->uses > 0)
         return;
     loop_timer_clear(open->connection->loop, &open->patience);
+    notify_end(open);
     open->is_removed = node_leave(nodes, &open->seat);
     if (!node_is_noticed(nodes, &open->seat))
         open_leave(open);

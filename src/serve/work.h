@@ -35,7 +35,8 @@ struct open {
     char *pattern;                 /* UTF-8 */
     uint8_t *reply;                /* a pipe's, not read yet */
     size_t reply_size;
-    struct work *waiting;          /* a list: what may be cancelled */
+    struct work *waiting;          /* a list, the newest first: what may be cancelled */
+    struct notify *notify;         /* of a folder that is watched (notify.c) */
     void (*closed)(void *argument), *closed_argument;
     void (*ended)(void *argument), *ended_argument; /* dispatch_end() */
 };
@@ -129,6 +130,11 @@ void serve_query_directory(struct connection *connection, struct server_frame *f
 void serve_query_info(struct connection *connection, struct server_frame *frame);
 void serve_set_info(struct connection *connection, struct server_frame *frame);
 void serve_oplock_break(struct connection *connection, struct server_frame *frame);
+void serve_change_notify(struct connection *connection, struct server_frame *frame);
+/* notify.c: the folder is watched no more. */
+void notify_end(struct open *open);
+/* The folder is about to go: whoever watches it learns so. */
+void notify_refuse(struct open *open, uint32_t status);
 /* breaks.c: the task of an open's seat, and the timer that runs from then on. */
 void open_noticed(struct loop_task *task);
 void open_impatient(struct loop_timer *timer);

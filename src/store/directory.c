@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "store/directory_parts.h"
+#include "store/watch.h"
 
 static bool is_change(const struct store_op *op) {
     switch (op->kind) {
@@ -161,7 +162,11 @@ static int directory_path(struct store *store, struct store_file *file, char *pa
     return result < 0 ? result : path_from_disk(disk, path) ? 0 : -ENAMETOOLONG;
 }
 
-static const struct store_methods methods = {directory_submit, directory_free, directory_path};
+static int directory_watch(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree) {
+    return watch_begin(watcher, watch, file->fd, is_tree);
+}
+
+static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch};
 
 struct store *directory_new(const char *folder, const struct directory_settings *settings, struct workers *workers, int *error) {
     struct stat status;

@@ -27,6 +27,8 @@
 struct store;
 struct store_file;   /* an open file, folder or stream */
 struct store_listing; /* a position in a folder */
+struct watch;
+struct watcher;
 
 /* A file for itself: the same for all its names and opens. */
 struct store_id { uint64_t volume, file; };
@@ -122,6 +124,8 @@ struct store_methods {
     void (*free)(struct store *store);
     /* The path that the file has now, "" for the root; into `path` of STORE_PATH_MAX. */
     int (*path)(struct store *store, struct store_file *file, char *path);
+    /* Begins a watch of a folder (store/watch.h); it is ended with watch_end(). NULL: not to be had. */
+    int (*watch)(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree);
 };
 
 struct store {
