@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +50,8 @@ struct packet {
     uint8_t *content, *output;
     size_t block_size, content_size, output_size;
     struct span out; /* what is still to be sent */
+    struct file_part part;           /* what of a file is still to be sent, behind it */
+    void (*sent)(void *argument), *sent_argument;
     bool handed;     /* somebody works on it */
     struct job job;  /* a step of a logon */
     struct logon *logon;
@@ -123,7 +126,7 @@ static void output_free(struct packet *packet) {
         pool_give(pool_of(packet->inside), packet->output, packet->output_size);
 }
 
-static void packet_free(struct packet *packet) {
+static void packet_unlink(struct packet *packet) {
     struct inside *inside = packet->inside;
 
     if (packet->next != NULL)
@@ -133,8 +136,21 @@ static void packet_free(struct packet *packet) {
     else
         inside->packets = packet->next;
     inside->held -= packet->content_size + packet->output_size;
+}
+
+/* What is done with it may answer other requests, or end them. */
+static void packet_drop(struct packet *packet) {
+    struct pool *pool = pool_of(packet->inside);
+
+    if (packet->sent != NULL)
+        packet->sent(packet->sent_argument);
     output_free(packet);
-    pool_give(pool_of(inside), packet, packet->block_size);
+    pool_give(pool, packet, packet->block_size);
+}
+
+static void packet_free(struct packet *packet) {
+    packet_unlink(packet);
+    packet_drop(packet);
 }
 
 static bool packet_grow(struct packet *packet, size_t size) {
@@ -199,12 +215,23 @@ static void count_close(struct inside *inside) {
 }
 
 static void free_idle_packets(struct inside *inside) {
+    struct packet *idle = NULL;
+
     for (struct packet *packet = inside->packets, *next; packet != NULL; packet = next) {
         next = packet->next;
-        if (!packet->handed)
-            packet_free(packet);
+        if (packet->handed)
+            continue;
+        packet_unlink(packet);
+        packet->next = idle;
+        idle = packet;
     }
     inside->out_first = inside->out_last = inside->incoming = NULL;
+    while (idle != NULL) {
+        struct packet *packet = idle;
+
+        idle = packet->next;
+        packet_drop(packet);
+    }
 }
 
 static void close_connection(struct inside *inside, const char *why) {
@@ -287,10 +314,34 @@ static void settle(struct inside *inside) {
 
 /* ---- out ---- */
 
+static ssize_t send_octets(const struct inside *inside, struct packet *packet) {
+    int more = packet->part.size > 0 ? MSG_MORE : 0;
+    ssize_t sent = send(inside->watch.descriptor, packet->out.data, packet->out.size, MSG_NOSIGNAL | more);
+
+    if (sent > 0)
+        packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
+    return sent;
+}
+
+static ssize_t send_file(const struct inside *inside, struct packet *packet) {
+    static const uint8_t zeros[4096];
+    off_t offset = (off_t)packet->part.offset;
+    ssize_t sent = sendfile(inside->watch.descriptor, packet->part.descriptor, &offset, packet->part.size);
+
+    if (sent == 0) /* it was longer when the answer was begun */
+        sent = send(inside->watch.descriptor, zeros, packet->part.size < sizeof zeros ? packet->part.size : sizeof zeros,
+                    MSG_NOSIGNAL);
+    if (sent > 0) {
+        packet->part.offset += (uint64_t)sent;
+        packet->part.size -= (size_t)sent;
+    }
+    return sent;
+}
+
 /* False: the peer takes no more at the moment, or the connection is closed. */
 static bool send_packet(struct inside *inside, struct packet *packet) {
-    while (packet->out.size > 0) {
-        ssize_t sent = send(inside->watch.descriptor, packet->out.data, packet->out.size, MSG_NOSIGNAL);
+    while (packet->out.size > 0 || packet->part.size > 0) {
+        ssize_t sent = packet->out.size > 0 ? send_octets(inside, packet) : send_file(inside, packet);
 
         if (sent < 0 && errno == EINTR)
             continue;
@@ -298,7 +349,6 @@ static bool send_packet(struct inside *inside, struct packet *packet) {
             close_connection(inside, "lost");
         if (sent < 0)
             return false;
-        packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
         inside->unsent -= (size_t)sent;
         inside->station->counters.sent += (size_t)sent;
     }
@@ -321,7 +371,7 @@ static void flush(struct inside *inside) {
 static void queue(struct inside *inside, struct packet *packet, struct span out) {
     packet->out = out;
     packet->next_out = NULL;
-    inside->unsent += out.size;
+    inside->unsent += out.size + packet->part.size;
     if (inside->out_last != NULL)
         inside->out_last->next_out = packet;
     else
@@ -560,8 +610,11 @@ static void release(struct inside *inside) {
 static bool step(struct inside *inside) {
     struct server *server = &inside->connection.server;
     enum server_want want = server_step(server);
-    struct packet *packet = server_current(server) != NULL ? server_current(server)->owner : NULL;
+    struct packet *packet;
 
+    if (want == SERVER_RECEIVE)
+        return false; /* and the frame before may be gone */
+    packet = server_current(server) != NULL ? server_current(server)->owner : NULL;
     switch (want) {
     case SERVER_RECEIVE:
         return false;
@@ -604,14 +657,21 @@ static bool step(struct inside *inside) {
     return false;
 }
 
+/* Until nothing is to be done. What is sent may let a file go, and that answers its CLOSE. */
+static void step_all(struct inside *inside) {
+    do {
+        while (!inside->closed && step(inside))
+            continue;
+        flush(inside);
+    } while (!inside->closed && step(inside));
+}
+
 /* Steps until nothing is to be done; inside of a step, the one around it goes on. */
 static void pump(struct inside *inside) {
     if (inside->depth > 0)
         return;
     inside->depth++;
-    while (!inside->closed && step(inside))
-        continue;
-    flush(inside);
+    step_all(inside);
     watch_again(inside);
     inside->depth--;
     settle(inside);
@@ -685,7 +745,7 @@ static void ready(struct loop_watch *watch, uint32_t events) {
             break;
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
-    flush(inside);
+    step_all(inside);
     watch_again(inside);
     inside->depth--;
     settle(inside);
@@ -883,6 +943,19 @@ void connection_answer(struct connection *connection, struct server_frame *frame
     if (!take_back(frame->owner))
         return;
     server_respond(&connection->server, frame, status, body_size);
+    pump(connection->inside);
+}
+
+void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
+                            const struct file_part *part, void (*sent)(void *argument), void *argument) {
+    struct packet *packet = frame->owner;
+
+    packet->part = *part;
+    packet->sent = sent;
+    packet->sent_argument = argument;
+    if (!take_back(packet))
+        return;
+    server_respond_trailing(&connection->server, frame, status, body_size, part->size);
     pump(connection->inside);
 }
 
