@@ -72,6 +72,7 @@ struct inside {
     struct station *station;
     struct edition *edition; /* the one it began with; what it borrows may be of a newer one */
     struct connection *next, *previous; /* at the station */
+    struct connection *older, *younger; /* among those that are half-open */
     struct loop_watch watch;
     struct loop_timer timer;
     struct loop_task start;
@@ -84,7 +85,7 @@ struct inside {
     unsigned busy, depth;
     uint64_t number, began_ms;
     uint8_t header[FRAME_HEADER_SIZE];
-    bool closed, draining, logged_on;
+    bool closed, draining, logged_on, half_open;
 };
 
 static void settle(struct inside *inside);
@@ -234,9 +235,31 @@ static void free_idle_packets(struct inside *inside) {
     }
 }
 
-static void close_connection(struct inside *inside, const char *why) {
-    struct host *host = inside->connection.host;
+static void join_half_open(struct inside *inside) {
+    struct station *station = inside->station;
 
+    inside->older = station->half_open_last;
+    if (inside->older != NULL)
+        inside_of(inside->older)->younger = &inside->connection;
+    else
+        station->half_open_first = &inside->connection;
+    station->half_open_last = &inside->connection;
+    atomic_fetch_add(&station->host->half_open, 1);
+    inside->half_open = true;
+}
+
+static void leave_half_open(struct inside *inside) {
+    struct station *station = inside->station;
+
+    if (!inside->half_open)
+        return;
+    inside->half_open = false;
+    *(inside->older != NULL ? &inside_of(inside->older)->younger : &station->half_open_first) = inside->younger;
+    *(inside->younger != NULL ? &inside_of(inside->younger)->older : &station->half_open_last) = inside->older;
+    atomic_fetch_sub(&station->host->half_open, 1);
+}
+
+static void close_connection(struct inside *inside, const char *why) {
     if (inside->closed)
         return;
     inside->closed = true;
@@ -245,8 +268,7 @@ static void close_connection(struct inside *inside, const char *why) {
     loop_watch_remove(inside->connection.loop, &inside->watch);
     loop_timer_clear(inside->connection.loop, &inside->timer);
     close(inside->watch.descriptor);
-    if (!inside->logged_on)
-        atomic_fetch_sub(&host->half_open, 1);
+    leave_half_open(inside);
     inside->busy++;
     inside->depth++;
     free_idle_packets(inside);
@@ -450,7 +472,7 @@ static void note_logon(struct inside *inside, struct logon *logon) {
     if (inside->logged_on)
         return;
     inside->logged_on = true;
-    atomic_fetch_sub(&inside->connection.host->half_open, 1);
+    leave_half_open(inside);
     loop_timer_clear(inside->connection.loop, &inside->timer);
 }
 
@@ -791,6 +813,21 @@ static bool begin_server(struct inside *inside) {
     return false;
 }
 
+/* Where there are too many the oldest go: one who logs on at once is done before it is among those, however many come
+ * that do not. */
+static void make_room(struct station *station) {
+    struct host *host = station->host;
+    unsigned most = edition_current(&host->editions)->limits.half_open;
+
+    while (atomic_load(&host->half_open) > most && station->half_open_first != station->half_open_last) {
+        struct inside *oldest = inside_of(station->half_open_first);
+
+        atomic_fetch_add(&host->refused_half_open, 1);
+        close_connection(oldest, "half-open");
+        settle(oldest);
+    }
+}
+
 static void begin(struct loop_task *task) {
     struct inside *inside = CONTAINER(struct inside, start, task);
     struct station *station = inside->station;
@@ -802,6 +839,8 @@ static void begin(struct loop_task *task) {
     inside->began_ms = loop_now_ms(station->loop);
     station->counters.connections++;
     log_event("connected", "from=%s", inside->from);
+    join_half_open(inside);
+    make_room(station);
     if (loop_watch_add(station->loop, &inside->watch) != 0 ||
         loop_timer_set(station->loop, &inside->timer, inside->edition->config->limits.logon_ms) != 0)
         close_connection(inside, "memory");
@@ -829,7 +868,6 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     inside->start.run = begin;
     host_address_text(address, inside->from);
     atomic_fetch_add(&host->connections, 1);
-    atomic_fetch_add(&host->half_open, 1);
     atomic_fetch_add(&host->addresses[host_address_slot(host, address)], 1);
     loop_post(station->loop, &inside->start);
     return true;
