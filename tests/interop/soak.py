@@ -11,7 +11,6 @@ Prints figures, and how much memory the server has while it goes on. Exit status
 import argparse
 import collections
 import hashlib
-import io
 import os
 import random
 import signal
@@ -22,8 +21,6 @@ import threading
 import time
 from pathlib import Path
 
-from impacket.smbconnection import SMBConnection
-
 sys.path.insert(0, str(Path(__file__).parent))
 from samba import free_port  # noqa: E402
 
@@ -33,6 +30,25 @@ SIZE_MAX = 300_000
 RESTART_SECONDS = 15  # around which clients may fail
 TIMEOUT_SECONDS = 120
 SAMPLES = 12
+
+
+# A process of its own: it signs in Python, and 50 threads of that would wait for each other.
+IMPACKET = """
+import sys
+from impacket.smbconnection import SMBConnection
+port, what, name, path = sys.argv[1:]
+connection = SMBConnection("127.0.0.1", "127.0.0.1", sess_port=int(port), timeout=120)
+connection.login("ada", "secret")
+if what == "delete":
+    connection.deleteFile("data", name)
+elif what == "put":
+    with open(path, "rb") as file:
+        connection.putFile("data", name, file.read)
+else:
+    with open(path, "wb") as file:
+        connection.getFile("data", name, file.write)
+connection.logoff()
+"""
 
 
 class Server:
@@ -89,32 +105,23 @@ class Client(threading.Thread):
     def url(self, name):
         return f"smb://ada@127.0.0.1:{self.soak.server.port}/data/{name}"
 
-    def impacket(self, work):
-        try:
-            connection = SMBConnection("127.0.0.1", "127.0.0.1", sess_port=self.soak.server.port, timeout=TIMEOUT_SECONDS)
-            connection.login("ada", "secret")
-            work(connection)
-            connection.logoff()
-        except Exception as error:  # its errors have no class of their own in common
-            raise Failed(repr(error)) from error
+    def impacket(self, what, name):
+        self.command(sys.executable, "-c", IMPACKET, self.soak.server.port, what, name, self.scratch)
 
     def put(self, name, contents):
-        if self.kind == "impacket":
-            self.impacket(lambda connection: connection.putFile("data", name, io.BytesIO(contents).read))
-            return
         self.scratch.write_bytes(contents)
-        if self.kind == "smbclient":
+        if self.kind == "impacket":
+            self.impacket("put", name)
+        elif self.kind == "smbclient":
             self.smbclient(f"put {self.scratch} {name}")
         else:
             self.command(self.soak.options.smbproof, "put", "-q", self.scratch, self.url(name))
 
     def get(self, name):
-        if self.kind == "impacket":
-            got = io.BytesIO()
-            self.impacket(lambda connection: connection.getFile("data", name, got.write))
-            return got.getvalue()
         self.scratch.unlink(missing_ok=True)
-        if self.kind == "smbclient":
+        if self.kind == "impacket":
+            self.impacket("get", name)
+        elif self.kind == "smbclient":
             self.smbclient(f"get {name} {self.scratch}")
         else:
             self.command(self.soak.options.smbproof, "get", "-q", self.url(name), self.scratch)
@@ -122,7 +129,7 @@ class Client(threading.Thread):
 
     def delete(self, name):
         if self.kind == "impacket":
-            self.impacket(lambda connection: connection.deleteFile("data", name))
+            self.impacket("delete", name)
         elif self.kind == "smbclient":
             self.smbclient(f"del {name}")
         else:
@@ -234,6 +241,8 @@ def main():
     parser.add_argument("--pause", type=float, default=2, help="seconds on average between two turns of a client")
     parser.add_argument("--folder", help="where the share lies, for a while; default: the system's place for such")
     options = parser.parse_args()
+    if subprocess.run([sys.executable, "-c", "import impacket"], capture_output=True).returncode != 0:
+        sys.exit("impacket is not there for " + sys.executable)
     with tempfile.TemporaryDirectory(prefix="smbproof-soak-", dir=options.folder) as folder:
         return Soak(options, Path(folder)).run()
 
