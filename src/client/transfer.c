@@ -14,6 +14,11 @@
 /* Octets of a frame with a READ. */
 #define READ_ROOM (CLIENT_HEADROOM + SMB2_HEADER_SIZE + 64u)
 
+/* Requests in flight. */
+#define READ_DEPTH  (TRANSFER_WINDOW / TRANSFER_READ_SIZE)
+#define WRITE_DEPTH (TRANSFER_WINDOW / TRANSFER_WRITE_SIZE)
+#define DEPTH_MAX   (READ_DEPTH > WRITE_DEPTH ? READ_DEPTH : WRITE_DEPTH)
+
 enum slot_state {
     SLOT_FREE,
     SLOT_WAITING, /* to be sent (again) */
@@ -29,11 +34,27 @@ struct slot {
     uint32_t asked; /* octets of the request in flight: fewer than `length` where credits are short */
 };
 
+/* Memory that answers are received in. */
+struct room {
+    uint8_t *memory;
+    size_t size;
+};
+
+/* An answer that has to wait for its turn, where it was received. */
+struct held {
+    struct room room;
+    struct span data;
+};
+
 struct engine {
     struct transfer *transfer;
     struct client *client;
-    struct slot slots[TRANSFER_DEPTH];
-    uint8_t *held[TRANSFER_DEPTH]; /* of the slots, TRANSFER_CHUNK_SIZE octets once it was needed; kept to the end */
+    uint32_t chunk_size; /* octets of a request, at most */
+    unsigned depth;      /* requests in flight, at most: so many of the slots are used */
+    struct slot slots[DEPTH_MAX];
+    struct held held[READ_DEPTH]; /* of the slots */
+    struct room spare[READ_DEPTH]; /* a stack, so that what was used last is used next: it may still be in the cache */
+    unsigned spare_count;
     unsigned flying;
     uint64_t next;     /* the first octet that no slot has had */
     uint64_t written;  /* to a stream */
@@ -79,14 +100,14 @@ static void fail_malformed(struct engine *engine) {
 static uint64_t done_so_far(const struct engine *engine) {
     uint64_t done = engine->next;
 
-    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
+    for (unsigned i = 0; i < engine->depth; i++)
         if (engine->slots[i].state != SLOT_FREE && engine->slots[i].offset < done)
             done = engine->slots[i].offset;
     return done;
 }
 
 static struct slot *slot_in(struct engine *engine, enum slot_state state) {
-    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
+    for (unsigned i = 0; i < engine->depth; i++)
         if (engine->slots[i].state == state)
             return &engine->slots[i];
     return NULL;
@@ -96,7 +117,7 @@ static struct slot *slot_in(struct engine *engine, enum slot_state state) {
 static uint32_t chunk(const struct engine *engine) {
     uint32_t most = engine->most(engine->client);
 
-    return most < TRANSFER_CHUNK_SIZE ? most : TRANSFER_CHUNK_SIZE;
+    return most < engine->chunk_size ? most : engine->chunk_size;
 }
 
 /* A slot that waits, or a free one with the next part of the file. */
@@ -222,10 +243,17 @@ static void authenticate_again(struct engine *engine) {
 static bool is_finished(const struct engine *engine) {
     if (engine->end != TRANSFER_DONE)
         return true;
-    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
+    for (unsigned i = 0; i < engine->depth; i++)
         if (engine->slots[i].state != SLOT_FREE)
             return false;
     return engine->ended || engine->next == engine->transfer->size;
+}
+
+static void free_rooms(struct engine *engine) {
+    for (unsigned i = 0; i < READ_DEPTH; i++)
+        free(engine->held[i].room.memory);
+    while (engine->spare_count > 0)
+        free(engine->spare[--engine->spare_count].memory);
 }
 
 static enum transfer_end run(struct engine *engine) {
@@ -246,8 +274,7 @@ static enum transfer_end run(struct engine *engine) {
             fail_refused(engine, STATUS_INSUFFICIENT_RESOURCES);
     }
     transfer->done = done_so_far(engine);
-    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
-        free(engine->held[i]);
+    free_rooms(engine);
     free(engine->frame);
     return engine->end;
 }
@@ -285,35 +312,47 @@ static bool write_at(struct engine *engine, struct span data, uint64_t offset) {
     return true;
 }
 
+/* What came short, or together with others, is read again. */
+static uint32_t hold(struct engine *engine, struct slot *slot, struct span data) {
+    struct held *held = &engine->held[slot - engine->slots];
+    struct room room = {NULL, 0};
+
+    if (data.size < slot->length)
+        return 0;
+    if (engine->spare_count > 0)
+        room = engine->spare[--engine->spare_count];
+    if (session_keep_received(engine->transfer->share->session, &room.memory, &room.size)) {
+        *held = (struct held){room, data};
+        slot->state = SLOT_HELD;
+    } else if (room.memory != NULL) {
+        engine->spare[engine->spare_count++] = room;
+    }
+    return 0;
+}
+
+static bool write_held(struct engine *engine, struct slot *slot) {
+    struct held *held = &engine->held[slot - engine->slots];
+
+    if (!write_at(engine, held->data, slot->offset))
+        return false;
+    engine->written += slot->length;
+    engine->spare[engine->spare_count++] = held->room;
+    *held = (struct held){0};
+    *slot = (struct slot){.state = SLOT_FREE};
+    return true;
+}
+
 /* Writes what was held back, as far as it is its turn. */
 static void release_held(struct engine *engine) {
-    for (unsigned i = 0; i < TRANSFER_DEPTH; i++) {
+    for (unsigned i = 0; i < engine->depth; i++) {
         struct slot *slot = &engine->slots[i];
 
         if (slot->state != SLOT_HELD || slot->offset != engine->written)
             continue;
-        if (!write_at(engine, (struct span){engine->held[i], slot->length}, slot->offset))
+        if (!write_held(engine, slot))
             return;
-        engine->written += slot->length;
-        *slot = (struct slot){.state = SLOT_FREE};
         i = UINT32_MAX; /* another one's turn may have come: from the first again */
     }
-}
-
-static uint32_t hold(struct engine *engine, struct slot *slot, struct span data) {
-    uint8_t **held = &engine->held[slot - engine->slots];
-
-    if (data.size < slot->length)
-        return 0; /* to be read again, whole */
-    if (*held == NULL)
-        *held = malloc(TRANSFER_CHUNK_SIZE);
-    if (*held == NULL) {
-        fail_local(engine, ENOMEM);
-        return 0;
-    }
-    memcpy(*held, data.data, data.size);
-    slot->state = SLOT_HELD;
-    return 0;
 }
 
 static uint32_t take_read(struct engine *engine, struct slot *slot, struct span message) {
@@ -339,7 +378,14 @@ static uint32_t take_read(struct engine *engine, struct slot *slot, struct span 
 
 enum transfer_end transfer_get(struct transfer *transfer) {
     struct engine engine = {
-        .transfer = transfer, .most = client_read_max, .send = send_read, .take = take_read, .frame_size = READ_ROOM};
+        .transfer = transfer,
+        .chunk_size = TRANSFER_READ_SIZE,
+        .depth = READ_DEPTH,
+        .most = client_read_max,
+        .send = send_read,
+        .take = take_read,
+        .frame_size = READ_ROOM,
+    };
 
     return run(&engine);
 }
@@ -424,12 +470,16 @@ static uint32_t take_write(struct engine *engine, struct slot *slot, struct span
 }
 
 enum transfer_end transfer_put(struct transfer *transfer) {
-    struct engine engine = {.transfer = transfer,
-                            .most = client_write_max,
-                            .send = send_write,
-                            .take = take_write,
-                            .sends_stream = transfer->is_stream,
-                            .frame_size = WRITE_HEAD + TRANSFER_CHUNK_SIZE};
+    struct engine engine = {
+        .transfer = transfer,
+        .chunk_size = TRANSFER_WRITE_SIZE,
+        .depth = WRITE_DEPTH,
+        .most = client_write_max,
+        .send = send_write,
+        .take = take_write,
+        .sends_stream = transfer->is_stream,
+        .frame_size = WRITE_HEAD + TRANSFER_WRITE_SIZE,
+    };
 
     return run(&engine);
 }

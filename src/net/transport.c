@@ -179,6 +179,7 @@ int transport_adopt(struct transport_socket *transport, int fd) {
     int flags = fcntl(fd, F_GETFL);
 
     transport->fd = fd;
+    transport->wakes_after = 1;
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* fails on a socket that is not TCP, and need not be */
@@ -211,6 +212,15 @@ int transport_send(struct transport_socket *transport, struct span octets, int64
     return 0;
 }
 
+/* Lets poll() wait for so many octets, and not wake for each segment; where it cannot be set, it does. */
+static void wake_after(struct transport_socket *transport, size_t octets) {
+    int wanted = octets < INT_MAX ? (int)octets : INT_MAX;
+
+    if (wanted != transport->wakes_after)
+        setsockopt(transport->fd, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted);
+    transport->wakes_after = wanted;
+}
+
 /* Reads `size` octets; fewer where the peer closes: how many came, or a negative errno. */
 static int64_t read_octets(struct transport_socket *transport, uint8_t *data, size_t size, int64_t deadline_ms) {
     size_t at = 0;
@@ -223,8 +233,10 @@ static int64_t read_octets(struct transport_socket *transport, uint8_t *data, si
         } else if (got == 0) {
             break;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            int status = wait_for(transport->fd, POLLIN, deadline_ms);
+            int status;
 
+            wake_after(transport, size - at);
+            status = wait_for(transport->fd, POLLIN, deadline_ms);
             if (status < 0)
                 return status;
         } else if (errno != EINTR) {

@@ -14,6 +14,7 @@
 
 struct transport_socket {
     int fd; /* non-blocking; -1: not connected */
+    int wakes_after; /* SO_RCVLOWAT: octets */
     char address[64]; /* of the peer, as text, and its port; for messages to people */
 };
 
