@@ -90,8 +90,8 @@ def python_with_impacket():
     return None
 
 
-def clients(program):
-    """What a client is held to is a name for the page, and options."""
+def clients(program, more=False):
+    """What a client is held to is a name for the page, and options. more: further ways to use the same clients."""
 
     def smbproof(port, options, user, _):
         return [program, "ls", "--timeout", "3", *options, f"smb://{user}@127.0.0.1:{port}/data"]
@@ -104,13 +104,18 @@ def clients(program):
         return [python_with_impacket(), "-c", IMPACKET, str(port), user, password, *options]
 
     below_311 = ["--dialects", "2.0.2,2.1,3.0,3.0.2"]
+    ours = {"3.1.1": [], "3.0.2": below_311}
+    samba = {"3.1.1": ["-m", "SMB3_11"], "3.0.2": ["-m", "SMB3_02"]}
+    python = {"3.0": ["0x300"]}
+    if more:
+        ours["3.0.2, signing required"] = [*below_311, "--sign", "required"]
+        samba["3.1.1, SMB1 allowed"] = ["-m", "SMB3_11", "--option=client min protocol=NT1"]
+        python["any"] = ["0"]
     return [
-        Client("smbproof", {"3.1.1": [], "3.0.2": below_311, "3.0.2, signing required": [*below_311, "--sign", "required"]},
-               smbproof),
-        Client("smbclient", {"3.1.1": ["-m", "SMB3_11"], "3.0.2": ["-m", "SMB3_02"],
-                             "3.1.1 after SMB1": ["-m", "SMB3_11", "--option=client min protocol=NT1"]},
-               smbclient, missing=lambda: None if shutil.which("smbclient") else "smbclient is not installed"),
-        Client("impacket", {"any, after SMB1": ["0"], "3.0": ["0x300"]}, impacket,
+        Client("smbproof", ours, smbproof),
+        Client("smbclient", samba, smbclient,
+               missing=lambda: None if shutil.which("smbclient") else "smbclient is not installed"),
+        Client("impacket", python, impacket,
                missing=lambda: None if python_with_impacket() else "impacket is not installed"),
     ]  # fmt: skip
 
