@@ -140,8 +140,8 @@ static bool response_write(struct server *server, struct server_frame *frame, ui
         frame->seals = request->session;
         frame->seals->references++;
     }
-    bool sign = request->sign && frame->seals == NULL && request->session != NULL;
-    if (sign && !element_sign(request->session->handles.mac, at, size))
+    struct mac_key *mac = request->session != NULL ? request->session->handles.mac : request->stranger;
+    if (request->sign && frame->seals == NULL && mac != NULL && !element_sign(mac, at, size))
         return false;
     chain_follow(frame, status, body_size);
     frame->end += size;

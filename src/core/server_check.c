@@ -265,14 +265,23 @@ static struct verdict check_file_id(struct server_frame *frame) {
     return verdict_accept();
 }
 
-struct verdict server_check(struct server *server, struct server_frame *frame) {
+struct verdict server_check_arrival(struct server *server, struct server_frame *frame) {
     struct verdict verdict = check_header(server, frame);
     if (verdict.action == ACTION_ACCEPT)
         verdict = check_window(server, &frame->request);
     if (verdict.action == ACTION_ACCEPT)
         verdict = inherit(server, frame);
-    if (verdict.action == ACTION_ACCEPT)
-        verdict = check_signature(frame);
+    return verdict;
+}
+
+bool server_names_stranger(const struct server_frame *frame) {
+    const struct server_request *request = &frame->request;
+    return request->command == SMB2_SESSION_SETUP && request->session_id != 0 && request->session == NULL &&
+           !frame->encrypted && server_frame_alone(frame);
+}
+
+struct verdict server_check(struct server *server, struct server_frame *frame) {
+    struct verdict verdict = check_signature(frame);
     if (frame->request.command == SMB2_NEGOTIATE)
         return verdict; /* its body is for server_validate() */
     if (verdict.action == ACTION_ACCEPT)

@@ -255,7 +255,8 @@ static int prepare(struct host *host) {
     int error;
 
     host->nodes = nodes_new();
-    if (host->nodes == NULL)
+    host->sessions = sessions_new();
+    if (host->nodes == NULL || host->sessions == NULL)
         return -ENOMEM;
     if (!make_identity(host))
         return -EIO;
@@ -332,6 +333,7 @@ int host_run(const struct host_setup *setup) {
     if (host->reloading && host->reloaded != NULL)
         host->reloaded->free(host->reloaded);
     nodes_free(host->nodes);
+    sessions_free(host->sessions);
     close_all(host);
     editions_free(&host->editions);
     free(host);

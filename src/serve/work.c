@@ -185,13 +185,6 @@ void open_hold(struct open *open) {
     open->uses++;
 }
 
-static bool ending_has_more(const struct open *open) {
-    for (const struct open *other = open->connection->opens; other != NULL; other = other->next)
-        if (other->ended == open->ended && other->ended_argument == open->ended_argument)
-            return true;
-    return false;
-}
-
 static void open_unlink(struct open *open) {
     if (open->previous != NULL)
         open->previous->next = open->next;
@@ -203,17 +196,18 @@ static void open_unlink(struct open *open) {
 }
 
 static void open_free(struct open *open) {
-    bool ends;
+    struct closing *endings[OPEN_ENDINGS];
 
+    memcpy(endings, open->endings, sizeof endings);
     open_unlink(open);
     if (open->closed != NULL)
         open->closed(open->closed_argument);
-    ends = open->ended != NULL && !ending_has_more(open);
-    if (ends)
-        open->ended(open->ended_argument);
     free(open->pattern);
     free(open->reply);
     free(open);
+    for (unsigned i = 0; i < OPEN_ENDINGS; i++)
+        if (endings[i] != NULL && --endings[i]->left == 0)
+            endings[i]->done(endings[i]);
 }
 
 static void file_closed(struct store_op *op) {

@@ -253,16 +253,21 @@ static struct bench *bench_new(void) {
     return bench;
 }
 
-static void count_end(void *argument) {
-    ++*(unsigned *)argument;
+struct count {
+    struct closing ending; /* first */
+    unsigned ends;
+};
+
+static void count_end(struct closing *ending) {
+    ((struct count *)ending)->ends++;
 }
 
 /* Everything is closed, exactly once, and nothing is left in the store. */
 static void bench_end(struct bench *bench) {
-    unsigned ends = 0;
+    struct count count = {.ending.done = count_end};
 
-    dispatch_end(&bench->connection, NULL, NULL, count_end, &ends);
-    assert_int_equal(ends, 1);
+    dispatch_end(&bench->connection, NULL, NULL, &count.ending);
+    assert_int_equal(count.ends, 1);
     assert_null(bench->connection.opens);
     assert_int_equal(bench->files, 0);
     assert_int_equal(bench->timers, 0);
