@@ -121,6 +121,9 @@ void session_error_describe(struct session_error *error) {
     case SESSION_ERROR_TIMED_OUT:
         put_end(&text, error, "The server did not answer in time");
         break;
+    case SESSION_ERROR_STOPPED:
+        put_end(&text, error, "Interrupted, and the server did not answer any more");
+        break;
     case SESSION_ERROR_DISCONNECTED:
         put_end(&text, error, error->number != 0 ? strerror(error->number) : "The server closed the connection");
         break;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +50,8 @@ struct packet {
     uint8_t *content, *output;
     size_t block_size, content_size, output_size;
     struct span out; /* what is still to be sent */
+    struct file_part part;           /* what of a file is still to be sent, behind it */
+    void (*sent)(void *argument), *sent_argument;
     bool handed;     /* somebody works on it */
     struct job job;  /* a step of a logon */
     struct logon *logon;
@@ -79,6 +82,7 @@ struct inside {
     struct station *station;
     struct edition *edition; /* the one it began with; what it borrows may be of a newer one */
     struct connection *next, *previous; /* at the station */
+    struct connection *older, *younger; /* among those that are half-open */
     struct loop_watch watch;
     struct loop_timer timer;
     struct loop_task start;
@@ -92,7 +96,7 @@ struct inside {
     unsigned busy, depth;
     uint64_t number, began_ms;
     uint8_t header[FRAME_HEADER_SIZE];
-    bool closed, draining, logged_on;
+    bool closed, draining, logged_on, half_open;
 };
 
 static void settle(struct inside *inside);
@@ -134,7 +138,7 @@ static void output_free(struct packet *packet) {
         pool_give(pool_of(packet->inside), packet->output, packet->output_size);
 }
 
-static void packet_free(struct packet *packet) {
+static void packet_unlink(struct packet *packet) {
     struct inside *inside = packet->inside;
 
     if (packet->next != NULL)
@@ -144,8 +148,21 @@ static void packet_free(struct packet *packet) {
     else
         inside->packets = packet->next;
     inside->held -= packet->content_size + packet->output_size;
+}
+
+/* What is done with it may answer other requests, or end them. */
+static void packet_drop(struct packet *packet) {
+    struct pool *pool = pool_of(packet->inside);
+
+    if (packet->sent != NULL)
+        packet->sent(packet->sent_argument);
     output_free(packet);
-    pool_give(pool_of(inside), packet, packet->block_size);
+    pool_give(pool, packet, packet->block_size);
+}
+
+static void packet_free(struct packet *packet) {
+    packet_unlink(packet);
+    packet_drop(packet);
 }
 
 static bool packet_grow(struct packet *packet, size_t size) {
@@ -210,17 +227,50 @@ static void count_close(struct inside *inside) {
 }
 
 static void free_idle_packets(struct inside *inside) {
+    struct packet *idle = NULL;
+
     for (struct packet *packet = inside->packets, *next; packet != NULL; packet = next) {
         next = packet->next;
-        if (!packet->handed)
-            packet_free(packet);
+        if (packet->handed)
+            continue;
+        packet_unlink(packet);
+        packet->next = idle;
+        idle = packet;
     }
     inside->out_first = inside->out_last = inside->incoming = NULL;
+    while (idle != NULL) {
+        struct packet *packet = idle;
+
+        idle = packet->next;
+        packet_drop(packet);
+    }
+}
+
+static void join_half_open(struct inside *inside) {
+    struct station *station = inside->station;
+
+    inside->older = station->half_open_last;
+    if (inside->older != NULL)
+        inside_of(inside->older)->younger = &inside->connection;
+    else
+        station->half_open_first = &inside->connection;
+    station->half_open_last = &inside->connection;
+    atomic_fetch_add(&station->host->half_open, 1);
+    inside->half_open = true;
+}
+
+static void leave_half_open(struct inside *inside) {
+    struct station *station = inside->station;
+
+    if (!inside->half_open)
+        return;
+    inside->half_open = false;
+    *(inside->older != NULL ? &inside_of(inside->older)->younger : &station->half_open_first) = inside->younger;
+    *(inside->younger != NULL ? &inside_of(inside->younger)->older : &station->half_open_last) = inside->older;
+    atomic_fetch_sub(&station->host->half_open, 1);
 }
 
 static void close_connection(struct inside *inside, const char *why) {
-    struct host *host = inside->connection.host;
-
     if (inside->closed)
         return;
     inside->closed = true;
@@ -229,8 +279,7 @@ static void close_connection(struct inside *inside, const char *why) {
     loop_watch_remove(inside->connection.loop, &inside->watch);
     loop_timer_clear(inside->connection.loop, &inside->timer);
     close(inside->watch.descriptor);
-    if (!inside->logged_on)
-        atomic_fetch_sub(&host->half_open, 1);
+    leave_half_open(inside);
     inside->busy++;
     inside->depth++;
     free_idle_packets(inside);
@@ -300,10 +349,34 @@ static void settle(struct inside *inside) {
 
 /* ---- out ---- */
 
+static ssize_t send_octets(const struct inside *inside, struct packet *packet) {
+    int more = packet->part.size > 0 ? MSG_MORE : 0;
+    ssize_t sent = send(inside->watch.descriptor, packet->out.data, packet->out.size, MSG_NOSIGNAL | more);
+
+    if (sent > 0)
+        packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
+    return sent;
+}
+
+static ssize_t send_file(const struct inside *inside, struct packet *packet) {
+    static const uint8_t zeros[4096];
+    off_t offset = (off_t)packet->part.offset;
+    ssize_t sent = sendfile(inside->watch.descriptor, packet->part.descriptor, &offset, packet->part.size);
+
+    if (sent == 0) /* it was longer when the answer was begun */
+        sent = send(inside->watch.descriptor, zeros, packet->part.size < sizeof zeros ? packet->part.size : sizeof zeros,
+                    MSG_NOSIGNAL);
+    if (sent > 0) {
+        packet->part.offset += (uint64_t)sent;
+        packet->part.size -= (size_t)sent;
+    }
+    return sent;
+}
+
 /* False: the peer takes no more at the moment, or the connection is closed. */
 static bool send_packet(struct inside *inside, struct packet *packet) {
-    while (packet->out.size > 0) {
-        ssize_t sent = send(inside->watch.descriptor, packet->out.data, packet->out.size, MSG_NOSIGNAL);
+    while (packet->out.size > 0 || packet->part.size > 0) {
+        ssize_t sent = packet->out.size > 0 ? send_octets(inside, packet) : send_file(inside, packet);
 
         if (sent < 0 && errno == EINTR)
             continue;
@@ -311,7 +384,6 @@ static bool send_packet(struct inside *inside, struct packet *packet) {
             close_connection(inside, "lost");
         if (sent < 0)
             return false;
-        packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
         inside->unsent -= (size_t)sent;
         inside->station->counters.sent += (size_t)sent;
     }
@@ -334,7 +406,7 @@ static void flush(struct inside *inside) {
 static void queue(struct inside *inside, struct packet *packet, struct span out) {
     packet->out = out;
     packet->next_out = NULL;
-    inside->unsent += out.size;
+    inside->unsent += out.size + packet->part.size;
     if (inside->out_last != NULL)
         inside->out_last->next_out = packet;
     else
@@ -413,7 +485,7 @@ static void note_logon(struct inside *inside, struct logon *logon) {
     if (inside->logged_on)
         return;
     inside->logged_on = true;
-    atomic_fetch_sub(&inside->connection.host->half_open, 1);
+    leave_half_open(inside);
     loop_timer_clear(inside->connection.loop, &inside->timer);
 }
 
@@ -692,8 +764,11 @@ static void release(struct inside *inside) {
 static bool step(struct inside *inside) {
     struct server *server = &inside->connection.server;
     enum server_want want = server_step(server);
-    struct packet *packet = server_current(server) != NULL ? server_current(server)->owner : NULL;
+    struct packet *packet;
 
+    if (want == SERVER_RECEIVE)
+        return false; /* and the frame before may be gone */
+    packet = server_current(server) != NULL ? server_current(server)->owner : NULL;
     switch (want) {
     case SERVER_RECEIVE:
         return false;
@@ -739,14 +814,21 @@ static bool step(struct inside *inside) {
     return false;
 }
 
+/* Until nothing is to be done. What is sent may let a file go, and that answers its CLOSE. */
+static void step_all(struct inside *inside) {
+    do {
+        while (!inside->closed && step(inside))
+            continue;
+        flush(inside);
+    } while (!inside->closed && step(inside));
+}
+
 /* Steps until nothing is to be done; inside of a step, the one around it goes on. */
 static void pump(struct inside *inside) {
     if (inside->depth > 0)
         return;
     inside->depth++;
-    while (!inside->closed && step(inside))
-        continue;
-    flush(inside);
+    step_all(inside);
     watch_again(inside);
     inside->depth--;
     settle(inside);
@@ -820,7 +902,7 @@ static void ready(struct loop_watch *watch, uint32_t events) {
             break;
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
-    flush(inside);
+    step_all(inside);
     watch_again(inside);
     inside->depth--;
     settle(inside);
@@ -866,6 +948,21 @@ static bool begin_server(struct inside *inside) {
     return false;
 }
 
+/* Where there are too many the oldest go: one who logs on at once is done before it is among those, however many come
+ * that do not. */
+static void make_room(struct station *station) {
+    struct host *host = station->host;
+    unsigned most = edition_current(&host->editions)->limits.half_open;
+
+    while (atomic_load(&host->half_open) > most && station->half_open_first != station->half_open_last) {
+        struct inside *oldest = inside_of(station->half_open_first);
+
+        atomic_fetch_add(&host->refused_half_open, 1);
+        close_connection(oldest, "half-open");
+        settle(oldest);
+    }
+}
+
 static void begin(struct loop_task *task) {
     struct inside *inside = CONTAINER(struct inside, start, task);
     struct station *station = inside->station;
@@ -877,6 +974,8 @@ static void begin(struct loop_task *task) {
     inside->began_ms = loop_now_ms(station->loop);
     station->counters.connections++;
     log_event("connected", "from=%s", inside->from);
+    join_half_open(inside);
+    make_room(station);
     if (loop_watch_add(station->loop, &inside->watch) != 0 ||
         loop_timer_set(station->loop, &inside->timer, inside->edition->config->limits.logon_ms) != 0)
         close_connection(inside, "memory");
@@ -904,7 +1003,6 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     inside->start.run = begin;
     host_address_text(address, inside->from);
     atomic_fetch_add(&host->connections, 1);
-    atomic_fetch_add(&host->half_open, 1);
     atomic_fetch_add(&host->addresses[host_address_slot(host, address)], 1);
     loop_post(station->loop, &inside->start);
     return true;
@@ -1018,6 +1116,19 @@ void connection_answer(struct connection *connection, struct server_frame *frame
     if (!take_back(frame->owner))
         return;
     server_respond(&connection->server, frame, status, body_size);
+    pump(connection->inside);
+}
+
+void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
+                            const struct file_part *part, void (*sent)(void *argument), void *argument) {
+    struct packet *packet = frame->owner;
+
+    packet->part = *part;
+    packet->sent = sent;
+    packet->sent_argument = argument;
+    if (!take_back(packet))
+        return;
+    server_respond_trailing(&connection->server, frame, status, body_size, part->size);
     pump(connection->inside);
 }
 

@@ -78,10 +78,6 @@ static const char *limit_reached(struct host *host, const struct sockaddr_storag
         host->refused.connections++;
         return "connections";
     }
-    if (atomic_load(&host->half_open) >= limits->half_open) {
-        host->refused.half_open++;
-        return "half-open";
-    }
     if (atomic_load(&host->addresses[host_address_slot(host, address)]) < limits->connections_per_address)
         return NULL;
     host->refused.per_address++;

@@ -43,6 +43,7 @@ struct station {
     struct status_counters counters;
     bool draining;
     struct connection *connections; /* a list through connection.c */
+    struct connection *half_open_first, *half_open_last; /* those on which nobody has logged on yet, the oldest first */
     struct watcher *watcher;        /* of its loop, once somebody watches a folder */
 };
 
@@ -75,7 +76,8 @@ struct host {
     char problem[HOST_PROBLEM_MAX];
     struct status *status;
     uint64_t began_ms, reloads, reloads_refused;
-    struct { uint64_t connections, half_open, per_address; } refused; /* on the first loop */
+    struct { uint64_t connections, per_address; } refused; /* on the first loop */
+    atomic_uint_fast64_t refused_half_open; /* those that had to make room */
 };
 
 /* Serves on the listening sockets until SIGTERM or SIGINT, which the caller has blocked together with SIGHUP in all

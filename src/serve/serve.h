@@ -66,6 +66,16 @@ unsigned opens_tell(const struct open *opens, uint64_t connection, struct status
 /* Room for a response body of so many octets, growing the frame's output where it must; NULL: no memory (refuse then). */
 uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size);
 void connection_answer(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size);
+/* The answer ends with `size` octets out of a file, which server_may_trail() has to allow. They are zeros where the file
+ * ends sooner by then. The descriptor is borrowed until sent(), which is called in any case, later or before this
+ * returns. */
+struct file_part {
+    int descriptor;
+    uint64_t offset;
+    size_t size;
+};
+void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
+                            const struct file_part *part, void (*sent)(void *argument), void *argument);
 void connection_refuse(struct connection *connection, struct server_frame *frame, uint32_t status);
 /* Sends the interim response of a request that takes longer (3.3.4.2). */
 void connection_pend(struct connection *connection, struct server_frame *frame);

@@ -127,7 +127,7 @@ static struct status_telling tell(struct status *status) {
         .shares = edition_current(&host->editions)->share_count - 1,
         .seconds = (loop_now_ms(loop_of(status)) - host->began_ms) / 1000,
         .refused_connections = host->refused.connections,
-        .refused_half_open = host->refused.half_open,
+        .refused_half_open = atomic_load(&host->refused_half_open),
         .refused_per_address = host->refused.per_address,
         .reloads = host->reloads,
         .reloads_refused = host->reloads_refused,

@@ -91,6 +91,14 @@ void work_answer(struct work *work, uint32_t status) {
     work_free(work);
 }
 
+static void file_sent(void *argument) {
+    work_free(argument);
+}
+
+void work_answer_file(struct work *work, uint32_t status, const struct file_part *part) {
+    connection_answer_file(work->connection, work->frame, status, work->out.at - SMB2_HEADER_SIZE, part, file_sent, work);
+}
+
 bool work_failed(struct work *work) {
     if (work->op.result >= 0)
         return false;

@@ -93,6 +93,8 @@ void work_submit(struct work *work, enum store_kind kind, void (*step)(struct wo
 /* The answer; each ends the work. */
 void work_refuse(struct work *work, uint32_t status);
 void work_answer(struct work *work, uint32_t status);
+/* The same, and a part of the open's file behind it; the work keeps the open until that is sent. */
+void work_answer_file(struct work *work, uint32_t status, const struct file_part *part);
 /* True where the last operation failed: the request was refused with that. */
 bool work_failed(struct work *work);
 /* Begins an answer with room for so many octets of body: work->out counts from the protocol id. False: refused. */

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -166,7 +168,12 @@ static int directory_watch(struct store_file *file, struct watcher *watcher, str
     return watch_begin(watcher, watch, file->fd, is_tree);
 }
 
-static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch};
+static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch, io_sendable};
+
+static bool is_memory(int root) {
+    struct statfs status;
+    return fstatfs(root, &status) == 0 && (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
 
 struct store *directory_new(const char *folder, const struct directory_settings *settings, struct workers *workers, int *error) {
     struct stat status;
@@ -180,7 +187,7 @@ struct store *directory_new(const char *folder, const struct directory_settings 
         return NULL;
     }
     *directory = (struct directory){.store = {&methods}, .settings = *settings, .workers = workers, .root = root,
-                                    .device = status.st_dev};
+                                    .device = status.st_dev, .is_memory = is_memory(root)};
     pthread_mutex_init(&directory->making, NULL);
     pthread_mutex_init(&directory->streams, NULL);
     pthread_mutex_init(&directory->counting, NULL);

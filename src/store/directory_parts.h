@@ -27,6 +27,7 @@ struct directory {
     struct workers *workers;
     int root; /* descriptor */
     dev_t device;
+    bool is_memory; /* all of it, always: nothing waits for a disk, though RWF_NOWAIT is not known there */
     struct name_index *index;
     pthread_mutex_t making;  /* from looking for a name to making it: else "A" and "a" could both be made */
     pthread_mutex_t streams; /* streams are read and written as a whole */
@@ -79,6 +80,7 @@ void security_work(struct directory *directory, struct store_op *op);
 bool read_cached(struct directory *directory, struct store_op *op);
 bool write_cached(struct directory *directory, struct store_op *op);
 void io_work(struct directory *directory, struct store_op *op);
+int io_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 
 /* entries.c */
 void rename_work(struct directory *directory, struct store_op *op);

@@ -7,6 +7,9 @@
 
 #include "store/directory_parts.h"
 
+/* Octets between two places where io_sendable() looks whether they are in memory. */
+#define SENDABLE_STEP 131072u
+
 /* What is left of the request, behind what was transferred already. */
 static ssize_t transfer(struct store_op *op, bool is_write, int flags) {
     struct iovec part = {(char *)op->data + op->result, op->size - (uint64_t)op->result};
@@ -33,14 +36,40 @@ static bool transfer_all(struct store_op *op, bool is_write, int flags) {
     return true;
 }
 
+static int no_wait(const struct directory *directory) {
+    return directory->is_memory ? 0 : RWF_NOWAIT;
+}
+
 bool read_cached(struct directory *directory, struct store_op *op) {
-    (void)directory;
-    return op->file->stream[0] == '\0' && transfer_all(op, false, RWF_NOWAIT);
+    return op->file->stream[0] == '\0' && transfer_all(op, false, no_wait(directory));
 }
 
 bool write_cached(struct directory *directory, struct store_op *op) {
-    (void)directory;
-    return op->file->stream[0] == '\0' && !op->durable && transfer_all(op, true, RWF_NOWAIT);
+    return op->file->stream[0] == '\0' && !op->durable && transfer_all(op, true, no_wait(directory));
+}
+
+static bool is_cached(int fd, uint64_t offset) {
+    uint8_t octet;
+    struct iovec part = {&octet, sizeof octet};
+    return preadv2(fd, &part, 1, (off_t)offset, RWF_NOWAIT) >= 0;
+}
+
+/* Looks at a place here and there: what is read ahead comes in pieces that are larger. */
+static bool range_is_cached(int fd, uint64_t offset, uint64_t size) {
+    bool cached = is_cached(fd, offset + size - 1);
+    for (uint64_t at = 0; at < size && cached; at += SENDABLE_STEP)
+        cached = is_cached(fd, offset + at);
+    return cached;
+}
+
+int io_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size) {
+    struct stat status;
+    uint64_t end;
+    if (file->stream[0] != '\0' || fstat(file->fd, &status) < 0 || (uint64_t)status.st_size <= offset)
+        return -1;
+    end = (uint64_t)status.st_size;
+    *size = *size < end - offset ? *size : end - offset;
+    return directory_of(store)->is_memory || range_is_cached(file->fd, offset, *size) ? file->fd : -1;
 }
 
 static int allocate(const struct store_op *op) {

@@ -126,6 +126,8 @@ struct store_methods {
     int (*path)(struct store *store, struct store_file *file, char *path);
     /* Begins a watch of a folder (store/watch.h); it is ended with watch_end(). NULL: not to be had. */
     int (*watch)(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree);
+    /* May be NULL: never. */
+    int (*sendable)(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 };
 
 struct store {
@@ -134,5 +136,8 @@ struct store {
 
 void store_submit(struct store *store, struct store_op *op);
 void store_free(struct store *store);
+/* A descriptor, still the file's own, to send the file's contents from without copying them; *size becomes what of it is there.
+ * -1: it would have to wait for the disk, or cannot be done, and STORE_READ is what remains. */
+int store_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 
 #endif

@@ -50,6 +50,9 @@ struct bench {
     uint32_t status;
     size_t body_size;
     uint8_t file_id[16];
+    bool sends;             /* files may be sent as they are */
+    struct file_part part;  /* what is being sent */
+    void (*sent)(void *argument), *sent_argument;
 };
 
 /* --- the store --- */
@@ -147,6 +150,16 @@ void store_submit(struct store *store, struct store_op *op) {
     store->methods->submit(store, op);
 }
 
+int store_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size) {
+    const struct bench *bench = (struct bench *)store;
+
+    (void)file;
+    if (!bench->sends || offset >= bench->size)
+        return -1;
+    *size = *size < bench->size - offset ? *size : bench->size - offset;
+    return 7;
+}
+
 /* --- the connection --- */
 
 static struct bench *bench_of(struct connection *connection) {
@@ -166,6 +179,16 @@ void connection_answer(struct connection *connection, struct server_frame *frame
     bench->answers++;
     bench->status = status;
     bench->body_size = body_size;
+}
+
+void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
+                            const struct file_part *part, void (*sent)(void *argument), void *argument) {
+    struct bench *bench = bench_of(connection);
+
+    connection_answer(connection, frame, status, body_size);
+    bench->part = *part;
+    bench->sent = sent;
+    bench->sent_argument = argument;
 }
 
 void connection_refuse(struct connection *connection, struct server_frame *frame, uint32_t status) {
@@ -626,6 +649,41 @@ static void test_change_notify(void **state) {
     bench_end(bench);
 }
 
+/* A long READ is answered out of the file, which stays open until that is sent, whatever happens meanwhile. */
+static void test_read_is_sent(void **state) {
+    enum { SIZE = 100000, HEAD = 16 };
+    struct bench *bench = bench_new();
+    struct writer writer;
+    struct close_request request = {0};
+
+    (void)state;
+    bench->sends = true;
+    bench->size = SIZE;
+    bench->exists = true;
+    assert_int_equal(create(bench, FILE_OPEN, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+    assert_int_equal(read_file(bench, SIZE, 20000), STATUS_END_OF_FILE);
+    assert_null(bench->sent);
+    assert_int_equal(read_file(bench, SIZE - 20000, 65536), STATUS_SUCCESS);
+    assert_int_equal(bench->body_size, HEAD);
+    assert_int_equal(bench->part.descriptor, 7);
+    assert_int_equal(bench->part.offset, SIZE - 20000);
+    assert_int_equal(bench->part.size, 20000);
+    bench->answers = 0;
+    writer = request_begin(bench);
+    close_request_place(&request);
+    close_request_encode(&request, &writer);
+    bench->frame.request.command = SMB2_CLOSE;
+    bench->frame.request.message.bytes = writer_done(&writer);
+    dispatch(&bench->connection, &bench->frame);
+    assert_int_equal(bench->answers, 0);
+    assert_int_equal(bench->files, 1);
+    bench->sent(bench->sent_argument);
+    assert_int_equal(bench->answers, 1);
+    assert_int_equal(bench->files, 0);
+    bench->sends = false;
+    bench_end(bench);
+}
+
 /* Each operation's failure reaches the client as its status, and leaves nothing open. */
 static void test_faults(void **state) {
     static const struct { int error; uint32_t status; } faults[] = {
@@ -657,6 +715,7 @@ int main(void) {
         cmocka_unit_test(test_share_modes), cmocka_unit_test(test_locks),
         cmocka_unit_test(test_oplock_is_broken), cmocka_unit_test(test_oplock_wait_ends),
         cmocka_unit_test(test_change_notify), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_read_is_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
