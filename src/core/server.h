@@ -213,6 +213,8 @@ void server_respond_trailing(struct server *server, struct server_frame *frame, 
 /* The answer is an error body (2.2.2) with this ErrorData, which is usually empty. It needs room as server_body() does;
  * for SERVER_ANSWER_MAX - 128 octets there always is. */
 void server_refuse(struct server *server, struct server_frame *frame, uint32_t status, struct span error_data);
+/* The request is the last of its chain, or alone: only then can it have an interim response. */
+bool server_is_last(const struct server_frame *frame);
 /* Makes the interim response (3.3.4.2) of a request that is handed over, in `data`, to be sent as it is. In a chain it
  * has to be the last element, and the responses of those before go with it. Empty, and nothing changed: it is not the
  * last, `size` (SERVER_INTERIM_SIZE, and the responses before) is too small, an interim response was made already,

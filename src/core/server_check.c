@@ -245,23 +245,23 @@ static struct verdict check_body(const struct server_request *request) {
     return verdict_accept();
 }
 
-/* The FileId, of the element before where the two are related; if that one failed, so does this (3.3.5.2.7.2). */
+/* The FileId, of the element before where the two are related; if that one should have made it, and failed, so does this
+ * (3.3.5.2.7.2). */
 static struct verdict check_file_id(struct server_frame *frame) {
     struct server_request *request = &frame->request;
     const struct server_chain *chain = &frame->chain;
     uint8_t at = commands[request->command].file_id_at;
     if (at == 0)
         return verdict_accept();
-    request->has_file_id = true;
     struct span in_place = span_slice(request->message.bytes, SMB2_HEADER_SIZE + at, sizeof request->file_id);
     memcpy(request->file_id, in_place.data, sizeof request->file_id);
-    if (!is_related(request))
-        return verdict_accept();
-    if (chain->status >> 30 == 3)
+    if (is_related(request) && !chain->has_file_id && chain->status >> 30 == 3)
         return verdict_refuse(RULE_NONE, chain->status, 0);
-    if (!chain->has_file_id)
+    if (is_related(request) && !chain->has_file_id)
         return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_HANDLE, SMB2_HEADER_SIZE + at);
-    memcpy(request->file_id, chain->file_id, sizeof request->file_id);
+    if (is_related(request))
+        memcpy(request->file_id, chain->file_id, sizeof request->file_id);
+    request->has_file_id = true;
     return verdict_accept();
 }
 

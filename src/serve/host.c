@@ -230,10 +230,15 @@ static int make_stations(struct host *host) {
     return 0;
 }
 
+/* SessionIds begin small: there are programs that keep only 32 bits of them, and nothing rests on their being hard to
+ * guess. */
 static bool make_identity(struct host *host) {
-    return crypto_random(host->guid, sizeof host->guid) &&
-           crypto_random((uint8_t *)&host->session_base, sizeof host->session_base) &&
-           crypto_random((uint8_t *)&host->address_seed, sizeof host->address_seed);
+    bool good = crypto_random(host->guid, sizeof host->guid) &&
+                crypto_random((uint8_t *)&host->session_base, sizeof host->session_base) &&
+                crypto_random((uint8_t *)&host->address_seed, sizeof host->address_seed);
+
+    host->session_base &= 0x7fff;
+    return good;
 }
 
 static int watch_listeners(struct host *host) {

@@ -434,15 +434,28 @@ uint32_t node_lock(struct nodes *nodes, struct node_seat *seat, const struct nod
     return status;
 }
 
+static struct lock **lock_place(struct node_seat *seat, const struct node_range *range, bool exclusive) {
+    struct lock **at = &seat->node->locks;
+
+    while (*at != NULL && ((*at)->seat != seat || (*at)->range.offset != range->offset ||
+                           (*at)->range.length != range->length || (*at)->range.exclusive != exclusive))
+        at = &(*at)->next;
+    return at;
+}
+
+/* Of several locks of the same range an exclusive one goes first. */
 static uint32_t lock_remove(struct node_seat *seat, const struct node_range *range) {
-    for (struct lock **at = &seat->node->locks, *lock; (lock = *at) != NULL; at = &lock->next)
-        if (lock->seat == seat && lock->range.offset == range->offset && lock->range.length == range->length) {
-            *at = lock->next;
-            free(lock);
-            seat->locks--;
-            return STATUS_SUCCESS;
-        }
-    return STATUS_RANGE_NOT_LOCKED;
+    struct lock **at = lock_place(seat, range, true), *lock;
+
+    if (*at == NULL)
+        at = lock_place(seat, range, false);
+    lock = *at;
+    if (lock == NULL)
+        return STATUS_RANGE_NOT_LOCKED;
+    *at = lock->next;
+    free(lock);
+    seat->locks--;
+    return STATUS_SUCCESS;
 }
 
 uint32_t node_unlock(struct nodes *nodes, struct node_seat *seat, const struct node_range *range) {
