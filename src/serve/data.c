@@ -42,8 +42,10 @@ static void read_done(struct work *work) {
         return;
     if ((uint64_t)work->op.result < least || (work->op.result == 0 && work->op.size > 0))
         work_refuse(work, STATUS_END_OF_FILE);
-    else
+    else {
+        work->open->position = work->op.offset + (uint64_t)work->op.result;
         read_answer(work, (size_t)work->op.result, STATUS_SUCCESS);
+    }
 }
 
 static void read_pipe(struct work *work, size_t size) {
@@ -135,9 +137,24 @@ static void write_answer(struct work *work, uint64_t count) {
     work_answer(work, STATUS_SUCCESS);
 }
 
-static void write_done(struct work *work) {
+static void write_held(struct work *work) {
     if (!work_failed(work))
-        write_answer(work, (uint64_t)work->op.result);
+        write_answer(work, work->done);
+}
+
+/* A time of writing that this open set stays. */
+static void write_done(struct work *work) {
+    if (work_failed(work))
+        return;
+    work->done = (uint64_t)work->op.result;
+    work->open->position = work->op.offset + work->done;
+    if (!work->open->holds_written) {
+        write_answer(work, work->done);
+        return;
+    }
+    work->op.set = STORE_SET_WRITTEN;
+    work->op.attributes.written = work->open->written;
+    work_submit(work, STORE_SET, write_held);
 }
 
 static uint32_t write_check(const struct work *work, const struct write_request *request) {

@@ -21,6 +21,7 @@ struct node_seat {
     struct node *node;            /* NULL: at none */
     uint32_t access, share;       /* access_mask, share_access */
     bool delete_on_close;
+    bool removes_whole;           /* after node_leave() of a stream: its file is what is to go */
     unsigned locks;
     struct loop *loop;            /* the open's; with `notice`, set before the seat joins */
     struct loop_task notice;      /* posted to `loop` when its oplock is broken, or the file is to go */
@@ -37,6 +38,8 @@ struct node_seat {
 struct node_entry {
     struct store_id id;
     const char *stream;           /* "" or NULL: the file itself; each stream has a node of its own */
+    const void *share;
+    const char *path;             /* below the share's root; copied */
     bool is_folder, overwrites;
     enum oplock_level wanted;
 };
@@ -80,6 +83,11 @@ bool node_take_queue(struct nodes *nodes, struct node_queue *queue);
 bool node_leave(struct nodes *nodes, struct node_seat *seat);
 /* Of a seat that has left: is its notice still on its way? It must stay where it is until then. */
 bool node_is_noticed(struct nodes *nodes, const struct node_seat *seat);
+/* May the file get this name ([MS-FSA] 2.1.5.15.11)? Not while somebody who may delete its folder has that open, nor while
+ * anything below it is open, nor in place of an open file. Only opens of the same share are known. */
+uint32_t node_check_rename(struct nodes *nodes, const struct node_seat *seat, const char *path, bool is_folder);
+/* It got it (or, where `path` is "", its stream that name). */
+void node_renamed(struct nodes *nodes, struct node_seat *seat, const char *path, const char *stream);
 void node_set_delete(struct nodes *nodes, struct node_seat *seat, bool pending);
 bool node_is_delete_pending(struct nodes *nodes, struct node_seat *seat);
 

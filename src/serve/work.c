@@ -1,3 +1,4 @@
+#include "serve/security.h"
 #include "serve/status.h"
 #include "serve/work.h"
 
@@ -40,6 +41,8 @@ static void work_free(struct work *work) {
     if (work->source != NULL)
         open_release(work->source);
     free(work->path);
+    free(work->name);
+    free(work->op.security);
     pool_give(work->pool, work, sizeof *work); /* the connection may be gone */
 }
 
@@ -66,15 +69,19 @@ static void operation_done(struct store_op *op) {
     work->step(work);
 }
 
-void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work)) {
+void work_submit_on(struct work *work, const struct open *open, enum store_kind kind, void (*step)(struct work *work)) {
     work->step = step;
     work->op.kind = kind;
     work->op.owner = work;
     work->op.done = operation_done;
     work->op.loop = work->connection->loop;
-    if (work->open->file != NULL)
-        work->op.file = work->open->file;
-    store_submit(work->open->share->store, &work->op);
+    if (open->file != NULL)
+        work->op.file = open->file;
+    store_submit(open->share->store, &work->op);
+}
+
+void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work)) {
+    work_submit_on(work, work->open, kind, step);
 }
 
 void work_refuse(struct work *work, uint32_t status) {
@@ -167,15 +174,21 @@ struct open *open_new(struct connection *connection, struct server_frame *frame)
     return open;
 }
 
-struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]) {
+struct open *open_find_key(struct connection *connection, const struct server_session *session, const uint8_t id[16]) {
     struct reader reader = reader_over((struct span){id, 16});
     uint64_t persistent = reader_u64(&reader), fleeting = reader_u64(&reader);
 
     for (struct open *open = connection->opens; open != NULL; open = open->next)
         if (open->id == fleeting && open->id == persistent && open->is_ready && !open->is_closing &&
-            open->session == request->session && open->tree == request->tree)
+            open->session == session)
             return open;
     return NULL;
+}
+
+struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]) {
+    struct open *open = open_find_key(connection, request->session, id);
+
+    return open != NULL && open->tree == request->tree ? open : NULL;
 }
 
 struct open *open_find(struct connection *connection, const struct server_request *request) {
@@ -237,6 +250,7 @@ void open_leave(struct open *open) {
     }
     open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_close,
                                  .loop = open->connection->loop};
+    open->op.whole = open->was_made || open->seat.removes_whole;
     if (open->is_removed)
         store_submit(open->share->store, &open->op);
     else
@@ -252,7 +266,7 @@ void open_release(struct open *open) {
         return;
     loop_timer_clear(open->connection->loop, &open->patience);
     notify_end(open);
-    open->is_removed = node_leave(nodes, &open->seat);
+    open->is_removed = node_leave(nodes, &open->seat) || open->unmakes;
     if (!node_is_noticed(nodes, &open->seat))
         open_leave(open);
 }
@@ -275,6 +289,22 @@ void open_close(struct open *open) {
     open->is_closing = true;
     waiting_end(open);
     open_release(open);
+}
+
+bool work_security(struct work *work, struct security *security) {
+    const struct store_attributes *a = &work->op.attributes;
+    struct writer writer;
+
+    if (work->op.security != NULL && security_decode((struct span){work->op.security, work->op.security_size}, security))
+        return true;
+    free(work->op.security);
+    work->op.security = malloc(SECURITY_DEFAULT_MAX);
+    if (work->op.security == NULL)
+        return false;
+    writer = writer_over(work->op.security, SECURITY_DEFAULT_MAX);
+    security_default(a->user, a->group, a->mode, a->is_folder, &writer);
+    work->op.security_size = writer.at;
+    return security_decode(writer_done(&writer), security);
 }
 
 /* --- times, attributes, errors --- */

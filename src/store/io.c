@@ -1,12 +1,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "store/directory_parts.h"
 
+/* What is copied in one go where the file system cannot do it, in octets. */
+#define COPY_BUFFER_MAX (1024u * 1024u)
 /* Octets between two places where io_sendable() looks whether they are in memory. */
 #define SENDABLE_STEP 131072u
 
@@ -84,12 +87,31 @@ static int allocate(const struct store_op *op) {
     return result == -EOPNOTSUPP ? 0 : result;
 }
 
-/* Zeroes within the file; it does not grow. */
+/* Zeroes within the file; it does not grow. Only a sparse one gives space back, where the file system can tell. */
 static int zero(const struct store_op *op) {
-    int flags = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    if (op->size == 0)
-        return 0;
-    return fallocate(op->file->fd, flags, (off_t)op->offset, (off_t)op->size) < 0 ? -errno : 0;
+    struct store_attributes attributes;
+    int result = op->size == 0 ? 0 : attributes_get(op->file->fd, &attributes);
+    if (op->size == 0 || result < 0 || op->offset >= attributes.size)
+        return result;
+    uint64_t size = op->size < attributes.size - op->offset ? op->size : attributes.size - op->offset;
+    int flags = (attributes.dos_attributes & DOS_SPARSE) != 0 ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+    result = fallocate(op->file->fd, flags | FALLOC_FL_KEEP_SIZE, (off_t)op->offset, (off_t)size);
+    if (result < 0 && errno == EOPNOTSUPP && flags == FALLOC_FL_ZERO_RANGE)
+        result = fallocate(op->file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)op->offset, (off_t)size);
+    return result < 0 ? -errno : 0;
+}
+
+/* Read as a whole before it is written: what overlaps is copied as it was. */
+static int64_t copy_through(const struct store_op *op) {
+    uint64_t size = op->size < COPY_BUFFER_MAX ? op->size : COPY_BUFFER_MAX;
+    uint8_t *data = malloc(size);
+    if (data == NULL)
+        return -ENOMEM;
+    ssize_t got = pread(op->source->fd, data, size, (off_t)op->source_offset);
+    ssize_t put = got > 0 ? pwrite(op->file->fd, data, (size_t)got, (off_t)op->offset) : got;
+    int64_t result = put < 0 ? -errno : put;
+    free(data);
+    return result;
 }
 
 static int64_t copy(const struct store_op *op) {
@@ -97,8 +119,9 @@ static int64_t copy(const struct store_op *op) {
     int64_t done = 0;
     while ((uint64_t)done < op->size) {
         ssize_t moved = copy_file_range(op->source->fd, &from, op->file->fd, &to, op->size - (uint64_t)done, 0);
-        if (moved < 0 && done == 0)
-            return -errno;
+        bool is_impossible = moved < 0 && (errno == EINVAL || errno == EXDEV || errno == EOPNOTSUPP);
+        if (moved < 0 && done == 0) /* EINVAL: the ranges overlap */
+            return is_impossible ? copy_through(op) : -errno;
         if (moved <= 0)
             break;
         done += moved;

@@ -72,7 +72,7 @@ static void list_counters(const struct status_telling *telling, struct counter l
     const struct counter counters[COUNTERS] = {
         {"connections", "connections accepted", all.connections},
         {"refused_connections", "connections refused: too many", telling->refused_connections},
-        {"refused_half_open", "connections refused: too many without a logon", telling->refused_half_open},
+        {"refused_half_open", "connections ended to make room: too many without a logon", telling->refused_half_open},
         {"refused_per_address", "connections refused: too many from one address", telling->refused_per_address},
         {"logons", "logons", all.logons},
         {"logons_refused", "logons refused", all.logons_refused},

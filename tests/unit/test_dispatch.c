@@ -62,7 +62,8 @@ static int64_t store_open(struct bench *bench, struct store_op *op) {
         return -ENOENT;
     if (op->how == STORE_MUST_NOT_EXIST && bench->exists)
         return -EEXIST;
-    op->made = !bench->exists;
+    op->made = op->made_file = !bench->exists;
+    op->can_write = op->want_write;
     if (op->made)
         bench->is_folder = op->want_folder;
     if (bench->is_folder && op->want_file)
@@ -420,7 +421,8 @@ static void test_create_refuses(void **state) {
     assert_int_equal(create_with(bench, "a", bad), STATUS_ACCESS_DENIED);
     assert_int_equal(create_with(bench, "..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
     assert_int_equal(create_with(bench, "\\a", good), STATUS_INVALID_PARAMETER);
-    assert_int_equal(create_with(bench, "a/b", good), STATUS_OBJECT_NAME_INVALID);
+    assert_int_equal(create_with(bench, "a:b:c", good), STATUS_OBJECT_NAME_INVALID);
+    assert_int_equal(create_with(bench, "a:", good), STATUS_OBJECT_NAME_INVALID);
     assert_int_equal(create_with(bench, "a*", good), STATUS_OBJECT_NAME_INVALID);
     bench->share.read_only = true;
     assert_int_equal(create_with(bench, "a", good), STATUS_ACCESS_DENIED);
