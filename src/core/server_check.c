@@ -123,6 +123,8 @@ static struct verdict inherit(struct server *server, struct server_frame *frame)
             return refuse(RULE_CHAIN_FIRST_RELATED, STATUS_INVALID_PARAMETER, AT_FLAGS);
         request->session_id = frame->chain.session_id;
         request->tree_id = frame->chain.tree_id;
+        if (request->session_id == 0 && commands[request->command].needs_session)
+            return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_PARAMETER, AT_SESSION_ID);
     }
     request->session = server_session_find(server, request->session_id);
     if (request->session != NULL)
@@ -204,8 +206,6 @@ static struct verdict check_session(const struct server_frame *frame) {
     bool is_setup = request->command == SMB2_SESSION_SETUP;
     if (!command->needs_session && !(is_setup && request->session_id != 0))
         return verdict_accept();
-    if (is_related(request) && request->session_id == 0)
-        return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_PARAMETER, AT_SESSION_ID);
     if (session == NULL || (session->state == SERVER_SESSION_IN_PROGRESS && !is_setup))
         return refuse(RULE_SESSION_UNKNOWN, STATUS_USER_SESSION_DELETED, AT_SESSION_ID);
     if (session->state == SERVER_SESSION_EXPIRED && !command->when_expired)

@@ -551,7 +551,7 @@ static void remember_file(void *arguments, const struct server_request *request)
     assert_true(!request->has_file_id || request->file_id[0] == 1);
 }
 
-/* A related element has the FileId of the one before, and its failure. */
+/* A related element has the FileId of the one before, or the failure to make it. */
 static void test_chain_inherits(void **state) {
     struct talk *talk = talk_of(state);
     talk_logon(talk);
@@ -582,6 +582,18 @@ static void test_chain_inherits(void **state) {
     talk_send(talk, false);
     assert_int_equal(talk->answers[0].message.header.status, STATUS_INVALID_PARAMETER);
     assert_int_equal(talk->answers[1].message.header.status, STATUS_INVALID_PARAMETER);
+    /* A file that is there stays there for those that follow, whatever becomes of one of them. */
+    talk->host.served = NULL;
+    talk->host.holds = true;
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
+    or_flags(talk_add(talk, SMB2_CLOSE, other, sizeof other, true), SMB2_FLAGS_RELATED_OPERATIONS);
+    talk_send(talk, false);
+    talk->host.holds = false;
+    host_answer(&talk->host, talk->host.held[0], (uint32_t)STATUS_ACCESS_DENIED);
+    assert_true(host_run(&talk->host));
+    assert_int_equal(talk->answers[0].message.header.status, STATUS_ACCESS_DENIED);
+    assert_int_equal(talk->answers[1].message.header.status, STATUS_SUCCESS);
+    assert_int_equal(talk->answers[1].message.bytes.size % 8, 0);
 }
 
 static void test_chains_that_are_refused(void **state) {
