@@ -102,3 +102,11 @@ void dispatch_end(struct connection *connection, struct server_session *session,
     while (to_close-- > 0)
         open_close(find_ending(connection, ending));
 }
+
+/* What ends may close an open, so the list is looked at from its beginning again. */
+void dispatch_hurry(struct connection *connection) {
+    struct open *open = connection->opens;
+
+    while (open != NULL)
+        open = open_end_waiting(open) ? connection->opens : open->next;
+}

@@ -611,7 +611,7 @@ static bool has_deleter(const struct node *node) {
 static uint32_t rename_meets(const struct node *node, const struct node *other, const char *path, bool is_folder) {
     if (other->path == NULL || other->share != node->share || is_same_file(other, node->id) || other->seats == NULL)
         return STATUS_SUCCESS;
-    if (is_parent(other->path, node->path) && has_deleter(other))
+    if (!is_folder && is_parent(other->path, node->path) && has_deleter(other))
         return STATUS_SHARING_VIOLATION;
     if (name_equal(other->path, path) || (is_folder && path_below(node->path, other->path) != NULL))
         return STATUS_ACCESS_DENIED;

@@ -54,6 +54,8 @@ struct closing {
     unsigned left;
 };
 
+/* Ends the requests that wait for others. */
+void dispatch_hurry(struct connection *connection);
 /* Closes what is open of a tree (NULL: of the session; both NULL: of the connection); calls ending->done() afterwards,
  * which may be before this returns. */
 void dispatch_end(struct connection *connection, struct server_session *session, struct server_tree *tree,

@@ -271,23 +271,34 @@ void open_release(struct open *open) {
         open_leave(open);
 }
 
-/* Those that wait end with the file; each is taken out of the list before it ends, which may be the open's end, too. */
-static void waiting_end(struct open *open) {
-    for (struct work *work = open->waiting, *next; work != NULL; work = next) {
+static struct work *waiting_take(struct open *open) {
+    struct work *work = open->waiting;
+
+    while (work != NULL && !work->waiting->take_back(work))
+        work = work->next;
+    return work;
+}
+
+bool open_end_waiting(struct open *open) {
+    struct work *work;
+    bool any = false;
+
+    open_hold(open);
+    while ((work = waiting_take(open)) != NULL) {
         const struct waiting *waiting = work->waiting;
 
-        next = work->next;
-        if (!waiting->take_back(work))
-            continue;
         work_resume(work);
         waiting->end(work, waiting->closed_status);
+        any = true;
     }
+    open_release(open);
+    return any;
 }
 
 void open_close(struct open *open) {
     assert(!open->is_closing);
     open->is_closing = true;
-    waiting_end(open);
+    open_end_waiting(open);
     open_release(open);
 }
 

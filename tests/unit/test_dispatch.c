@@ -420,6 +420,9 @@ static void test_create_refuses(void **state) {
     bad = good, bad.desired_access = 0;
     assert_int_equal(create_with(bench, "a", bad), STATUS_ACCESS_DENIED);
     assert_int_equal(create_with(bench, "..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    assert_int_equal(create_with(bench, "b\\..\\..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    assert_int_equal(create_with(bench, "bb\\..\\c\\..\\..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    assert_int_equal(create_with(bench, "a\\", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
     assert_int_equal(create_with(bench, "\\a", good), STATUS_INVALID_PARAMETER);
     assert_int_equal(create_with(bench, "a:b:c", good), STATUS_OBJECT_NAME_INVALID);
     assert_int_equal(create_with(bench, "a:", good), STATUS_OBJECT_NAME_INVALID);
