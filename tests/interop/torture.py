@@ -32,7 +32,7 @@ QUICK = ("smb2.connect", "smb2.credits", "smb2.compound", "smb2.compound_async",
          "smb2.notify.logoff", "smb2.notify.rmdir", "smb2.notify.double", "smb2.oplock.exclusive", "smb2.oplock.brl",
          "smb2.lock.lock", "smb2.lock.cancel", "smb2.rename.simple")  # fmt: skip
 # They log on without a name, which is refused where no share is for guests.
-ANONYMOUS = ("smb2.session.reauth2",)
+ANONYMOUS = ("smb2.session.reauth2", "smb2.session.reauth3", "smb2.session.reauth4", "smb2.session.reauth5")
 USER, PASSWORD = "ada", "secret"
 TIMEOUT_SECONDS = 60
 STOP_SECONDS = 20
