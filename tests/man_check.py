@@ -16,7 +16,7 @@ from pathlib import Path
 from tap import Tap
 
 # Commands that connect to nothing: the options of a connection are not theirs.
-LOCAL = {"explain", "passwd", "serve", "status"}
+LOCAL = {"explain", "passwd", "relay", "serve", "status"}
 # Pages that tell of several commands.
 COMMANDS = {"files": ("ls", "get", "put", "cat", "mkdir", "rmdir", "rm", "mv", "stat", "shares")}
 

@@ -4,7 +4,8 @@
 
 #include "client/task.h"
 
-/* Tasks at once: each has a chain of at most CHAIN_STEPS_MAX requests in flight, and CLIENT_REQUESTS_MAX there may be. */
+/* Tasks at once: each has a chain of at most CHAIN_STEPS_MAX requests in flight, and CLIENT_REQUESTS_MAX there may be.
+ */
 #define BATCH_TASKS_MAX 16u
 
 enum batch_place { BATCH_READY, BATCH_FLYING, BATCH_EXPIRED };

@@ -29,7 +29,8 @@ struct copy_source {
 int copy_look(struct copy_source *source);
 /* Does it go as one task? */
 bool copy_is_small(const struct copy *copy, const struct copy_source *source);
-/* Reads all of a small one, and makes the task that writes it. `data` is to be freed after the task, whatever comes back. */
+/* Reads all of a small one, and makes the task that writes it. `data` is to be freed after the task, whatever comes
+ * back. */
 enum copy_end copy_begin_small(struct copy *copy, const struct copy_source *source, const char *path,
                                struct file_task *task, uint8_t **data);
 

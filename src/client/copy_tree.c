@@ -178,8 +178,9 @@ static void get_done(struct batch_task *task, const struct session_error *error)
     job_free(job);
 }
 
-static void get_small(struct tree *tree, const char *path, const char *name, int folder) {
-    struct job *job = job_new(tree, name, path, get_done);
+static void get_small(struct tree *tree, const char *path, const struct share_entry *entry, int folder) {
+    struct job *job = job_new(tree, entry->name, path, get_done);
+    uint32_t size = entry->status.size > 0 ? COPY_SMALL_SIZE : 0;
     struct copy *copy = tree->copy;
 
     if (job == NULL)
@@ -188,7 +189,7 @@ static void get_small(struct tree *tree, const char *path, const char *name, int
     job->data = malloc(COPY_SMALL_SIZE);
     if (job->data == NULL) {
         settle(tree, path, copy_local(copy, ENOMEM));
-    } else if (!file_task_read(&job->task.task, path, job->data, COPY_SMALL_SIZE, &copy->error)) {
+    } else if (!file_task_read(&job->task.task, path, job->data, size, &copy->error)) {
         settle(tree, path, COPY_REMOTE);
     } else {
         batch_start(&tree->batch, &job->task);
@@ -224,7 +225,7 @@ static void get_small_ones(struct tree *tree, const char *folder_path, const str
         char path[URL_PATH_MAX];
 
         if (is_small(tree, entry) && objection(folder_path, entry, path) == NULL)
-            get_small(tree, path, entry->name, folder);
+            get_small(tree, path, entry, folder);
     }
     finish_gets(tree);
 }

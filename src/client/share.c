@@ -52,8 +52,8 @@ bool file_is_reparse_point(const struct file_status *status) {
 /* ---- files ---- */
 
 /* CREATE, whatever stands in between, CLOSE. */
-static bool run_on_path(struct share *share, const char *path, const struct share_open *how, const struct chain_step *between,
-                        struct share_file *file, struct session_error *error) {
+static bool run_on_path(struct share *share, const char *path, const struct share_open *how,
+                        const struct chain_step *between, struct share_file *file, struct session_error *error) {
     uint8_t inherited[FILE_ID_SIZE];
     struct close_request closing;
     struct create_request opening;
@@ -172,7 +172,8 @@ bool share_rename_open(struct share *share, const struct share_file *file, const
                        struct session_error *error) {
     struct rename_buffer buffer;
 
-    return rename_buffer_set(&buffer, to, replace, error) && set_open(share, file, FILE_RENAME_INFORMATION, buffer.span, error);
+    return rename_buffer_set(&buffer, to, replace, error) &&
+           set_open(share, file, FILE_RENAME_INFORMATION, buffer.span, error);
 }
 
 bool share_set_times(struct share *share, const struct share_file *file, const struct file_status *status,

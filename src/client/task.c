@@ -54,7 +54,8 @@ static bool close_file(struct file_task *task) {
     return true;
 }
 
-/* A CLOSE at the end of a chain; servers differ in whether it is done where something before it failed (3.3.5.2.7.2). */
+/* A CLOSE at the end of a chain; servers differ in whether it is done where something before it failed (3.3.5.2.7.2).
+ */
 static void add_close(struct file_task *task) {
     uint8_t inherited[FILE_ID_SIZE];
 
@@ -89,7 +90,8 @@ bool file_task_read(struct file_task *task, const char *path, uint8_t *data, uin
     file_id_inherit(inherited);
     task->read = (struct read_result){.data = data, .size = size};
     task->reading = read_body(inherited, size);
-    add_step(task, read_step(&task->reading, &task->read));
+    if (size > 0)
+        add_step(task, read_step(&task->reading, &task->read));
     add_close(task);
     return true;
 }

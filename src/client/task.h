@@ -31,7 +31,8 @@ struct file_task {
 /* Each begins a task; the paths are copied. False: a path cannot be put on the wire. */
 
 /* A file of at most `size` octets, not more than 64 KiB: task->read.got is how many came, which a longer file makes
- * fewer than task->file.status.size. `data` is borrowed. */
+ * fewer than task->file.status.size. Of one that should be empty nothing is read: the Linux kernel's server signs its
+ * STATUS_END_OF_FILE within a chain wrongly. `data` is borrowed. */
 bool file_task_read(struct file_task *task, const char *path, uint8_t *data, uint32_t size,
                     struct session_error *error);
 /* A file of at most 64 KiB, written under `part`; when all of it is there it gets its times and becomes `path`, in the

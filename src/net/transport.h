@@ -29,8 +29,8 @@ int64_t transport_now_ms(void);
 /* The point of time in so many milliseconds. */
 int64_t transport_deadline(int64_t timeout_ms);
 
-/* `transport` is zeroed, but for stop_fd. Connects to one of the addresses that the name has, tried one after the other until the deadline; each gets its share
- * of the time. -ENOENT: the name is not known. */
+/* `transport` is zeroed, but for stop_fd. Connects to one of the addresses that the name has, tried one after the other
+ * until the deadline; each gets its share of the time. -ENOENT: the name is not known. */
 int transport_connect(struct transport_socket *transport, const char *host, uint16_t port, int64_t deadline_ms);
 /* Requests a session of *SMBSERVER, as has to be done first on port 139 ([RFC1002] 4.3.2). -ECONNREFUSED: the answer is
  * that there is none. */

@@ -1020,7 +1020,7 @@ void connections_drain(struct station *station, bool now) {
         if (now)
             close_connection(inside, "stopping");
         else
-            dispatch_hurry(connection);
+            dispatch_cancel_all(connection);
         inside->depth--;
         pump(inside);
     }

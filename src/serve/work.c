@@ -279,26 +279,22 @@ static struct work *waiting_take(struct open *open) {
     return work;
 }
 
-bool open_end_waiting(struct open *open) {
+/* Those that wait end with the file; each is taken out of the list before it ends. */
+static void waiting_end(struct open *open) {
     struct work *work;
-    bool any = false;
 
-    open_hold(open);
     while ((work = waiting_take(open)) != NULL) {
         const struct waiting *waiting = work->waiting;
 
         work_resume(work);
         waiting->end(work, waiting->closed_status);
-        any = true;
     }
-    open_release(open);
-    return any;
 }
 
 void open_close(struct open *open) {
     assert(!open->is_closing);
     open->is_closing = true;
-    open_end_waiting(open);
+    waiting_end(open);
     open_release(open);
 }
 

@@ -128,8 +128,6 @@ void open_hold(struct open *open);
 void open_release(struct open *open);
 /* Closes it once nothing uses it any more. */
 void open_close(struct open *open);
-/* Ends what waits for others, as it does where the file is closed. False: nothing did. */
-bool open_end_waiting(struct open *open);
 /* The last step of its closing, when nothing points to it any more. */
 void open_leave(struct open *open);
 /* The CREATE is answered: a break of its oplock that came meanwhile may be told now. */

@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"mv", "rename or move within a share", command_mv},
     {"passwd", "change who may log on, in a file of accounts", command_passwd},
     {"put", "copy files to a share", command_put},
+    {"relay", "be the box on the path that changes packets, and see who notices", command_relay},
     {"rm", "delete files of a share", command_rm},
     {"rmdir", "delete empty folders of a share", command_rmdir},
 #ifdef SMBPROOF_SERVE

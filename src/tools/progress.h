@@ -1,4 +1,5 @@
-/* How far a copy is, on a terminal; and whether it is to end (tools/interrupt.h), which is asked at the same moments. */
+/* How far a copy is, on a terminal; and whether it is to end (tools/interrupt.h), which is asked at the same moments.
+ */
 #ifndef SMBPROOF_TOOLS_PROGRESS_H
 #define SMBPROOF_TOOLS_PROGRESS_H
 

@@ -70,7 +70,11 @@ int remote_complain(const char *about, const struct session_error *error) {
     size_t length = strlen(error->sentence);
     bool is_ended = length > 0 && error->sentence[length - 1] == '.';
 
-    snprintf(sentence, sizeof sentence, "%s%s%s", error->sentence, remedy[0] == '\0' ? "" : is_ended ? " " : ". ", remedy);
+    snprintf(sentence, sizeof sentence, "%s%s%s", error->sentence,
+             remedy[0] == '\0' ? ""
+             : is_ended        ? " "
+                               : ". ",
+             remedy);
     return complain(about, sentence, status_of(error));
 }
 

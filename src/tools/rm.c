@@ -33,7 +33,8 @@ static void told(struct batch_task *task, const struct session_error *error) {
         error = &own;
     }
     if (error != NULL) /* a connection is lost once */
-        *job->worst = exit_worse(*job->worst, *job->worst > EXIT_PROBLEM ? *job->worst : remote_complain(job->path, error));
+        *job->worst =
+            exit_worse(*job->worst, *job->worst > EXIT_PROBLEM ? *job->worst : remote_complain(job->path, error));
     free(job);
 }
 
