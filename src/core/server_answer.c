@@ -89,7 +89,8 @@ static void header_write(uint8_t *at, const struct smb2_header *header) {
 }
 
 static uint16_t grant(struct server *server, const struct server_request *request) {
-    uint32_t limit = server->authenticated ? SERVER_CREDITS_MAX : SERVER_CREDITS_EARLY_MAX;
+    uint32_t most = server->policy->max_credits > 0 ? server->policy->max_credits : SERVER_CREDITS_MAX;
+    uint32_t limit = server->authenticated ? most : SERVER_CREDITS_EARLY_MAX;
     return server_window_grant(&server->window, request->message.header.credits, limit);
 }
 

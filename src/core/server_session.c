@@ -9,9 +9,12 @@
 /* ---- the table ---- */
 
 static struct server_session *session_new(struct server *server) {
+    unsigned most = server->policy->max_sessions > 0 ? server->policy->max_sessions : SERVER_SESSIONS_MAX;
+
+    assert(most <= SERVER_SESSIONS_MAX);
     if (server->sessions_made == UINT16_MAX)
         return NULL;
-    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++) {
+    for (unsigned i = 0; i < most; i++) {
         struct server_session *session = &server->sessions[i];
         if (session->state != SERVER_SESSION_FREE)
             continue;

@@ -16,8 +16,10 @@
 
 /* Octets of frames, in and out, that a connection may hold before it is read from no more. */
 #define CONNECTION_HELD_MAX (32u * 1024u * 1024u)
-/* From accepting to the first logon. */
-#define CONNECTION_LOGON_MS 30000u
+/* Octets of answers that wait to be sent, beyond which it is read from no more: who does not take them need not ask. */
+#define CONNECTION_UNSENT_MAX (2u * 1024u * 1024u)
+/* Octets of answers that are sent at once, while they lie in the processor's cache; fewer may go with the next. */
+#define CONNECTION_SEND_LEAST 32768u
 /* Without progress, while a frame is half here or an answer is not taken. */
 #define CONNECTION_STALL_MS 60000u
 /* Frames that one turn takes from a connection, so that others are served in between. */
@@ -35,14 +37,15 @@
 
 struct inside;
 
-/* A frame with its memory, from the first octet received to the last one sent. */
+/* A frame with its memory, from the first octet received to the last one sent: one block, and another one for the output
+ * where that grew. */
 struct packet {
     struct packet *next, *previous; /* of all packets of the connection */
     struct packet *next_out;        /* in the queue */
     struct inside *inside;
     struct server_frame frame;
     uint8_t *content, *output;
-    size_t content_size, output_size;
+    size_t block_size, content_size, output_size;
     struct span out; /* what is still to be sent */
     bool handed;     /* somebody works on it */
     struct job job;  /* a step of a logon */
@@ -62,6 +65,7 @@ struct logon {
 struct inside {
     struct connection connection;
     struct station *station;
+    struct edition *edition; /* the one it began with; what it borrows may be of a newer one */
     struct connection *next, *previous; /* at the station */
     struct loop_watch watch;
     struct loop_timer timer;
@@ -70,7 +74,7 @@ struct inside {
     char from[HOST_ADDRESS_MAX];
     struct packet *packets, *out_first, *out_last, *incoming;
     struct logon *logons;
-    size_t held; /* octets */
+    size_t held, unsent; /* octets */
     size_t got;  /* of the header, or of the incoming content */
     unsigned busy, depth;
     uint8_t header[FRAME_HEADER_SIZE];
@@ -86,28 +90,34 @@ static struct inside *inside_of(struct connection *connection) {
 
 /* ---- packets ---- */
 
+static struct pool *pool_of(const struct inside *inside) {
+    return inside->connection.pool;
+}
+
 static struct packet *packet_new(struct inside *inside, size_t content_size, size_t output_size) {
-    struct packet *packet = calloc(1, sizeof *packet);
+    size_t size = sizeof(struct packet) + content_size + output_size;
+    struct packet *packet = pool_take(pool_of(inside), size);
 
     if (packet == NULL)
         return NULL;
-    packet->content = malloc(content_size + 1);
-    packet->output = malloc(output_size);
-    if (packet->content == NULL || packet->output == NULL) {
-        free(packet->content);
-        free(packet->output);
-        free(packet);
-        return NULL;
-    }
-    packet->inside = inside;
-    packet->content_size = content_size;
-    packet->output_size = output_size;
-    packet->next = inside->packets;
+    *packet = (struct packet){.inside = inside, .block_size = size, .content_size = content_size,
+                              .output_size = output_size, .next = inside->packets};
+    packet->content = (uint8_t *)(packet + 1);
+    packet->output = packet->content + content_size;
     if (packet->next != NULL)
         packet->next->previous = packet;
     inside->packets = packet;
     inside->held += content_size + output_size;
     return packet;
+}
+
+static bool output_is_inside(const struct packet *packet) {
+    return packet->output == packet->content + packet->content_size;
+}
+
+static void output_free(struct packet *packet) {
+    if (!output_is_inside(packet))
+        pool_give(pool_of(packet->inside), packet->output, packet->output_size);
 }
 
 static void packet_free(struct packet *packet) {
@@ -120,18 +130,17 @@ static void packet_free(struct packet *packet) {
     else
         inside->packets = packet->next;
     inside->held -= packet->content_size + packet->output_size;
-    free(packet->content);
-    free(packet->output);
-    free(packet);
+    output_free(packet);
+    pool_give(pool_of(inside), packet, packet->block_size);
 }
 
 static bool packet_grow(struct packet *packet, size_t size) {
-    uint8_t *output = size <= CONNECTION_OUTPUT_MAX ? malloc(size) : NULL;
+    uint8_t *output = size <= CONNECTION_OUTPUT_MAX ? pool_take(pool_of(packet->inside), size) : NULL;
 
     if (output == NULL)
         return false;
     server_frame_move(&packet->frame, output, size);
-    free(packet->output);
+    output_free(packet);
     packet->inside->held += size - packet->output_size;
     packet->output = output;
     packet->output_size = size;
@@ -246,6 +255,7 @@ static void free_connection(struct inside *inside) {
     while (inside->logons != NULL)
         free_logon(inside, inside->logons->session_id);
     server_wipe(server);
+    edition_release(&host->editions, inside->edition);
     leave_station(inside);
     atomic_fetch_sub(&host->addresses[host_address_slot(host, &inside->address)], 1);
     atomic_fetch_sub(&host->connections, 1);
@@ -276,6 +286,7 @@ static bool send_packet(struct inside *inside, struct packet *packet) {
         if (sent < 0)
             return false;
         packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
+        inside->unsent -= (size_t)sent;
     }
     return true;
 }
@@ -296,6 +307,7 @@ static void flush(struct inside *inside) {
 static void queue(struct inside *inside, struct packet *packet, struct span out) {
     packet->out = out;
     packet->next_out = NULL;
+    inside->unsent += out.size;
     if (inside->out_last != NULL)
         inside->out_last->next_out = packet;
     else
@@ -308,11 +320,18 @@ static void send_answer(struct inside *inside) {
     struct packet *packet = server_sent(&inside->connection.server)->owner;
 
     queue(inside, packet, out);
+    if (inside->unsent >= CONNECTION_SEND_LEAST)
+        flush(inside);
+}
+
+/* Is there room for another request of it? */
+static bool takes_more(const struct inside *inside) {
+    return inside->held < CONNECTION_HELD_MAX && inside->unsent < CONNECTION_UNSENT_MAX;
 }
 
 /* What is watched, and how long, follows from what is on its way. */
 static void watch_again(struct inside *inside) {
-    bool reads = inside->held < CONNECTION_HELD_MAX && !inside->draining;
+    bool reads = takes_more(inside) && !inside->draining;
     bool waits = inside->out_first != NULL || inside->got > 0 || inside->incoming != NULL;
     uint32_t events = (reads ? EPOLLIN : 0u) | (inside->out_first != NULL ? EPOLLOUT : 0u);
 
@@ -339,7 +358,7 @@ static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
         inside->logons = logon;
     }
     if (logon != NULL && logon->acceptor == NULL)
-        logon->acceptor = auth_acceptor_new(&inside->connection.host->config.acceptor);
+        logon->acceptor = auth_acceptor_new(&edition_current(&inside->connection.host->editions)->acceptor);
     return logon != NULL && logon->acceptor != NULL ? logon : NULL;
 }
 
@@ -447,6 +466,7 @@ static void make_handles(struct server *server) {
 static const struct share *find_share(struct host *host, struct span path) {
     uint8_t text[1024];
     struct writer writer = writer_over(text, sizeof text - 1);
+    const struct host_config *config;
     const char *name;
 
     if (TEXT_UTF8_ROOM(path.size) >= sizeof text || !text_to_utf8(path, &writer))
@@ -454,9 +474,10 @@ static const struct share *find_share(struct host *host, struct span path) {
     text[writer.at] = '\0';
     name = strrchr((const char *)text, '\\');
     name = name != NULL ? name + 1 : (const char *)text;
-    for (unsigned i = 0; i < host->share_count; i++)
-        if (strcasecmp(host->shares[i].name, name) == 0)
-            return &host->shares[i];
+    config = edition_current(&host->editions);
+    for (unsigned i = 0; i < config->share_count; i++)
+        if (strcasecmp(config->shares[i]->name, name) == 0)
+            return config->shares[i];
     return NULL;
 }
 
@@ -629,7 +650,7 @@ static void ready(struct loop_watch *watch, uint32_t events) {
     if (events & EPOLLOUT)
         flush(inside);
     for (unsigned i = 0; i < 2 * CONNECTION_FRAMES_A_TURN && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0; i++)
-        if (inside->closed || inside->held >= CONNECTION_HELD_MAX || !receive(inside))
+        if (inside->closed || !takes_more(inside) || !receive(inside))
             break;
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
@@ -658,15 +679,25 @@ static uint64_t filetime_now(void) {
 static bool init_server(struct inside *inside) {
     struct host *host = inside->connection.host;
     uint64_t number = atomic_fetch_add(&host->connections_made, 1);
-    struct server_setup setup = {.policy = &host->config.policy, .session_ids = (host->session_base + number) << 16};
+    struct server_setup setup = {.policy = &inside->edition->config->policy, .session_ids = (host->session_base + number) << 16};
 
     setup.fresh.system_time = filetime_now();
-    setup.fresh.security_buffer = (struct span){host->hint, host->hint_size};
+    setup.fresh.security_buffer = (struct span){inside->edition->hint, inside->edition->hint_size};
     memcpy(setup.fresh.server_guid, host->guid, sizeof host->guid);
     if (!crypto_random(setup.fresh.salt, sizeof setup.fresh.salt))
         return false;
     server_init(&inside->connection.server, &setup);
     return true;
+}
+
+static bool begin_server(struct inside *inside) {
+    struct host *host = inside->connection.host;
+
+    inside->edition = edition_hold(&host->editions);
+    if (init_server(inside))
+        return true;
+    edition_release(&host->editions, inside->edition);
+    return false;
 }
 
 static void begin(struct loop_task *task) {
@@ -679,7 +710,7 @@ static void begin(struct loop_task *task) {
     station->connections = &inside->connection;
     log_event("connected", "from=%s", inside->from);
     if (loop_watch_add(station->loop, &inside->watch) != 0 ||
-        loop_timer_set(station->loop, &inside->timer, CONNECTION_LOGON_MS) != 0)
+        loop_timer_set(station->loop, &inside->timer, inside->edition->config->limits.logon_ms) != 0)
         close_connection(inside, "memory");
     inside->draining = station->draining;
     settle(inside);
@@ -689,12 +720,14 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     struct inside *inside = calloc(1, sizeof *inside);
     struct host *host = station->host;
 
-    if (inside == NULL || (inside->connection.host = host, !init_server(inside))) {
+    if (inside == NULL || (inside->connection.host = host, !begin_server(inside))) {
         close(descriptor);
         free(inside);
         return false;
     }
+    inside->connection.open_limit = inside->edition->config->limits.open_files;
     inside->connection.loop = station->loop;
+    inside->connection.pool = &station->pool;
     inside->connection.inside = inside;
     inside->station = station;
     inside->address = *address;

@@ -182,13 +182,17 @@ void serve_flush(struct connection *connection, struct server_frame *frame) {
 
 static void lock_granted(struct loop_task *task) {
     struct work *work = (struct work *)((char *)task - offsetof(struct work, wait.task));
-    struct work **at = &work->open->waiting;
 
-    while (*at != work)
-        at = &(*at)->next;
-    *at = work->next;
+    work_resume(work);
     answer_empty(work);
 }
+
+static bool lock_take_back(struct work *work) {
+    return node_take_wait(host_nodes(work->connection->host), &work->wait);
+}
+
+/* 3.3.5.14.2, as Windows does it. */
+static const struct waiting lock_waiting = {lock_take_back, work_refuse, STATUS_RANGE_NOT_LOCKED};
 
 static struct node_range range_of(const struct lock_element *element) {
     return (struct node_range){.offset = element->offset, .length = element->length,
@@ -251,18 +255,16 @@ void serve_lock(struct connection *connection, struct server_frame *frame) {
     if (work == NULL)
         return;
     work->wait.task.run = lock_granted;
+    work->wait.loop = connection->loop;
     if (work->open->file == NULL || work->open->is_folder)
         status = STATUS_INVALID_DEVICE_REQUEST;
     else if (lock_request_decode(frame->request.message.bytes, &request) &&
              request.lock_count <= LOCK_ELEMENTS_MAX && lock_element_at(&request, 0, &first))
         status = locks_take(work, &request, (first.flags & LOCK_UNLOCK) != 0);
-    if (status == STATUS_PENDING) { /* a grant is posted to this thread, so it cannot come before */
-        work->next = work->open->waiting;
-        work->open->waiting = work;
-        connection_pend(connection, frame);
-    } else if (status == STATUS_SUCCESS) {
+    if (status == STATUS_PENDING)
+        work_wait(work, &lock_waiting);
+    else if (status == STATUS_SUCCESS)
         answer_empty(work);
-    } else {
+    else
         work_refuse(work, status);
-    }
 }

@@ -7,13 +7,6 @@ static void serve_change_notify(struct connection *connection, struct server_fra
     connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
 }
 
-/* No oplock is ever granted, so there is none to acknowledge ([MS-SMB2] 3.3.5.22.1). */
-static void serve_oplock_break(struct connection *connection, struct server_frame *frame) {
-    bool known = open_find(connection, &frame->request) != NULL;
-
-    connection_refuse(connection, frame, known ? STATUS_INVALID_OPLOCK_PROTOCOL : STATUS_FILE_CLOSED);
-}
-
 static void (*const commands[])(struct connection *, struct server_frame *) = {
     [SMB2_CREATE] = serve_create,
     [SMB2_CLOSE] = serve_close,
@@ -29,26 +22,29 @@ static void (*const commands[])(struct connection *, struct server_frame *) = {
     [SMB2_OPLOCK_BREAK] = serve_oplock_break,
 };
 
+static bool is_gone(const struct server_request *request) {
+    const struct share *share = request->tree != NULL ? request->tree->owner : NULL;
+
+    return share != NULL && atomic_load_explicit(&share->gone, memory_order_relaxed);
+}
+
 void dispatch(struct connection *connection, struct server_frame *frame) {
     uint16_t command = frame->request.command;
 
-    if (command >= sizeof commands / sizeof *commands || commands[command] == NULL)
+    if (is_gone(&frame->request) && command != SMB2_CLOSE)
+        connection_refuse(connection, frame, STATUS_NETWORK_NAME_DELETED);
+    else if (command >= sizeof commands / sizeof *commands || commands[command] == NULL)
         connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
     else
         commands[command](connection, frame);
 }
 
 static struct work *take_waiting(struct open *open, const struct server_frame *frame) {
-    struct nodes *nodes = host_nodes(open->connection->host);
+    struct work *work = open->waiting;
 
-    for (struct work **at = &open->waiting, *work; (work = *at) != NULL; at = &work->next)
-        if (work->frame == frame) {
-            if (!node_take_wait(nodes, &work->wait))
-                return NULL; /* granted, and about to be answered */
-            *at = work->next;
-            return work;
-        }
-    return NULL;
+    while (work != NULL && work->frame != frame)
+        work = work->next;
+    return work != NULL && work->waiting->take_back(work) ? work : NULL;
 }
 
 void dispatch_cancel(struct connection *connection, struct server_frame *frame) {
@@ -56,7 +52,10 @@ void dispatch_cancel(struct connection *connection, struct server_frame *frame) 
         struct work *work = take_waiting(open, frame);
 
         if (work != NULL) {
-            work_refuse(work, STATUS_CANCELLED);
+            const struct waiting *waiting = work->waiting;
+
+            work_resume(work);
+            waiting->end(work, STATUS_CANCELLED);
             return;
         }
     }

@@ -5,46 +5,50 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-#include "auth/acceptor.h"
-#include "serve/serve.h"
+#include "serve/edition.h"
 
-#define HOST_CONNECTIONS_MAX 16384u
-/* Of one address. Addresses are counted by hash, so a few may share a count. */
-#define HOST_PER_ADDRESS_MAX 16384u
-/* Connections on which nobody has logged on yet. */
-#define HOST_HALF_OPEN_MAX 2048u
-#define HOST_ADDRESSES     4096u
-#define HOST_LOOPS_MAX     64u
-#define HOST_WORKERS       4u
-#define HOST_SHARES_MAX    64u
+#define HOST_ADDRESSES      4096u /* counts of connections by address */
+#define HOST_LISTENERS_MAX  16u
+#define HOST_LOOPS_MAX      64u
+#define HOST_WORKERS        4u
 /* How long SIGTERM lets requests in flight, and answers on their way, take. */
 #define HOST_DRAIN_MS 5000u
 /* Octets of an address as text: "[fe80::1]:65535" */
 #define HOST_ADDRESS_MAX 80u
+/* Octets of a sentence why a configuration cannot be had, with its NUL. */
+#define HOST_PROBLEM_MAX 512u
 
-struct host_config {
-    struct server_policy policy;
-    struct auth_acceptor_config acceptor; /* its accounts and strings are borrowed */
-    struct share shares[HOST_SHARES_MAX]; /* without IPC$; names and stores are borrowed */
-    unsigned share_count, loop_count;
+/* What stays as it is while the server runs. */
+struct host_setup {
+    const int *listeners; /* sockets that listen, non-blocking */
+    unsigned listener_count, loop_count;
+    struct workers *workers;    /* host_run() takes them over, and ends them before any store is freed */
+    struct host_config *config; /* the first one; host_run() takes it over */
+    /* SIGHUP, on a worker: another one to follow `current`, or NULL and a sentence. NULL: nothing is reloaded. */
+    struct host_config *(*reload)(void *context, const struct host_config *current, char problem[HOST_PROBLEM_MAX]);
+    void *context;
 };
 
 /* One event loop, its thread and its connections. */
 struct station {
     struct host *host;
     struct loop *loop;
+    struct pool pool;
     struct loop_task drain;
     struct loop_timer patience;
     bool draining;
     struct connection *connections; /* a list through connection.c */
 };
 
+struct listener {
+    struct host *host;
+    struct loop_watch watch;
+};
+
 struct host {
-    struct host_config config;
-    struct share shares[HOST_SHARES_MAX + 1]; /* IPC$ is the last */
-    unsigned share_count;
-    uint8_t guid[16], hint[AUTH_HINT_MAX];
-    size_t hint_size;
+    struct host_setup setup;
+    struct editions editions;
+    uint8_t guid[16];
     uint64_t session_base; /* random */
     atomic_uint_fast64_t connections_made;
     atomic_uint connections, half_open;
@@ -54,13 +58,19 @@ struct host {
     struct nodes *nodes;
     struct station stations[HOST_LOOPS_MAX];
     unsigned station_count;
-    struct loop_watch listener, signals;
+    struct listener listeners[HOST_LISTENERS_MAX];
+    unsigned listener_count;
+    struct loop_watch signals;
     unsigned next_station;
+    struct job reload; /* its state belongs to the first loop */
+    struct host_config *reloaded;
+    bool reloading, reload_again;
+    char problem[HOST_PROBLEM_MAX];
 };
 
-/* Serves on the listening socket until SIGTERM or SIGINT, which the caller has blocked together with SIGHUP in all
- * threads. 0 or a negative errno. The socket is closed. */
-int host_run(const struct host_config *config, int listener);
+/* Serves on the listening sockets until SIGTERM or SIGINT, which the caller has blocked together with SIGHUP in all
+ * threads. 0 or a negative errno. The sockets are closed. */
+int host_run(const struct host_setup *setup);
 uint32_t host_address_slot(const struct host *host, const struct sockaddr_storage *address);
 void host_address_text(const struct sockaddr_storage *address, char text[HOST_ADDRESS_MAX]);
 

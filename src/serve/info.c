@@ -287,6 +287,7 @@ static void set_size(struct work *work, struct span buffer, enum store_kind kind
         return;
     }
     work->op.size = info.value;
+    node_break_shared(host_nodes(work->connection->host), &work->open->seat);
     work_submit(work, kind, set_done);
 }
 

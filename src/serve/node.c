@@ -17,9 +17,11 @@ struct lock {
 struct node {
     struct node *next;
     struct store_id id;
+    uint64_t stream; /* 0: the file itself */
     struct node_seat *seats;
     struct lock *locks;
     struct node_wait *waits;
+    struct node_queue *queue;
     bool delete_pending;
 };
 
@@ -51,14 +53,36 @@ static struct node **bucket_of(struct nodes *nodes, struct store_id id) {
     return &nodes->buckets[mixed >> 54];
 }
 
-static struct node *node_of(struct nodes *nodes, struct store_id id) {
-    struct node **bucket = bucket_of(nodes, id);
-    struct node *node = *bucket;
+/* FNV-1a of the name, A to Z as a to z; two streams of a file that have the same share a node, and disturb each other. */
+static uint64_t stream_hash(const char *stream) {
+    uint64_t hash = 0xcbf29ce484222325u;
 
-    while (node != NULL && (node->id.file != id.file || node->id.volume != id.volume))
+    if (stream == NULL || *stream == '\0')
+        return 0;
+    for (; *stream != '\0'; stream++)
+        hash = (hash ^ (uint8_t)(*stream >= 'A' && *stream <= 'Z' ? *stream | 0x20 : *stream)) * 0x100000001b3u;
+    return hash | 1;
+}
+
+static bool is_same_file(const struct node *node, struct store_id id) {
+    return node->id.file == id.file && node->id.volume == id.volume;
+}
+
+static struct node *node_find(struct nodes *nodes, struct store_id id, uint64_t stream) {
+    struct node *node = *bucket_of(nodes, id);
+
+    while (node != NULL && (!is_same_file(node, id) || node->stream != stream))
         node = node->next;
+    return node;
+}
+
+static struct node *node_of(struct nodes *nodes, struct store_id id, uint64_t stream) {
+    struct node **bucket = bucket_of(nodes, id);
+    struct node *node = node_find(nodes, id, stream);
+
     if (node == NULL && (node = calloc(1, sizeof *node)) != NULL) {
         node->id = id;
+        node->stream = stream;
         node->next = *bucket;
         *bucket = node;
     }
@@ -97,30 +121,222 @@ static bool seats_agree(const struct node_seat *a, const struct node_seat *b) {
     return (needs_a & ~b->share) == 0 && (needs_b & ~a->share) == 0;
 }
 
-static uint32_t seat_take(struct nodes *nodes, struct node_seat *seat, struct store_id id) {
-    struct node *node = node_of(nodes, id);
+/* ---- oplocks ---- */
 
-    if (node == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    if (node->delete_pending)
-        return STATUS_DELETE_PENDING; /* it has seats, since the last one to leave takes the node with it */
+/* One that is on its way already tells what is true when it arrives. */
+static void seat_notice(struct node_seat *seat) {
+    if (seat->is_noticed)
+        return;
+    seat->is_noticed = true;
+    loop_post(seat->loop, &seat->notice);
+}
+
+static bool is_breaking(const struct node_seat *seat) {
+    return seat->broken_to != seat->oplock;
+}
+
+/* Level II goes at once: its holder is told, and not asked. */
+static void seat_break(struct node_seat *seat, enum oplock_level level) {
+    if (is_breaking(seat))
+        return;
+    seat->broken_to = level;
+    if (!oplock_is_alone(seat->oplock)) {
+        seat->oplock = level;
+        seat->was_shared = true;
+    }
+    seat_notice(seat);
+}
+
+static void shared_break(struct node *node) {
+    for (struct node_seat *seat = node->seats; seat != NULL; seat = seat->next)
+        if (seat->oplock == OPLOCK_LEVEL_II)
+            seat_break(seat, OPLOCK_LEVEL_NONE);
+}
+
+static void queue_wake(struct node *node) {
+    while (node->queue != NULL) {
+        struct node_queue *queue = node->queue;
+
+        node->queue = queue->next;
+        queue->node = NULL;
+        loop_post(queue->loop, &queue->task);
+    }
+}
+
+/* What the claim makes of the other's oplock. */
+static enum oplock_level claim_on(const struct node_seat *seat, const struct node_entry *entry,
+                                  const struct node_seat *other) {
+    const struct oplock_claim claim = {seat->access, entry->overwrites, !seats_agree(seat, other)};
+
+    return oplock_left(other->oplock, &claim);
+}
+
+/* Breaks what is in the way. SUCCESS where nothing is any more. */
+static uint32_t seats_clear(struct node *node, const struct node_seat *seat, const struct node_entry *entry) {
+    uint32_t status = STATUS_SUCCESS;
+
     for (struct node_seat *other = node->seats; other != NULL; other = other->next)
-        if (!seats_agree(seat, other))
+        if (!seats_agree(seat, other) && claim_on(seat, entry, other) == other->oplock)
             return STATUS_SHARING_VIOLATION;
+    for (struct node_seat *other = node->seats; other != NULL; other = other->next) {
+        enum oplock_level left = claim_on(seat, entry, other);
+
+        if (left == other->oplock)
+            continue;
+        if (oplock_is_alone(other->oplock))
+            status = STATUS_PENDING;
+        seat_break(other, left);
+    }
+    return status;
+}
+
+static enum oplock_level seat_grant(const struct node *node, const struct node_seat *seat,
+                                    const struct node_entry *entry) {
+    struct oplock_scene scene = {.is_folder = entry->is_folder, .has_locks = node->locks != NULL};
+
+    for (const struct node_seat *other = node->seats; other != NULL; other = other->next) {
+        scene.has_opens |= !oplock_is_glance(other->access, false);
+        scene.has_oplocks |= other->oplock != OPLOCK_LEVEL_NONE;
+    }
+    return oplock_granted(entry->wanted, oplock_is_glance(seat->access, entry->overwrites), &scene);
+}
+
+/* Whoever may delete the file has to agree with those who have its streams open. */
+static bool streams_agree(struct nodes *nodes, const struct node_seat *seat, struct store_id id) {
+    if ((seat->access & ACCESS_DELETE) == 0)
+        return true;
+    for (const struct node *node = *bucket_of(nodes, id); node != NULL; node = node->next)
+        if (is_same_file(node, id) && node->stream != 0)
+            for (const struct node_seat *other = node->seats; other != NULL; other = other->next)
+                if (sharing(other->access) != 0 && (other->share & FILE_SHARE_DELETE) == 0)
+                    return false;
+    return true;
+}
+
+/* A node that is to go has seats, since the last one to leave takes it away. */
+static uint32_t seat_admit(struct nodes *nodes, const struct node *node, const struct node_seat *seat) {
+    const struct node *whole = node->stream != 0 ? node_find(nodes, node->id, 0) : node;
+
+    if (node->delete_pending || (whole != NULL && whole->delete_pending))
+        return STATUS_DELETE_PENDING;
+    return node->stream != 0 || streams_agree(nodes, seat, node->id) ? STATUS_SUCCESS : STATUS_SHARING_VIOLATION;
+}
+
+static uint32_t seat_take(struct node *node, struct node_seat *seat, const struct node_entry *entry,
+                          struct node_queue *queue) {
+    uint32_t status = seats_clear(node, seat, entry);
+
+    if (status == STATUS_PENDING) {
+        queue->next = node->queue;
+        queue->node = node;
+        node->queue = queue;
+    }
+    if (status != STATUS_SUCCESS)
+        return status;
+    seat->oplock = seat->broken_to = seat_grant(node, seat, entry);
     seat->next = node->seats;
     node->seats = seat;
     seat->node = node;
     return STATUS_SUCCESS;
 }
 
-uint32_t node_join(struct nodes *nodes, struct node_seat *seat, struct store_id id) {
-    uint32_t status;
+uint32_t node_join(struct nodes *nodes, struct node_seat *seat, const struct node_entry *entry,
+                   struct node_queue *queue) {
+    struct node *node;
+    uint32_t status = STATUS_INSUFFICIENT_RESOURCES;
 
-    assert(seat->node == NULL);
+    assert(seat->node == NULL && seat->loop != NULL);
     pthread_mutex_lock(&nodes->mutex);
-    status = seat_take(nodes, seat, id);
+    node = node_of(nodes, entry->id, stream_hash(entry->stream));
+    if (node != NULL)
+        status = seat_admit(nodes, node, seat);
+    if (status == STATUS_SUCCESS)
+        status = seat_take(node, seat, entry, queue);
+    if (node != NULL)
+        node_drop_unused(nodes, node);
     pthread_mutex_unlock(&nodes->mutex);
     return status;
+}
+
+bool node_take_queue(struct nodes *nodes, struct node_queue *queue) {
+    bool waits;
+
+    pthread_mutex_lock(&nodes->mutex);
+    waits = queue->node != NULL;
+    if (waits) {
+        struct node_queue **at = &queue->node->queue;
+
+        while (*at != queue)
+            at = &(*at)->next;
+        *at = queue->next;
+        queue->node = NULL;
+    }
+    pthread_mutex_unlock(&nodes->mutex);
+    return waits;
+}
+
+enum oplock_level node_oplock(struct nodes *nodes, const struct node_seat *seat) {
+    enum oplock_level level;
+
+    pthread_mutex_lock(&nodes->mutex);
+    level = seat->oplock;
+    pthread_mutex_unlock(&nodes->mutex);
+    return level;
+}
+
+bool node_is_noticed(struct nodes *nodes, const struct node_seat *seat) {
+    bool is_noticed;
+
+    pthread_mutex_lock(&nodes->mutex);
+    is_noticed = seat->is_noticed;
+    pthread_mutex_unlock(&nodes->mutex);
+    return is_noticed;
+}
+
+bool node_take_notice(struct nodes *nodes, struct node_seat *seat, enum oplock_level *level, bool *wants_answer) {
+    bool stays;
+
+    pthread_mutex_lock(&nodes->mutex);
+    seat->is_noticed = false;
+    stays = seat->node != NULL;
+    *level = seat->broken_to;
+    *wants_answer = is_breaking(seat);
+    pthread_mutex_unlock(&nodes->mutex);
+    return stays;
+}
+
+static void seat_settle(struct node_seat *seat, enum oplock_level level) {
+    seat->oplock = seat->broken_to = level;
+    queue_wake(seat->node);
+}
+
+uint32_t node_acknowledge(struct nodes *nodes, struct node_seat *seat, enum oplock_level level,
+                          enum oplock_level *left) {
+    uint32_t status;
+
+    pthread_mutex_lock(&nodes->mutex);
+    status = seat->was_shared ? STATUS_INVALID_OPLOCK_PROTOCOL : STATUS_INVALID_DEVICE_STATE;
+    if (is_breaking(seat)) {
+        status = oplock_acknowledged(seat->oplock, level, left);
+        if (*left > seat->broken_to)
+            *left = seat->broken_to;
+        seat_settle(seat, *left);
+    }
+    pthread_mutex_unlock(&nodes->mutex);
+    return status;
+}
+
+void node_expire(struct nodes *nodes, struct node_seat *seat) {
+    pthread_mutex_lock(&nodes->mutex);
+    if (is_breaking(seat))
+        seat_settle(seat, OPLOCK_LEVEL_NONE);
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
+void node_break_shared(struct nodes *nodes, struct node_seat *seat) {
+    pthread_mutex_lock(&nodes->mutex);
+    shared_break(seat->node);
+    pthread_mutex_unlock(&nodes->mutex);
 }
 
 /* Where ranges end, their last octet included. */
@@ -191,6 +407,7 @@ uint32_t node_lock(struct nodes *nodes, struct node_seat *seat, const struct nod
     uint32_t status = STATUS_LOCK_NOT_GRANTED;
 
     pthread_mutex_lock(&nodes->mutex);
+    shared_break(seat->node);
     if (lock_fits(seat->node, seat, range)) {
         status = lock_add(seat->node, seat, range);
     } else if (wait != NULL) {
@@ -252,6 +469,8 @@ uint32_t node_check_io(struct nodes *nodes, struct node_seat *seat, uint64_t off
         if (forbids && overlap(&lock->range, &range))
             status = STATUS_FILE_LOCK_CONFLICT;
     }
+    if (write && status == STATUS_SUCCESS)
+        shared_break(seat->node);
     pthread_mutex_unlock(&nodes->mutex);
     return status;
 }
@@ -288,6 +507,7 @@ bool node_leave(struct nodes *nodes, struct node_seat *seat) {
     node->delete_pending |= seat->delete_on_close;
     remove = node->delete_pending && node->seats == NULL;
     waits_grant(node);
+    queue_wake(node);
     node_drop_unused(nodes, node);
     pthread_mutex_unlock(&nodes->mutex);
     return remove;

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,7 +128,7 @@ static void contexts_put(struct work *work) {
 
 static struct create_response create_body(const struct work *work) {
     const struct store_attributes *a = &work->op.attributes;
-    struct create_response body = {.oplock_level = OPLOCK_LEVEL_NONE, .create_action = work->action,
+    struct create_response body = {.oplock_level = (uint8_t)work->oplock, .create_action = work->action,
         .creation_time = filetime_of(a->created), .last_access_time = filetime_of(a->accessed),
         .last_write_time = filetime_of(a->written), .change_time = filetime_of(a->changed),
         .allocation_size = a->is_folder ? 0 : a->allocated, .end_of_file = a->is_folder ? 0 : a->size,
@@ -164,8 +165,11 @@ static void create_answer(struct work *work) {
         writer_u32(&head, CONTEXTS_AT);
         writer_u32(&head, (uint32_t)(work->out.at - CONTEXTS_AT));
     }
+    open_hold(open);
     open->is_ready = true;
     work_answer(work, STATUS_SUCCESS);
+    open_ready(open);
+    open_release(open);
 }
 
 static void create_restat(struct work *work) {
@@ -255,15 +259,43 @@ static uint32_t action_of(const struct work *work) {
 static uint32_t create_join(struct work *work) {
     struct open *open = work->open;
     bool changes = replaces(work->create.create_disposition);
+    struct node_entry entry = {.id = work->op.attributes.id, .stream = work->op.stream, .is_folder = open->is_folder, .overwrites = changes,
+                               .wanted = work->create.requested_oplock_level};
+    struct nodes *nodes = host_nodes(work->connection->host);
     uint32_t status;
 
     open->seat.access = open->access | (changes ? FILE_WRITE_DATA : 0);
     open->seat.share = work->create.share_access;
     open->seat.delete_on_close = (work->create.create_options & FILE_DELETE_ON_CLOSE) != 0;
-    status = node_join(host_nodes(work->connection->host), &open->seat, work->op.attributes.id);
+    status = node_join(nodes, &open->seat, &entry, &work->queue);
     open->seat.access = open->access;
+    work->oplock = node_oplock(nodes, &open->seat);
     return status;
 }
+
+static void create_submit(struct work *work);
+
+/* The name may be another file's by now. */
+static void create_again(struct work *work) {
+    work->open->file = NULL;
+    if (work->open->is_closing)
+        create_fail(work, STATUS_FILE_CLOSED);
+    else
+        create_submit(work);
+}
+
+static void create_woken(struct loop_task *task) {
+    struct work *work = (struct work *)((char *)task - offsetof(struct work, queue.task));
+
+    work_resume(work);
+    work_submit(work, STORE_CLOSE, create_again);
+}
+
+static bool create_take_back(struct work *work) {
+    return node_take_queue(host_nodes(work->connection->host), &work->queue);
+}
+
+static const struct waiting create_waiting = {create_take_back, create_fail, STATUS_FILE_CLOSED};
 
 static void create_opened(struct work *work) {
     struct open *open = work->open;
@@ -278,13 +310,21 @@ static void create_opened(struct work *work) {
         return;
     }
     open->file = work->op.file;
+    if (open->is_closing) {
+        create_fail(work, STATUS_FILE_CLOSED);
+        return;
+    }
     open->is_folder = work->op.attributes.is_folder && !open->is_stream;
     work->action = action_of(work);
+    work->queue.task.run = create_woken;
+    work->queue.loop = work->connection->loop;
     status = create_admit(work);
     if (status == STATUS_SUCCESS)
         status = create_join(work);
     if (status == STATUS_SUCCESS)
         create_fill(work);
+    else if (status == STATUS_PENDING)
+        work_wait(work, &create_waiting);
     else
         create_fail(work, status);
 }
@@ -295,6 +335,22 @@ static enum store_how how_of(const struct open *open, uint32_t disposition) {
     if (disposition == FILE_OPEN || disposition == FILE_OVERWRITE || open->share->read_only)
         return STORE_MUST_EXIST;
     return STORE_EITHER;
+}
+
+static void create_submit(struct work *work) {
+    const struct create_request *create = &work->create;
+    struct open *open = work->open;
+
+    work->op.path = work->path;
+    work->op.how = how_of(open, create->create_disposition);
+    work->op.want_folder = (create->create_options & FILE_DIRECTORY_FILE) != 0;
+    work->op.want_file = (create->create_options & FILE_NON_DIRECTORY_FILE) != 0 ||
+                         replaces(create->create_disposition);
+    work->op.want_write = (create->desired_access & ACCESS_MAXIMUM_ALLOWED) == 0
+                              ? (open->access & ACCESS_WRITES) != 0 || replaces(create->create_disposition)
+                              : !open->share->read_only;
+    dress(work);
+    work_submit(work, STORE_OPEN, create_opened);
 }
 
 static void create_file(struct work *work) {
@@ -312,16 +368,7 @@ static void create_file(struct work *work) {
         return;
     }
     open->is_stream = *work->op.stream != '\0';
-    work->op.path = work->path;
-    work->op.how = how_of(open, create->create_disposition);
-    work->op.want_folder = (create->create_options & FILE_DIRECTORY_FILE) != 0;
-    work->op.want_file = (create->create_options & FILE_NON_DIRECTORY_FILE) != 0 ||
-                         replaces(create->create_disposition);
-    work->op.want_write = (create->desired_access & ACCESS_MAXIMUM_ALLOWED) == 0
-                              ? (open->access & ACCESS_WRITES) != 0 || replaces(create->create_disposition)
-                              : !open->share->read_only;
-    dress(work);
-    work_submit(work, STORE_OPEN, create_opened);
+    create_submit(work);
 }
 
 /* The only pipe there is. */

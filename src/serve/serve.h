@@ -9,8 +9,11 @@
 #ifndef SMBPROOF_SERVE_SERVE_H
 #define SMBPROOF_SERVE_SERVE_H
 
+#include <stdatomic.h>
+
 #include "core/server.h"
 #include "net/loop.h"
+#include "net/pool.h"
 #include "net/workers.h"
 #include "store/store.h"
 
@@ -23,16 +26,20 @@ struct share {
     const char *name;      /* UTF-8 */
     struct store *store;   /* NULL: IPC$ */
     bool read_only, allow_guest, encrypt;
+    atomic_bool gone;      /* no longer served: its trees know STATUS_NETWORK_NAME_DELETED only */
+    atomic_uint holders;   /* editions (edition.h) */
 };
 
 /* What a connection offers to the commands. `frame` is in the shell's hands (SERVER_REQUEST) until connection_answer(). */
 struct connection {
     struct host *host;
     struct loop *loop;
+    struct pool *pool;     /* the loop's, for what lives no longer than a request; NULL: malloc()'s */
     struct server server;
     struct open *opens;    /* list */
     uint64_t opens_made;   /* FileIds count them */
     unsigned open_count;   /* in `opens` */
+    unsigned open_limit;
     void *inside;          /* the host's: socket, queues, timers */
 };
 

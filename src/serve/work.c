@@ -6,15 +6,13 @@
 #include <string.h>
 
 struct work *work_new(struct connection *connection, struct server_frame *frame) {
-    struct work *work = calloc(1, sizeof *work);
+    struct work *work = pool_take(connection->pool, sizeof *work);
 
     if (work == NULL) {
         connection_refuse(connection, frame, STATUS_INSUFFICIENT_RESOURCES);
         return NULL;
     }
-    work->connection = connection;
-    work->frame = frame;
-    work->wait.loop = connection->loop;
+    *work = (struct work){.connection = connection, .frame = frame, .pool = connection->pool};
     return work;
 }
 
@@ -40,7 +38,24 @@ static void work_free(struct work *work) {
     if (work->source != NULL)
         open_release(work->source);
     free(work->path);
-    free(work);
+    pool_give(work->pool, work, sizeof *work); /* the connection may be gone */
+}
+
+/* What it waits for is posted to this thread, so it cannot come before. */
+void work_wait(struct work *work, const struct waiting *waiting) {
+    work->waiting = waiting;
+    work->next = work->open->waiting;
+    work->open->waiting = work;
+    connection_pend(work->connection, work->frame);
+}
+
+void work_resume(struct work *work) {
+    struct work **at = &work->open->waiting;
+
+    while (*at != work)
+        at = &(*at)->next;
+    *at = work->next;
+    work->waiting = NULL;
 }
 
 static void operation_done(struct store_op *op) {
@@ -121,7 +136,7 @@ void work_answer_output(struct work *work, uint32_t status) {
 /* --- opens --- */
 
 struct open *open_new(struct connection *connection, struct server_frame *frame) {
-    struct open *open = connection->open_count < OPENS_MAX ? calloc(1, sizeof *open) : NULL;
+    struct open *open = connection->open_count < connection->open_limit ? calloc(1, sizeof *open) : NULL;
 
     if (open == NULL)
         return NULL;
@@ -131,6 +146,9 @@ struct open *open_new(struct connection *connection, struct server_frame *frame)
     open->tree = frame->request.tree;
     open->share = open->tree->owner;
     open->uses = 1;
+    open->seat.loop = connection->loop;
+    open->seat.notice.run = open_noticed;
+    open->patience.expired = open_impatient;
     open->id = ++connection->opens_made;
     open->next = connection->opens;
     if (open->next != NULL)
@@ -208,40 +226,49 @@ static void file_close(struct store_op *op) {
     store_submit(open->share->store, op);
 }
 
-void open_release(struct open *open) {
-    assert(open->uses > 0);
-    if (--open->uses > 0)
-        return;
+void open_leave(struct open *open) {
     if (open->file == NULL) {
         open_free(open);
         return;
     }
     open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_close,
                                  .loop = open->connection->loop};
-    if (node_leave(host_nodes(open->connection->host), &open->seat))
+    if (open->is_removed)
         store_submit(open->share->store, &open->op);
     else
         file_close(&open->op);
 }
 
-/* Those that wait for a lock end with the file ([MS-SMB2] 3.3.5.14.2, as Windows does it). */
-static void waiting_refuse(struct open *open) {
+/* A notice that is on its way finds the open by its seat: it goes on then. */
+void open_release(struct open *open) {
     struct nodes *nodes = host_nodes(open->connection->host);
 
-    for (struct work **at = &open->waiting, *work; (work = *at) != NULL; ) {
-        if (!node_take_wait(nodes, &work->wait)) {
-            at = &work->next;
+    assert(open->uses > 0);
+    if (--open->uses > 0)
+        return;
+    loop_timer_clear(open->connection->loop, &open->patience);
+    open->is_removed = node_leave(nodes, &open->seat);
+    if (!node_is_noticed(nodes, &open->seat))
+        open_leave(open);
+}
+
+/* Those that wait end with the file; each is taken out of the list before it ends, which may be the open's end, too. */
+static void waiting_end(struct open *open) {
+    for (struct work *work = open->waiting, *next; work != NULL; work = next) {
+        const struct waiting *waiting = work->waiting;
+
+        next = work->next;
+        if (!waiting->take_back(work))
             continue;
-        }
-        *at = work->next;
-        work_refuse(work, STATUS_RANGE_NOT_LOCKED);
+        work_resume(work);
+        waiting->end(work, waiting->closed_status);
     }
 }
 
 void open_close(struct open *open) {
     assert(!open->is_closing);
     open->is_closing = true;
-    waiting_refuse(open);
+    waiting_end(open);
     open_release(open);
 }
 

@@ -7,8 +7,6 @@
 #include "wire/files.h"
 #include "wire/info.h"
 
-/* Files that one connection may have open. */
-#define OPENS_MAX 16384u
 /* Octets of the longest search pattern, and of any other name on the wire. */
 #define NAME_OCTETS_MAX 65535u
 
@@ -25,12 +23,15 @@ struct open {
     const struct share *share;
     struct store_file *file;       /* NULL: a pipe, or not yet */
     struct node_seat seat;
+    struct loop_timer patience;    /* for the acknowledgment of a broken oplock */
     uint64_t id;                   /* both halves of the FileId */
     uint64_t position;             /* FilePositionInformation, which nothing uses */
     uint32_t access, options, mode;
     unsigned uses;
     bool is_folder, is_stream, is_ready, is_closing;
     bool has_listed;
+    bool is_removed;               /* it was the last open of a file that is to go */
+    bool is_notice_due;            /* its oplock was broken before its CREATE was answered */
     char *pattern;                 /* UTF-8 */
     uint8_t *reply;                /* a pipe's, not read yet */
     size_t reply_size;
@@ -42,8 +43,13 @@ struct open {
 /* A request at work. Each step ends in one more store operation or in one answer. */
 struct work {
     struct store_op op;
-    struct node_wait wait;
+    union {
+        struct node_wait wait;     /* LOCK */
+        struct node_queue queue;   /* CREATE */
+    };
     struct work *next;             /* in open->waiting */
+    struct pool *pool;             /* whose this memory is */
+    const struct waiting *waiting; /* NULL: it does not wait */
     struct connection *connection;
     struct server_frame *frame;
     struct open *open;             /* NULL: none yet */
@@ -58,13 +64,27 @@ struct work {
     uint64_t done, total;          /* chunks, octets */
     struct create_request create;
     uint32_t action;
+    enum oplock_level oplock;      /* that was granted */
     bool post_query;
+};
+
+/* What requests that wait for somebody else have in common. */
+struct waiting {
+    /* False: what it waits for has happened, and it is about to go on by itself. */
+    bool (*take_back)(struct work *work);
+    /* Ends it with this status. */
+    void (*end)(struct work *work, uint32_t status);
+    uint32_t closed_status; /* where its file is closed */
 };
 
 /* NULL: no memory; the request was refused then. */
 struct work *work_new(struct connection *connection, struct server_frame *frame);
 /* Of an open that the request names and that has one of the accesses (0: any); NULL: refused. */
 struct work *work_on_open(struct connection *connection, struct server_frame *frame, uint32_t access);
+/* It waits: the client is told so, and may cancel it. */
+void work_wait(struct work *work, const struct waiting *waiting);
+/* It waits no longer. */
+void work_resume(struct work *work);
 void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work));
 /* The answer; each ends the work. */
 void work_refuse(struct work *work, uint32_t status);
@@ -77,7 +97,7 @@ bool work_begin(struct work *work, size_t room);
 bool work_begin_output(struct work *work, size_t room);
 void work_answer_output(struct work *work, uint32_t status);
 
-/* NULL: no memory, or OPENS_MAX are open. */
+/* NULL: no memory, or connection->open_limit are open. */
 struct open *open_new(struct connection *connection, struct server_frame *frame);
 struct open *open_find(struct connection *connection, const struct server_request *request);
 struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]);
@@ -86,6 +106,10 @@ void open_hold(struct open *open);
 void open_release(struct open *open);
 /* Closes it once nothing uses it any more. */
 void open_close(struct open *open);
+/* The last step of its closing, when nothing points to it any more. */
+void open_leave(struct open *open);
+/* The CREATE is answered: a break of its oplock that came meanwhile may be told now. */
+void open_ready(struct open *open);
 
 uint32_t status_of_errno(int64_t result);
 uint64_t filetime_of(struct timespec time);
@@ -104,6 +128,10 @@ void serve_ioctl(struct connection *connection, struct server_frame *frame);
 void serve_query_directory(struct connection *connection, struct server_frame *frame);
 void serve_query_info(struct connection *connection, struct server_frame *frame);
 void serve_set_info(struct connection *connection, struct server_frame *frame);
+void serve_oplock_break(struct connection *connection, struct server_frame *frame);
+/* breaks.c: the task of an open's seat, and the timer that runs from then on. */
+void open_noticed(struct loop_task *task);
+void open_impatient(struct loop_timer *timer);
 
 /* Pipes (control.c): what was written, or the input of a transceive. An NTSTATUS. */
 uint32_t pipe_take(struct open *open, struct span request);

@@ -64,6 +64,9 @@ static const char *allowed_text(const struct option_row *row, char text[ALLOWED_
         return "the number of an open descriptor";
     case OPTION_TYPE_COUNT:
         return "up to three times";
+    case OPTION_TYPE_NUMBER:
+        snprintf(text, ALLOWED_MAX, "%u to %u %s", row->least, row->most, row->unit);
+        return text;
     case OPTION_TYPE_TEXT:
         break;
     }

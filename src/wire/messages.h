@@ -84,6 +84,7 @@ enum smb2_session_flag {
 #define NTSTATUS_LIST(ONE)                                                                         \
     ONE(SUCCESS, 0x00000000u)                                                                      \
     ONE(PENDING, 0x00000103u)                                                                      \
+    ONE(NOTIFY_CLEANUP, 0x0000010bu)                                                               \
     ONE(NOTIFY_ENUM_DIR, 0x0000010cu)                                                              \
     ONE(BUFFER_OVERFLOW, 0x80000005u)                                                              \
     ONE(NO_MORE_FILES, 0x80000006u)                                                                \
@@ -151,6 +152,7 @@ enum smb2_session_flag {
     ONE(INVALID_LEVEL, 0xc0000148u)                                                                \
     ONE(PIPE_BROKEN, 0xc000014bu)                                                                  \
     ONE(LOGON_TYPE_NOT_GRANTED, 0xc000015bu)                                                       \
+    ONE(INVALID_DEVICE_STATE, 0xc0000184u)                                                         \
     ONE(IO_DEVICE_ERROR, 0xc0000185u)                                                              \
     ONE(TRUSTED_RELATIONSHIP_FAILURE, 0xc000018du)                                                 \
     ONE(ACCOUNT_EXPIRED, 0xc0000193u)                                                              \

@@ -11,7 +11,7 @@ static bool take(void *context, const struct config_entry *entry, char *complain
     unsigned *entries = context;
     struct option_value value;
 
-    if (entry->host == NULL || strlen(entry->host) >= CONFIG_HOST_MAX || entry->line == 0)
+    if (entry->name == NULL || strlen(entry->name) >= CONFIG_NAME_MAX || entry->line == 0)
         abort();
     *entries += 1;
     for (unsigned id = 0; id < OPTION_COUNT; id++) {
@@ -25,7 +25,7 @@ static bool take(void *context, const struct config_entry *entry, char *complain
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char complaint[CONFIG_COMPLAINT_MAX];
     unsigned entries = 0;
-    bool taken = config_parse((struct span){data, size}, "fuzzed", take, &entries, complaint);
+    bool taken = config_parse((struct span){data, size}, "fuzzed", &config_hosts, take, &entries, complaint);
 
     if (taken != (complaint[0] == '\0') || strlen(complaint) >= sizeof complaint)
         abort();

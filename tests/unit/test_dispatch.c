@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "serve/node.h"
-#include "serve/serve.h"
+#include "serve/work.h"
 #include "wire/files.h"
 #include "wire/info.h"
 #include "wire/text.h"
@@ -42,7 +42,8 @@ struct bench {
     struct store_attributes attributes;
     uint8_t output[ROOM], input[REQUEST_ROOM];
     struct server_frame frame;
-    unsigned answers, pends;
+    unsigned answers, pends, notices, timers;
+    struct oplock_break notice; /* the last one */
     uint32_t status;
     size_t body_size;
     uint8_t file_id[16];
@@ -154,6 +155,33 @@ void connection_pend(struct connection *connection, struct server_frame *frame) 
     bench_of(connection)->pends++;
 }
 
+void connection_notify(struct connection *connection, struct server_session *session, const struct server_tree *tree,
+                       uint16_t command, const void *body, size_t body_size) {
+    struct bench *bench = bench_of(connection);
+    uint8_t octets[SMB2_HEADER_SIZE + 24] = {0};
+
+    assert_true(session == &bench->session && tree == &bench->tree && command == SMB2_OPLOCK_BREAK && body_size == 24);
+    memcpy(octets + SMB2_HEADER_SIZE, body, body_size);
+    assert_true(oplock_break_decode((struct span){octets, sizeof octets}, &bench->notice));
+    bench->notices++;
+}
+
+int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t after_ms) {
+    struct bench *bench = (struct bench *)loop;
+
+    assert_true(after_ms >= 1000);
+    bench->timers += timer->index == 0;
+    timer->index = 1;
+    return 0;
+}
+
+void loop_timer_clear(struct loop *loop, struct loop_timer *timer) {
+    struct bench *bench = (struct bench *)loop;
+
+    bench->timers -= timer->index != 0;
+    timer->index = 0;
+}
+
 struct nodes *host_nodes(struct host *host) {
     return host->nodes;
 }
@@ -191,6 +219,7 @@ static struct bench *bench_new(void) {
     server_policy_defaults(&bench->policy);
     bench->connection.host = &bench->host;
     bench->connection.inside = bench;
+    bench->connection.open_limit = 1000;
     bench->connection.loop = (struct loop *)bench;
     bench->connection.server.policy = &bench->policy;
     bench->tree.owner = &bench->share;
@@ -210,6 +239,7 @@ static void bench_end(struct bench *bench) {
     assert_int_equal(ends, 1);
     assert_null(bench->connection.opens);
     assert_int_equal(bench->files, 0);
+    assert_int_equal(bench->timers, 0);
     nodes_free(bench->host.nodes);
     free(bench);
 }
@@ -390,6 +420,110 @@ static void test_locks(void **state) {
     bench_end(bench);
 }
 
+static uint32_t create_oplock(struct bench *bench, uint32_t disposition, uint32_t access, enum oplock_level wanted) {
+    return create_with(bench, "a", (struct create_request){.desired_access = access, .share_access = FILE_SHARE_ALL,
+        .create_disposition = disposition, .requested_oplock_level = (uint8_t)wanted});
+}
+
+static enum oplock_level granted(const struct bench *bench) {
+    return bench->output[SMB2_HEADER_SIZE + 2];
+}
+
+static uint32_t acknowledge(struct bench *bench, const uint8_t file_id[16], enum oplock_level level) {
+    struct writer writer = request_begin(bench);
+    struct oplock_break request = {.oplock_level = (uint8_t)level};
+
+    memcpy(bench->file_id, file_id, 16);
+    oplock_break_place(&request);
+    oplock_break_encode(&request, &writer);
+    return ask(bench, SMB2_OPLOCK_BREAK, &writer);
+}
+
+/* A second open waits until the first one's oplock is broken; a write breaks what is shared without waiting. */
+static void test_oplock_is_broken(void **state) {
+    struct bench *bench = bench_new();
+    uint8_t first[16];
+
+    (void)state;
+    assert_int_equal(create_oplock(bench, FILE_OPEN_IF, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_BATCH), STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_BATCH);
+    memcpy(first, bench->file_id, 16);
+    assert_int_equal(acknowledge(bench, first, OPLOCK_LEVEL_II), STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(create_oplock(bench, FILE_OPEN, FILE_READ_ATTRIBUTES, OPLOCK_LEVEL_BATCH), STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_NONE);
+    create_oplock(bench, FILE_OPEN, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_BATCH);
+    assert_int_equal(bench->pends, 1);
+    post_run(bench);
+    assert_int_equal(bench->notices, 1);
+    assert_int_equal(bench->timers, 1);
+    assert_int_equal(bench->notice.oplock_level, OPLOCK_LEVEL_II);
+    assert_memory_equal(bench->notice.file_id, first, 16);
+    bench->pends = 0;
+    assert_int_equal(acknowledge(bench, first, OPLOCK_LEVEL_II), STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_II);
+    assert_int_equal(bench->timers, 0);
+    post_run(bench);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_II);
+    memcpy(bench->file_id, first, 16);
+    assert_int_equal(write_file(bench, "x"), STATUS_SUCCESS);
+    post_run(bench);
+    assert_int_equal(bench->notices, 3);
+    assert_int_equal(bench->notice.oplock_level, OPLOCK_LEVEL_NONE);
+    assert_int_equal(bench->timers, 0);
+    assert_int_equal(acknowledge(bench, first, OPLOCK_LEVEL_NONE), STATUS_INVALID_OPLOCK_PROTOCOL);
+    bench_end(bench);
+}
+
+static void oplock_wait(struct bench *bench, uint8_t first[16]) {
+    assert_int_equal(create_oplock(bench, FILE_OPEN_IF, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_EXCLUSIVE), STATUS_SUCCESS);
+    memcpy(first, bench->file_id, 16);
+    bench->pends = 0;
+    create_oplock(bench, FILE_OVERWRITE_IF, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_LEASE);
+    assert_int_equal(bench->pends, 1);
+    bench->pends = 0;
+}
+
+/* What ends the waiting otherwise: CANCEL, the holder's CLOSE, its silence, the end of the session. */
+static void test_oplock_wait_ends(void **state) {
+    struct bench *bench = bench_new();
+    uint8_t first[16];
+
+    (void)state;
+    oplock_wait(bench, first);
+    dispatch_cancel(&bench->connection, &bench->frame);
+    assert_int_equal(bench->status, STATUS_CANCELLED);
+    bench->pends = 1; /* it is closed before the notice came, and answered after that */
+    memcpy(bench->file_id, first, 16);
+    close_file(bench);
+    bench->pends = 0;
+    post_run(bench);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_int_equal(bench->notices, 0);
+    oplock_wait(bench, first);
+    post_run(bench);
+    assert_int_equal(bench->notice.oplock_level, OPLOCK_LEVEL_NONE);
+    struct open *holder = bench->connection.opens->next;
+    holder->patience.index = 0;
+    bench->timers--;
+    holder->patience.expired(&holder->patience);
+    post_run(bench);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_NONE);
+    assert_int_equal(create_oplock(bench, FILE_OPEN, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_II), STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_II);
+    bench_end(bench);
+    bench = bench_new();
+    oplock_wait(bench, first);
+    unsigned answers = bench->answers;
+    struct open *open = bench->connection.opens;
+    open_close(open); /* that of the CREATE */
+    assert_int_equal(bench->answers, answers + 1);
+    assert_int_equal(bench->status, STATUS_FILE_CLOSED);
+    post_run(bench);
+    bench_end(bench);
+}
+
 /* Each operation's failure reaches the client as its status, and leaves nothing open. */
 static void test_faults(void **state) {
     static const struct { int error; uint32_t status; } faults[] = {
@@ -418,7 +552,8 @@ static void test_faults(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_comes_and_goes), cmocka_unit_test(test_create_refuses),
-        cmocka_unit_test(test_share_modes), cmocka_unit_test(test_locks), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_share_modes), cmocka_unit_test(test_locks),
+        cmocka_unit_test(test_oplock_is_broken), cmocka_unit_test(test_oplock_wait_ends), cmocka_unit_test(test_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
