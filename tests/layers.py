@@ -32,9 +32,11 @@ MAY_INCLUDE = {
     "lib": {"client", "auth", "core", "wire"},  # and include/smbproof.h
     "probe": {"probe", "client", "net", "auth", "core", "wire"},  # and words and output of explain
     "serve": {"serve", "store", "net", "auth", "core", "wire"},  # and crypto/crypto.h
-    "tools": {"tools", "serve", "store", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
+    "conform": {"conform", "probe", "net", "auth", "core", "wire"},
+    "tools": {"tools", "serve", "store", "conform", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
 }
 MAY_INCLUDE_FILE = {folder: {"crypto/crypto.h"} for folder in ("auth", "core", "explain", "client", "serve")}
+MAY_INCLUDE_FILE["conform"] = {"explain/output.h"}
 MAY_INCLUDE_FILE["probe"] = {"crypto/crypto.h", "explain/finding.h", "explain/output.h"}
 ONLY_OPENSSL = "crypto/openssl.c"
 

@@ -27,7 +27,7 @@ CASE(validate) CASE(validate_no_common) CASE(validate_common_other) CASE(validat
 CASE(validate_capabilities) CASE(validate_max_output) CASE(validate_311) CASE(validate_permuted) CASE(validate_unsigned)
 CASE(validate_bad_signature) CASE(validate_flags) CASE(validate_file_id) CASE(validate_input_offset)
 CASE(validate_input_beyond) CASE(validate_input_short) CASE(validate_count) CASE(validate_sizes) CASE(validate_twice)
-CASE(validate_encrypted) CASE(validate_every_dialect)
+CASE(validate_encrypted) CASE(validate_every_dialect) CASE(validate_not_implemented)
 /* cases_session.c */
 CASE(new_session) CASE(reauthenticate) CASE(reconnect) CASE(reconnect_other_dialect) CASE(bind_202) CASE(bind_210)
 CASE(bind_without_multichannel) CASE(session_unknown) CASE(session_logged_off) CASE(session_foreign)

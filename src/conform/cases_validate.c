@@ -16,6 +16,9 @@ enum {
 };
 #define OUTPUT_TOO_SMALL 23u
 #define DIALECT_UNKNOWN  0x0399u
+#define CREDIT_OCTETS    65536u
+/* Octets of the greatest MaxTransactSize above which something is asked for: 257 credits' worth. */
+#define SIZE_MAX_TRIED (16u * 1024u * 1024u + 1u)
 
 /* A tree below 3.1.1, where several dialects were offered. */
 static bool connect_below(struct trial *trial, struct line_claim *claim) {
@@ -103,6 +106,25 @@ void case_validate_encrypted(struct trial *trial) {
     }
     reply = line_validate(trial->line, &claim, LINE_ENCRYPTED);
     judge_info(trial, &reply);
+}
+
+/* A server of SMB 2 alone: an error, and signed, so that the client learns that the server is genuine. */
+void case_validate_not_implemented(struct trial *trial) {
+    struct line_claim claim;
+    struct line_reply reply;
+    char text[CONFORM_TEXT_MAX];
+
+    if (trial->facts->validates || trial->facts->greatest > SMB2_DIALECT_210) {
+        trial_skip(trial, "the server implements it");
+        return;
+    }
+    if (!connect_below(trial, &claim))
+        return;
+    reply = line_validate(trial->line, &claim, LINE_SIGNED);
+    if (reply.answer == LINE_ANSWERED && reply_is_protected(&reply) && reply.status != STATUS_ACCESS_DENIED)
+        trial_pass(trial, "%s", seen_text(&reply, text));
+    else
+        trial_fail(trial, "%s", seen_text(&reply, text));
 }
 
 /* ---- wrong ones ---- */
@@ -293,10 +315,46 @@ void case_validate_count(struct trial *trial) {
     judge_refusal(trial, &reply);
 }
 
-/* MaxOutputResponse beyond MaxTransactSize; the charge, where there is one, is too small as well. */
-void case_validate_sizes(struct trial *trial) {
-    struct line_reply reply;
+/* Asks for so many credits by ECHOs. */
+static bool earn_credits(struct trial *trial, unsigned credits) {
+    for (unsigned have = 0; have < credits;) {
+        struct line_reply reply;
 
-    if (send_spoiled(trial, IOCTL_MAX_OUTPUT, 0x7fffffff, &reply))
-        judge_status_or_close(trial, &reply, STATUS_INVALID_PARAMETER);
+        batch_begin(trial->batch, trial->line);
+        add_plain(trial->batch, SMB2_ECHO);
+        reply = batch_exchange(trial->batch, LINE_SIGNED);
+        if (reply.answer != LINE_ANSWERED || reply.message.header.credits == 0)
+            return false;
+        have += reply.message.header.credits;
+    }
+    return true;
+}
+
+/* MaxOutputResponse one octet above MaxTransactSize, and a charge that covers it. */
+void case_validate_sizes(struct trial *trial) {
+    struct line_claim claim;
+    struct line_reply reply;
+    uint32_t size;
+    uint16_t charge;
+    uint8_t *message;
+
+    if (!connect_below(trial, &claim))
+        return;
+    size = trial->line->negotiation.answered.max_transact_size + 1;
+    charge = (uint16_t)((size - 1) / CREDIT_OCTETS + 1);
+    if (size > SIZE_MAX_TRIED) {
+        trial_skip(trial, "MaxTransactSize is %u", size - 1);
+        return;
+    }
+    if (trial->line->negotiation.agreed.multi_credit && !earn_credits(trial, charge)) {
+        trial_skip(trial, "the server does not grant %u credits", charge);
+        return;
+    }
+    batch_begin(trial->batch, trial->line);
+    message = add_validation(trial->batch);
+    put_u32(message, IOCTL_MAX_OUTPUT, size);
+    if (trial->line->negotiation.agreed.multi_credit)
+        put_u16(message, AT_CREDIT_CHARGE, charge);
+    reply = batch_exchange(trial->batch, LINE_SIGNED);
+    judge_status_or_close(trial, &reply, STATUS_INVALID_PARAMETER);
 }

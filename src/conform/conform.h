@@ -117,6 +117,7 @@ struct conform_facts {
     uint32_t logon_status;       /* where it was refused */
     bool encrypts_session, encrypts_share, share_connected, can_write, has_cipher;
     uint32_t share_status;       /* where it was not connected */
+    bool validates;              /* FSCTL_VALIDATE_NEGOTIATE_INFO is answered, or has to be */
 };
 
 struct conform_result {

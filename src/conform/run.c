@@ -82,20 +82,35 @@ static void find_logon(struct line *line, struct batch *batch, const struct line
         find_share(line, batch, facts);
 }
 
+/* A server of SMB 2 alone need not, but one that answers has to answer rightly. */
+static void find_validation(struct line *line, const struct line_target *target, struct conform_facts *facts) {
+    struct id_list one = dialect_alone(facts->greatest_below_311);
+    struct line_reply reply;
+    struct line_claim claim;
+
+    facts->validates = facts->greatest_below_311 != 0 && dialect_is_3x(facts->greatest);
+    if (facts->validates || !facts->share_connected || line_open(line, target, &one).answer != LINE_ANSWERED ||
+        !line_agree(line, &reply) || !line_log_on(line, NULL).has_keys)
+        return;
+    reply = line_connect_tree(line, LINE_SIGNED);
+    line_claim(line, &claim);
+    if (reply_has(&reply, STATUS_SUCCESS))
+        reply = line_validate(line, &claim, LINE_SIGNED);
+    facts->validates = reply_has(&reply, STATUS_SUCCESS);
+}
+
 /* ---- the cases ---- */
 
 /* Why a case cannot run; NULL: it can. */
 static const char *obstacle(const struct conform_facts *facts, enum conform_need need) {
-    bool below = facts->greatest_below_311 != 0 && dialect_is_3x(facts->greatest);
-
     if ((need == NEED_311 || need == NEED_LOGON_311) && facts->greatest != SMB2_DIALECT_311)
         return "3.1.1 is not spoken";
     if (need >= NEED_LOGON && !facts->has_keys)
         return facts->logged_on ? "the session has no keys" : "no logon";
     if (need == NEED_LOGON_3X && !dialect_is_3x(facts->greatest))
         return "no dialect of SMB 3 is spoken";
-    if (need == NEED_VALIDATION && (!below || !facts->share_connected))
-        return "needs a share, and a server that speaks 3.x as well as a dialect below 3.1.1";
+    if (need == NEED_VALIDATION && (!facts->validates || !facts->share_connected))
+        return "needs a share, and a server that validates dialects below 3.1.1";
     if (need == NEED_FILE && !facts->can_write)
         return "no file can be made on the share";
     if (need == NEED_CIPHER && (!facts->has_cipher || !facts->share_connected))
@@ -161,6 +176,7 @@ bool conform_run(const struct conform_options *options, struct conform_report *r
     if (fine) {
         find_dialects(trial.line, &options->target, &report->facts);
         find_logon(trial.line, trial.batch, &options->target, &report->facts);
+        find_validation(trial.line, &options->target, &report->facts);
         line_close(trial.line);
     }
     if (fine && report->facts.reached)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
@@ -175,15 +176,20 @@ static void opens_closed(void *argument) {
     settle(inside);
 }
 
+/* Also the rule by which a request was last refused with an error, since that is often why a client leaves. */
 static void log_close(const struct inside *inside, const char *why) {
     const struct server_failure *failure = &inside->connection.server.failure;
+    enum rule refused = inside->connection.server.refused.verdict.rule;
+    char last[64] = "";
 
+    if (refused != RULE_NONE)
+        snprintf(last, sizeof last, " refused=%s", rule_text(refused)->id);
     if (failure->verdict.rule != RULE_NONE)
-        log_event("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu", inside->from, why,
+        log_event("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu%s", inside->from, why,
                   rule_text(failure->verdict.rule)->id, rule_text(failure->verdict.rule)->section,
-                  command_name(failure->command), (unsigned long long)failure->message_id);
+                  command_name(failure->command), (unsigned long long)failure->message_id, last);
     else
-        log_event("closed", "from=%s why=%s", inside->from, why);
+        log_event("closed", "from=%s why=%s%s", inside->from, why, last);
 }
 
 static void free_idle_packets(struct inside *inside) {
