@@ -31,9 +31,10 @@ MAY_INCLUDE = {
     "store": {"store", "net", "wire"},  # of wire only text
     "lib": {"client", "auth", "core", "wire"},  # and include/smbproof.h
     "probe": {"probe", "client", "net", "auth", "core", "wire"},  # and words and output of explain
+    "relay": {"relay", "net", "core", "wire"},
     "serve": {"serve", "store", "net", "auth", "core", "wire"},  # and crypto/crypto.h
     "conform": {"conform", "probe", "net", "auth", "core", "wire"},
-    "tools": {"tools", "serve", "store", "conform", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
+    "tools": {"tools", "relay", "serve", "store", "conform", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
 }
 MAY_INCLUDE_FILE = {folder: {"crypto/crypto.h"} for folder in ("auth", "core", "explain", "client", "serve")}
 MAY_INCLUDE_FILE["conform"] = {"explain/output.h"}

@@ -56,19 +56,21 @@ static bool fail(struct session *session, int number, struct session_error *erro
     return false;
 }
 
+static void set_error(struct session_error *error, enum session_error_kind kind, uint32_t status, int number) {
+    *error = (struct session_error){
+        .kind = kind, .phase = CLIENT_PHASE_READY, .status = status, .number = number};
+    session_error_describe(error);
+}
+
 /* An error of the transport, as a negative errno; 0: the peer closed. */
 static bool fail_transport(struct session *session, int64_t status, struct session_error *error) {
+    if (status == -ECANCELED)
+        set_error(&session->error, SESSION_ERROR_STOPPED, 0, 0);
     if (status == -ETIMEDOUT)
         client_timed_out(&session->client);
     else
         client_disconnected(&session->client);
     return fail(session, (int)-status, error);
-}
-
-static void set_error(struct session_error *error, enum session_error_kind kind, uint32_t status, int number) {
-    *error = (struct session_error){
-        .kind = kind, .phase = CLIENT_PHASE_READY, .status = status, .number = number};
-    session_error_describe(error);
 }
 
 bool session_is_open(const struct session *session) {
@@ -228,6 +230,7 @@ static struct session *session_new(const struct session_options *options) {
     session->transport.fd = -1;
     session->client.want = CLIENT_CLOSED;
     session->credentials = *options->credentials;
+    session->transport.stop_fd = options->stop_fd;
     session->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : SESSION_TIMEOUT_MS;
     snprintf(session->host, sizeof session->host, "%s", options->host);
     if (session->credentials.host == NULL)

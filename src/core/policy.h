@@ -66,8 +66,8 @@ struct server_policy {
     bool allow_guest;
     /* Of one connection; 0: as many as SERVER_SESSIONS_MAX and SERVER_CREDITS_MAX, which they may not exceed. */
     uint16_t max_sessions, max_credits;
-    /* Validation compares all Dialects of the NEGOTIATE request, which [MS-SMB2] asks only of servers that implement 3.1.1,
-     * also where 3.1.1 is not among `dialects`. Else, there, the greatest common one. */
+    /* Validation compares all Dialects of the NEGOTIATE request, which [MS-SMB2] asks only of servers that
+     * implement 3.1.1, also where 3.1.1 is not among `dialects`. Else, there, the greatest common one. */
     bool compare_all_dialects;
 };
 

@@ -192,6 +192,13 @@ void server_ended(struct server *server, struct server_frame *frame);
 uint8_t *server_body(struct server_frame *frame, size_t size);
 /* The answer, with a body of so many octets that was written at server_body(). */
 void server_respond(struct server *server, struct server_frame *frame, uint32_t status, size_t body_size);
+/* May octets follow the answer that are not in the output, since the shell sends them itself, out of a file? Not where
+ * it is signed or encrypted, or has another one behind it. */
+bool server_may_trail(const struct server_frame *frame);
+/* The same as server_respond() where server_may_trail(), and `trail` more octets of body are sent after
+ * server_output(). */
+void server_respond_trailing(struct server *server, struct server_frame *frame, uint32_t status, size_t body_size,
+                             size_t trail);
 /* The answer is an error body (2.2.2) with this ErrorData, which is usually empty. It needs room as server_body() does;
  * for SERVER_ANSWER_MAX - 128 octets there always is. */
 void server_refuse(struct server *server, struct server_frame *frame, uint32_t status, struct span error_data);

@@ -159,6 +159,19 @@ void server_respond(struct server *server, struct server_frame *frame, uint32_t 
         server_close(server, verdict_disconnect(RULE_NONE, 0), &frame->request);
 }
 
+bool server_may_trail(const struct server_frame *frame) {
+    const struct server_request *request = &frame->request;
+    return is_last(frame) && frame->seals == NULL && !request->sign &&
+           !encrypts(request->session, request->tree, request->command);
+}
+
+void server_respond_trailing(struct server *server, struct server_frame *frame, uint32_t status, size_t body_size,
+                             size_t trail) {
+    assert(server_may_trail(frame));
+    frame->trail = trail;
+    server_respond(server, frame, status, body_size);
+}
+
 void server_refuse(struct server *server, struct server_frame *frame, uint32_t status, struct span error_data) {
     const struct error_response error = {
         .structure_size = 9, .byte_count = (uint32_t)error_data.size, .data = error_data};
@@ -190,15 +203,15 @@ void server_answer_empty(struct server *server, struct server_frame *frame) {
 }
 
 /* Puts the frame header, and the transform header where the message is encrypted, in front of the message that begins
- * at `start` and ends at `end` of the data. */
-static struct span frame_close(struct server_session *seals, uint8_t *data, size_t start, size_t end) {
+ * at `start` and ends at `end` of the data; `trail` more octets follow elsewhere. */
+static struct span frame_close(struct server_session *seals, uint8_t *data, size_t start, size_t end, size_t trail) {
     struct span message = {data + start, end - start};
     if (seals != NULL) {
         start -= TRANSFORM_HEADER_SIZE;
         if (!sealer_seal(&seals->sealer, message, data + start, end - start))
             return (struct span){NULL, 0};
     }
-    const struct frame frame = {.type = FRAME_MESSAGE, .length = (uint32_t)(end - start)};
+    const struct frame frame = {.type = FRAME_MESSAGE, .length = (uint32_t)(end - start + trail)};
     start -= FRAME_HEADER_SIZE;
     struct writer writer = writer_over(data + start, FRAME_HEADER_SIZE);
     frame_encode(&writer, &frame);
@@ -210,7 +223,7 @@ static struct span frame_close(struct server_session *seals, uint8_t *data, size
 bool server_frame_finish(struct server_frame *frame) {
     if (frame->end == frame->start)
         return true;
-    struct span octets = frame_close(frame->seals, frame->output, frame->start, frame->end);
+    struct span octets = frame_close(frame->seals, frame->output, frame->start, frame->end, frame->trail);
     if (octets.size == 0)
         return false;
     frame->start = (size_t)(octets.data - frame->output);
@@ -248,7 +261,7 @@ struct span server_pend(struct server *server, struct server_frame *frame, uint8
     if (seals == NULL && encrypts(request->session, request->tree, request->command))
         seals = request->session;
     frame->start = frame->end;
-    struct span octets = frame_close(seals, data, SERVER_HEADROOM, SERVER_HEADROOM + before + INTERIM_MESSAGE_SIZE);
+    struct span octets = frame_close(seals, data, SERVER_HEADROOM, SERVER_HEADROOM + before + INTERIM_MESSAGE_SIZE, 0);
     if (octets.size == 0)
         server_close(server, verdict_disconnect(RULE_NONE, 0), request);
     return octets;
@@ -266,7 +279,7 @@ struct span server_notify(struct server *server, struct server_session *session,
         return (struct span){NULL, 0};
     header_write(data + SERVER_HEADROOM, &header);
     struct span octets =
-        frame_close(sealed ? session : NULL, data, SERVER_HEADROOM, SERVER_HEADROOM + SMB2_HEADER_SIZE + body_size);
+        frame_close(sealed ? session : NULL, data, SERVER_HEADROOM, SERVER_HEADROOM + SMB2_HEADER_SIZE + body_size, 0);
     if (octets.size == 0)
         server_close(server, verdict_disconnect(RULE_NONE, 0), NULL);
     return octets;

@@ -25,18 +25,19 @@ static void break_tell(struct open *open, enum oplock_level level) {
 void open_noticed(struct loop_task *task) {
     struct open *open = (struct open *)((char *)task - offsetof(struct open, seat.notice));
     struct nodes *nodes = host_nodes(open->connection->host);
-    enum oplock_level level;
-    bool wants_answer;
+    struct node_notice notice = node_take_notice(nodes, &open->seat);
 
-    if (!node_take_notice(nodes, &open->seat, &level, &wants_answer)) {
+    if (notice.has_left) {
         open_leave(open);
         return;
     }
-    open->is_notice_due = !open->is_ready;
-    if (wants_answer && loop_timer_set(open->connection->loop, &open->patience, BREAK_PATIENCE_MS) != 0)
+    open->is_notice_due = notice.is_broken && !open->is_ready;
+    if (notice.wants_answer && loop_timer_set(open->connection->loop, &open->patience, BREAK_PATIENCE_MS) != 0)
         node_expire(nodes, &open->seat);
-    if (open->is_ready)
-        break_tell(open, level);
+    if (notice.is_broken && open->is_ready)
+        break_tell(open, notice.level);
+    else if (notice.is_deleted)
+        notify_refuse(open, STATUS_DELETE_PENDING);
 }
 
 void open_impatient(struct loop_timer *timer) {

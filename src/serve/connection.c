@@ -2,16 +2,18 @@
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "serve/host.h"
 #include "serve/log.h"
+#include "store/watch.h"
 #include "wire/names.h"
 #include "wire/text.h"
 
@@ -48,6 +50,8 @@ struct packet {
     uint8_t *content, *output;
     size_t block_size, content_size, output_size;
     struct span out; /* what is still to be sent */
+    struct file_part part;           /* what of a file is still to be sent, behind it */
+    void (*sent)(void *argument), *sent_argument;
     bool handed;     /* somebody works on it */
     struct job job;  /* a step of a logon */
     struct logon *logon;
@@ -68,6 +72,7 @@ struct inside {
     struct station *station;
     struct edition *edition; /* the one it began with; what it borrows may be of a newer one */
     struct connection *next, *previous; /* at the station */
+    struct connection *older, *younger; /* among those that are half-open */
     struct loop_watch watch;
     struct loop_timer timer;
     struct loop_task start;
@@ -78,8 +83,9 @@ struct inside {
     size_t held, unsent; /* octets */
     size_t got;  /* of the header, or of the incoming content */
     unsigned busy, depth;
+    uint64_t number, began_ms;
     uint8_t header[FRAME_HEADER_SIZE];
-    bool closed, draining, logged_on;
+    bool closed, draining, logged_on, half_open;
 };
 
 static void settle(struct inside *inside);
@@ -121,7 +127,7 @@ static void output_free(struct packet *packet) {
         pool_give(pool_of(packet->inside), packet->output, packet->output_size);
 }
 
-static void packet_free(struct packet *packet) {
+static void packet_unlink(struct packet *packet) {
     struct inside *inside = packet->inside;
 
     if (packet->next != NULL)
@@ -131,8 +137,21 @@ static void packet_free(struct packet *packet) {
     else
         inside->packets = packet->next;
     inside->held -= packet->content_size + packet->output_size;
+}
+
+/* What is done with it may answer other requests, or end them. */
+static void packet_drop(struct packet *packet) {
+    struct pool *pool = pool_of(packet->inside);
+
+    if (packet->sent != NULL)
+        packet->sent(packet->sent_argument);
     output_free(packet);
-    pool_give(pool_of(inside), packet, packet->block_size);
+    pool_give(pool, packet, packet->block_size);
+}
+
+static void packet_free(struct packet *packet) {
+    packet_unlink(packet);
+    packet_drop(packet);
 }
 
 static bool packet_grow(struct packet *packet, size_t size) {
@@ -185,34 +204,76 @@ static void log_close(const struct inside *inside, const char *why) {
     if (refused != RULE_NONE)
         snprintf(last, sizeof last, " refused=%s", rule_text(refused)->id);
     if (failure->verdict.rule != RULE_NONE)
-        log_event("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu%s", inside->from, why,
+        log_warning("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu%s", inside->from, why,
                   rule_text(failure->verdict.rule)->id, rule_text(failure->verdict.rule)->section,
                   command_name(failure->command), (unsigned long long)failure->message_id, last);
     else
         log_event("closed", "from=%s why=%s%s", inside->from, why, last);
 }
 
+static void count_close(struct inside *inside) {
+    const struct server *server = &inside->connection.server;
+    struct status_counters *counters = &inside->station->counters;
+
+    counters->closed_by_rule += server->failure.verdict.rule != RULE_NONE;
+    counters->validations += server->negotiation.validation == VALIDATION_SAME;
+    counters->validations_failed += server->negotiation.validation == VALIDATION_FAILED;
+}
+
 static void free_idle_packets(struct inside *inside) {
+    struct packet *idle = NULL;
+
     for (struct packet *packet = inside->packets, *next; packet != NULL; packet = next) {
         next = packet->next;
-        if (!packet->handed)
-            packet_free(packet);
+        if (packet->handed)
+            continue;
+        packet_unlink(packet);
+        packet->next = idle;
+        idle = packet;
     }
     inside->out_first = inside->out_last = inside->incoming = NULL;
+    while (idle != NULL) {
+        struct packet *packet = idle;
+
+        idle = packet->next;
+        packet_drop(packet);
+    }
+}
+
+static void join_half_open(struct inside *inside) {
+    struct station *station = inside->station;
+
+    inside->older = station->half_open_last;
+    if (inside->older != NULL)
+        inside_of(inside->older)->younger = &inside->connection;
+    else
+        station->half_open_first = &inside->connection;
+    station->half_open_last = &inside->connection;
+    atomic_fetch_add(&station->host->half_open, 1);
+    inside->half_open = true;
+}
+
+static void leave_half_open(struct inside *inside) {
+    struct station *station = inside->station;
+
+    if (!inside->half_open)
+        return;
+    inside->half_open = false;
+    *(inside->older != NULL ? &inside_of(inside->older)->younger : &station->half_open_first) = inside->younger;
+    *(inside->younger != NULL ? &inside_of(inside->younger)->older : &station->half_open_last) = inside->older;
+    atomic_fetch_sub(&station->host->half_open, 1);
 }
 
 static void close_connection(struct inside *inside, const char *why) {
-    struct host *host = inside->connection.host;
-
     if (inside->closed)
         return;
     inside->closed = true;
     log_close(inside, why);
+    count_close(inside);
     loop_watch_remove(inside->connection.loop, &inside->watch);
     loop_timer_clear(inside->connection.loop, &inside->timer);
     close(inside->watch.descriptor);
-    if (!inside->logged_on)
-        atomic_fetch_sub(&host->half_open, 1);
+    leave_half_open(inside);
     inside->busy++;
     inside->depth++;
     free_idle_packets(inside);
@@ -280,10 +341,34 @@ static void settle(struct inside *inside) {
 
 /* ---- out ---- */
 
+static ssize_t send_octets(const struct inside *inside, struct packet *packet) {
+    int more = packet->part.size > 0 ? MSG_MORE : 0;
+    ssize_t sent = send(inside->watch.descriptor, packet->out.data, packet->out.size, MSG_NOSIGNAL | more);
+
+    if (sent > 0)
+        packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
+    return sent;
+}
+
+static ssize_t send_file(const struct inside *inside, struct packet *packet) {
+    static const uint8_t zeros[4096];
+    off_t offset = (off_t)packet->part.offset;
+    ssize_t sent = sendfile(inside->watch.descriptor, packet->part.descriptor, &offset, packet->part.size);
+
+    if (sent == 0) /* it was longer when the answer was begun */
+        sent = send(inside->watch.descriptor, zeros, packet->part.size < sizeof zeros ? packet->part.size : sizeof zeros,
+                    MSG_NOSIGNAL);
+    if (sent > 0) {
+        packet->part.offset += (uint64_t)sent;
+        packet->part.size -= (size_t)sent;
+    }
+    return sent;
+}
+
 /* False: the peer takes no more at the moment, or the connection is closed. */
 static bool send_packet(struct inside *inside, struct packet *packet) {
-    while (packet->out.size > 0) {
-        ssize_t sent = send(inside->watch.descriptor, packet->out.data, packet->out.size, MSG_NOSIGNAL);
+    while (packet->out.size > 0 || packet->part.size > 0) {
+        ssize_t sent = packet->out.size > 0 ? send_octets(inside, packet) : send_file(inside, packet);
 
         if (sent < 0 && errno == EINTR)
             continue;
@@ -291,8 +376,8 @@ static bool send_packet(struct inside *inside, struct packet *packet) {
             close_connection(inside, "lost");
         if (sent < 0)
             return false;
-        packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
         inside->unsent -= (size_t)sent;
+        inside->station->counters.sent += (size_t)sent;
     }
     return true;
 }
@@ -313,7 +398,7 @@ static void flush(struct inside *inside) {
 static void queue(struct inside *inside, struct packet *packet, struct span out) {
     packet->out = out;
     packet->next_out = NULL;
-    inside->unsent += out.size;
+    inside->unsent += out.size + packet->part.size;
     if (inside->out_last != NULL)
         inside->out_last->next_out = packet;
     else
@@ -372,12 +457,16 @@ static void log_logon(const struct inside *inside, const struct packet *packet) 
     const struct auth_acceptor *acceptor = packet->logon->acceptor;
     char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16];
 
-    log_event("logon", "from=%s result=%s user=%s domain=%s mechanism=%s guest=%s dialect=%s reason=%s", inside->from,
-              packet->state == AUTH_COMPLETE ? "done" : "refused", log_quote(auth_acceptor_user(acceptor), user),
-              log_quote(auth_acceptor_domain(acceptor), domain), auth_acceptor_mechanism(acceptor),
-              auth_acceptor_is_guest(acceptor) ? "yes" : "no",
-              dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect),
-              log_quote(packet->state == AUTH_FAILED ? auth_acceptor_reason(acceptor) : "", reason));
+    log_quote(auth_acceptor_user(acceptor), user);
+    log_quote(auth_acceptor_domain(acceptor), domain);
+    dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect);
+    if (packet->state == AUTH_COMPLETE)
+        log_event("logon", "from=%s result=done user=%s domain=%s mechanism=%s guest=%s dialect=%s", inside->from, user, domain,
+                  auth_acceptor_mechanism(acceptor), auth_acceptor_is_guest(acceptor) ? "yes" : "no", dialect);
+    else
+        log_warning("logon", "from=%s result=refused user=%s domain=%s mechanism=%s dialect=%s status=0x%08x reason=%s",
+                    inside->from, user, domain, auth_acceptor_mechanism(acceptor), dialect, auth_acceptor_status(acceptor),
+                    log_quote(auth_acceptor_reason(acceptor), reason));
 }
 
 static void note_logon(struct inside *inside, struct logon *logon) {
@@ -388,7 +477,7 @@ static void note_logon(struct inside *inside, struct logon *logon) {
     if (inside->logged_on)
         return;
     inside->logged_on = true;
-    atomic_fetch_sub(&inside->connection.host->half_open, 1);
+    leave_half_open(inside);
     loop_timer_clear(inside->connection.loop, &inside->timer);
 }
 
@@ -400,13 +489,16 @@ static void take_token(struct inside *inside, struct packet *packet) {
 
     if (packet->state != AUTH_CONTINUE)
         log_logon(inside, packet);
-    if (packet->state == AUTH_FAILED)
+    if (packet->state == AUTH_FAILED) {
         result.status = auth_acceptor_status(logon->acceptor);
+        inside->station->counters.logons_refused++;
+    }
     if (packet->state == AUTH_COMPLETE) {
         result.session_key = auth_acceptor_session_key(logon->acceptor);
         result.is_guest = auth_acceptor_is_guest(logon->acceptor);
         result.is_anonymous = auth_acceptor_is_anonymous(logon->acceptor);
         note_logon(inside, logon);
+        inside->station->counters.logons++;
     }
     server_take_token(&inside->connection.server, &packet->frame, &result);
     if (packet->state == AUTH_CONTINUE)
@@ -487,6 +579,14 @@ static const struct share *find_share(struct host *host, struct span path) {
     return NULL;
 }
 
+static void log_tree(const struct inside *inside, const struct packet *packet, const struct share *share, uint32_t status) {
+    const struct logon *logon = packet->frame.request.session->owner;
+    char user[LOG_VALUE_MAX], name[LOG_VALUE_MAX];
+
+    log_event("tree", "from=%s user=%s share=%s status=0x%08x", inside->from,
+              log_quote(logon != NULL ? logon->user : "", user), log_quote(share != NULL ? share->name : "?", name), status);
+}
+
 static void take_tree(struct inside *inside, struct packet *packet) {
     const struct share *share = find_share(inside->connection.host, server_path(&packet->frame));
     const struct server_session *session = packet->frame.request.session;
@@ -504,7 +604,7 @@ static void take_tree(struct inside *inside, struct packet *packet) {
             .encrypt = share->encrypt,
             .owner = (void *)(uintptr_t)share,
         };
-    log_event("tree", "from=%s share=%s status=0x%08x", inside->from, share != NULL ? share->name : "?", status);
+    log_tree(inside, packet, share, status);
     server_take_tree(&inside->connection.server, &packet->frame, status, status == STATUS_SUCCESS ? &found : NULL);
 }
 
@@ -537,8 +637,11 @@ static void release(struct inside *inside) {
 static bool step(struct inside *inside) {
     struct server *server = &inside->connection.server;
     enum server_want want = server_step(server);
-    struct packet *packet = server_current(server) != NULL ? server_current(server)->owner : NULL;
+    struct packet *packet;
 
+    if (want == SERVER_RECEIVE)
+        return false; /* and the frame before may be gone */
+    packet = server_current(server) != NULL ? server_current(server)->owner : NULL;
     switch (want) {
     case SERVER_RECEIVE:
         return false;
@@ -559,6 +662,7 @@ static bool step(struct inside *inside) {
         take_tree(inside, packet);
         return true;
     case SERVER_REQUEST:
+        inside->station->counters.requests++;
         hand(packet);
         dispatch(&inside->connection, &packet->frame);
         return true;
@@ -580,14 +684,21 @@ static bool step(struct inside *inside) {
     return false;
 }
 
+/* Until nothing is to be done. What is sent may let a file go, and that answers its CLOSE. */
+static void step_all(struct inside *inside) {
+    do {
+        while (!inside->closed && step(inside))
+            continue;
+        flush(inside);
+    } while (!inside->closed && step(inside));
+}
+
 /* Steps until nothing is to be done; inside of a step, the one around it goes on. */
 static void pump(struct inside *inside) {
     if (inside->depth > 0)
         return;
     inside->depth++;
-    while (!inside->closed && step(inside))
-        continue;
-    flush(inside);
+    step_all(inside);
     watch_again(inside);
     inside->depth--;
     settle(inside);
@@ -619,6 +730,7 @@ static void take_content(struct inside *inside) {
 
     inside->incoming = NULL;
     inside->got = 0;
+    inside->station->counters.received += packet->content_size;
     server_frame_init(&packet->frame, packet->content, packet->content_size, packet->output, packet->output_size, packet);
     server_receive(&inside->connection.server, &packet->frame);
     while (!inside->closed && step(inside))
@@ -660,7 +772,7 @@ static void ready(struct loop_watch *watch, uint32_t events) {
             break;
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
-    flush(inside);
+    step_all(inside);
     watch_again(inside);
     inside->depth--;
     settle(inside);
@@ -684,7 +796,7 @@ static uint64_t filetime_now(void) {
 
 static bool init_server(struct inside *inside) {
     struct host *host = inside->connection.host;
-    uint64_t number = atomic_fetch_add(&host->connections_made, 1);
+    uint64_t number = inside->number = atomic_fetch_add(&host->connections_made, 1);
     struct server_setup setup = {.policy = &inside->edition->config->policy, .session_ids = (host->session_base + number) << 16};
 
     setup.fresh.system_time = filetime_now();
@@ -706,6 +818,21 @@ static bool begin_server(struct inside *inside) {
     return false;
 }
 
+/* Where there are too many the oldest go: one who logs on at once is done before it is among those, however many come
+ * that do not. */
+static void make_room(struct station *station) {
+    struct host *host = station->host;
+    unsigned most = edition_current(&host->editions)->limits.half_open;
+
+    while (atomic_load(&host->half_open) > most && station->half_open_first != station->half_open_last) {
+        struct inside *oldest = inside_of(station->half_open_first);
+
+        atomic_fetch_add(&host->refused_half_open, 1);
+        close_connection(oldest, "half-open");
+        settle(oldest);
+    }
+}
+
 static void begin(struct loop_task *task) {
     struct inside *inside = CONTAINER(struct inside, start, task);
     struct station *station = inside->station;
@@ -714,7 +841,11 @@ static void begin(struct loop_task *task) {
     if (inside->next != NULL)
         inside_of(inside->next)->previous = &inside->connection;
     station->connections = &inside->connection;
+    inside->began_ms = loop_now_ms(station->loop);
+    station->counters.connections++;
     log_event("connected", "from=%s", inside->from);
+    join_half_open(inside);
+    make_room(station);
     if (loop_watch_add(station->loop, &inside->watch) != 0 ||
         loop_timer_set(station->loop, &inside->timer, inside->edition->config->limits.logon_ms) != 0)
         close_connection(inside, "memory");
@@ -742,7 +873,6 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     inside->start.run = begin;
     host_address_text(address, inside->from);
     atomic_fetch_add(&host->connections, 1);
-    atomic_fetch_add(&host->half_open, 1);
     atomic_fetch_add(&host->addresses[host_address_slot(host, address)], 1);
     loop_post(station->loop, &inside->start);
     return true;
@@ -766,6 +896,80 @@ void connections_drain(struct station *station, bool now) {
         loop_stop(station->loop);
 }
 
+/* ---- for the status ---- */
+
+static void copy_text(char *to, size_t size, const char *from) {
+    snprintf(to, size, "%.*s", (int)size - 1, from);
+}
+
+static void tell_sessions(const struct server *server, struct status_connection *row) {
+    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++) {
+        const struct server_session *session = &server->sessions[i];
+        const struct logon *logon = session->owner;
+
+        if (session->state != SERVER_SESSION_VALID && session->state != SERVER_SESSION_EXPIRED)
+            continue;
+        if (row->sessions++ > 0)
+            continue;
+        row->guest = session->is_guest || session->is_anonymous;
+        row->signing_required = session->signing_required;
+        row->encrypted = session->encrypt;
+        if (logon != NULL)
+            copy_text(row->user, sizeof row->user, logon->user);
+    }
+    for (unsigned i = 0; i < SERVER_TREES_MAX; i++)
+        row->trees += server->trees[i].id != 0;
+}
+
+static void tell_connection(const struct inside *inside, struct status_connection *row) {
+    const struct server *server = &inside->connection.server;
+    const struct negotiation *negotiation = &server->negotiation;
+    bool negotiated = negotiation->stage == NEGOTIATION_DONE;
+
+    *row = (struct status_connection){
+        .number = inside->number,
+        .dialect = negotiated ? negotiation->agreed.dialect : 0,
+        .signing = negotiation->agreed.signing_algorithm,
+        .cipher = negotiation->agreed.cipher,
+        .logged_on = inside->logged_on,
+        .validated = negotiation->validation == VALIDATION_SAME,
+        .preauth = negotiated && negotiation->agreed.dialect == SMB2_DIALECT_311 && inside->logged_on,
+        .open_files = inside->connection.open_count,
+        .seconds = (loop_now_ms(inside->connection.loop) - inside->began_ms) / 1000,
+    };
+    copy_text(row->from, sizeof row->from, inside->from);
+    tell_sessions(server, row);
+    row->preauth = row->preauth && !row->guest;
+}
+
+static void tell_files(const struct inside *inside, struct status_part *part) {
+    const struct open *opens = inside->connection.opens;
+    unsigned told = 0;
+
+    if (part->files != NULL)
+        told = opens_tell(opens, inside->number, part->files + part->file_count, STATUS_FILES_MAX - part->file_count);
+    part->file_count += told;
+    part->files_untold += inside->connection.open_count - told;
+}
+
+void connections_tell(const struct station *station, struct status_part *part) {
+    unsigned count = 0;
+
+    part->counters = station->counters;
+    for (struct connection *at = station->connections; at != NULL; at = inside_of(at)->next)
+        count++;
+    part->connections = calloc(count > 0 ? count : 1, sizeof *part->connections);
+    part->files = calloc(STATUS_FILES_MAX, sizeof *part->files);
+    for (struct connection *at = station->connections; at != NULL; at = inside_of(at)->next) {
+        const struct server *server = &at->server;
+
+        part->counters.validations += server->negotiation.validation == VALIDATION_SAME && !inside_of(at)->closed;
+        if (part->connections != NULL)
+            tell_connection(inside_of(at), &part->connections[part->connection_count++]);
+        tell_files(inside_of(at), part);
+    }
+}
+
 /* ---- for the commands ---- */
 
 uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size) {
@@ -782,6 +986,19 @@ void connection_answer(struct connection *connection, struct server_frame *frame
     if (!take_back(frame->owner))
         return;
     server_respond(&connection->server, frame, status, body_size);
+    pump(connection->inside);
+}
+
+void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
+                            const struct file_part *part, void (*sent)(void *argument), void *argument) {
+    struct packet *packet = frame->owner;
+
+    packet->part = *part;
+    packet->sent = sent;
+    packet->sent_argument = argument;
+    if (!take_back(packet))
+        return;
+    server_respond_trailing(&connection->server, frame, status, body_size, part->size);
     pump(connection->inside);
 }
 
@@ -820,4 +1037,12 @@ void connection_notify(struct connection *connection, struct server_session *ses
         return;
     memcpy(packet->output + before, body, body_size);
     send_extra(inside, packet, server_notify(&connection->server, session, tree, command, packet->output, body_size));
+}
+
+struct watcher *connection_watcher(struct connection *connection) {
+    struct station *station = inside_of(connection)->station;
+
+    if (station->watcher == NULL)
+        station->watcher = watcher_new(station->loop, host_workers(station->host));
+    return station->watcher;
 }

@@ -1,12 +1,5 @@
 #include "serve/work.h"
 
-
-
-/* Watching folders is not offered: the client asks again by itself instead. */
-static void serve_change_notify(struct connection *connection, struct server_frame *frame) {
-    connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
-}
-
 static void (*const commands[])(struct connection *, struct server_frame *) = {
     [SMB2_CREATE] = serve_create,
     [SMB2_CLOSE] = serve_close,

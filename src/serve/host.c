@@ -17,6 +17,8 @@
 #include "crypto/crypto.h"
 #include "serve/log.h"
 #include "serve/node.h"
+#include "serve/service.h"
+#include "store/watch.h"
 
 #define CONTAINER(type, member, pointer) ((type *)((char *)(pointer) - offsetof(type, member)))
 
@@ -72,13 +74,14 @@ void host_address_text(const struct sockaddr_storage *address, char text[HOST_AD
 static const char *limit_reached(struct host *host, const struct sockaddr_storage *address) {
     const struct host_limits *limits = &edition_current(&host->editions)->limits;
 
-    if (atomic_load(&host->connections) >= limits->connections)
+    if (atomic_load(&host->connections) >= limits->connections) {
+        host->refused.connections++;
         return "connections";
-    if (atomic_load(&host->half_open) >= limits->half_open)
-        return "half-open";
-    if (atomic_load(&host->addresses[host_address_slot(host, address)]) >= limits->connections_per_address)
-        return "per-address";
-    return NULL;
+    }
+    if (atomic_load(&host->addresses[host_address_slot(host, address)]) < limits->connections_per_address)
+        return NULL;
+    host->refused.per_address++;
+    return "per-address";
 }
 
 static void take_connection(struct host *host, int descriptor, const struct sockaddr_storage *address) {
@@ -88,14 +91,14 @@ static void take_connection(struct host *host, int descriptor, const struct sock
 
     if (limit != NULL) {
         host_address_text(address, from);
-        log_event("refused", "from=%s limit=%s", from, limit);
+        log_warning("refused", "from=%s limit=%s", from, limit);
         close(descriptor);
         return;
     }
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     if (!connection_start(&host->stations[host->next_station++ % host->station_count], descriptor, address))
-        log_event("refused", "limit=memory");
+        log_warning("refused", "limit=memory");
 }
 
 /* Connections that one turn accepts, so that others are served in between. */
@@ -159,12 +162,15 @@ static void loaded_again(struct job *job) {
 
     host->reloading = false;
     if (host->reloaded != NULL && editions_replace(&host->editions, host->reloaded)) {
+        host->reloads++;
         log_event("reload", "result=done shares=%u", host->reloaded->share_count - 1);
     } else {
         if (host->reloaded != NULL)
             host->reloaded->free(host->reloaded);
-        log_event("reload", "result=kept problem=%s", log_quote(host->problem, problem));
+        host->reloads_refused++;
+        log_warning("reload", "result=kept problem=%s", log_quote(host->problem, problem));
     }
+    service_tell("READY=1");
     if (host->reload_again)
         reload(host);
 }
@@ -173,12 +179,15 @@ static void reload(struct host *host) {
     host->reload_again = host->reloading;
     if (host->reloading || host->setup.reload == NULL)
         return;
+    service_tell_reloading();
     snprintf(host->problem, sizeof host->problem, "no memory");
     host->reload = (struct job){.loop = host->stations[0].loop, .work = load_again, .done = loaded_again};
     host->reloaded = NULL;
     host->reloading = workers_submit(host->workers, &host->reload);
-    if (!host->reloading)
-        log_event("reload", "result=kept problem=busy");
+    if (!host->reloading) {
+        log_warning("reload", "result=kept problem=busy");
+        service_tell("READY=1");
+    }
 }
 
 static void signal_ready(struct loop_watch *watch, uint32_t events) {
@@ -193,6 +202,7 @@ static void signal_ready(struct loop_watch *watch, uint32_t events) {
         return;
     }
     log_event("stopping", "signal=%u connections=%u", info.ssi_signo, atomic_load(&host->connections));
+    service_tell("STOPPING=1");
     stop_listening(host);
 }
 
@@ -248,7 +258,13 @@ static int prepare(struct host *host) {
     error = make_stations(host);
     if (error == 0)
         error = watch_signals(host);
-    return error == 0 ? watch_listeners(host) : error;
+    if (error != 0)
+        return error;
+    host->began_ms = loop_now_ms(host->stations[0].loop);
+    host->status =
+        status_new(host, host->setup.status_local, host->setup.status_http, host->setup.status_write);
+    host->setup.status_local = host->setup.status_http = -1;
+    return host->status != NULL ? watch_listeners(host) : -ENOMEM;
 }
 
 static void *run_station(void *argument) {
@@ -275,11 +291,15 @@ static int run_stations(struct host *host) {
 }
 
 static void close_all(struct host *host) {
+    status_free(host->status);
+    close(host->setup.status_local); /* -1 where the status had it */
+    close(host->setup.status_http);
     if (host->signals.descriptor >= 0)
         close(host->signals.descriptor);
     for (unsigned i = 0; i < host->listener_count; i++)
         close(host->listeners[i].watch.descriptor);
     for (unsigned i = 0; i < host->setup.loop_count; i++) {
+        watcher_free(host->stations[i].watcher);
         pool_empty(&host->stations[i].pool);
         loop_free(host->stations[i].loop);
     }
@@ -300,8 +320,10 @@ int host_run(const struct host_setup *setup) {
     host->workers = setup->workers;
     host->signals.descriptor = -1;
     error = prepare(host);
-    if (error == 0)
+    if (error == 0) {
+        service_tell("READY=1");
         error = run_stations(host);
+    }
     workers_free(host->workers);
     if (host->reloading && host->reloaded != NULL)
         host->reloaded->free(host->reloaded);

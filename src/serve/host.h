@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "serve/edition.h"
+#include "serve/status.h"
 
 #define HOST_ADDRESSES      4096u /* counts of connections by address */
 #define HOST_LISTENERS_MAX  16u
@@ -27,6 +28,8 @@ struct host_setup {
     /* SIGHUP, on a worker: another one to follow `current`, or NULL and a sentence. NULL: nothing is reloaded. */
     struct host_config *(*reload)(void *context, const struct host_config *current, char problem[HOST_PROBLEM_MAX]);
     void *context;
+    int status_local, status_http; /* sockets for status.h, -1 none; host_run() takes them over */
+    status_write *status_write;
 };
 
 /* One event loop, its thread and its connections. */
@@ -36,8 +39,11 @@ struct station {
     struct pool pool;
     struct loop_task drain;
     struct loop_timer patience;
+    struct status_counters counters;
     bool draining;
     struct connection *connections; /* a list through connection.c */
+    struct connection *half_open_first, *half_open_last; /* those on which nobody has logged on yet, the oldest first */
+    struct watcher *watcher;        /* of its loop, once somebody watches a folder */
 };
 
 struct listener {
@@ -66,6 +72,10 @@ struct host {
     struct host_config *reloaded;
     bool reloading, reload_again;
     char problem[HOST_PROBLEM_MAX];
+    struct status *status;
+    uint64_t began_ms, reloads, reloads_refused;
+    struct { uint64_t connections, per_address; } refused; /* on the first loop */
+    atomic_uint_fast64_t refused_half_open; /* those that had to make room */
 };
 
 /* Serves on the listening sockets until SIGTERM or SIGINT, which the caller has blocked together with SIGHUP in all

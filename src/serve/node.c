@@ -3,8 +3,11 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "store/names.h"
 #include "wire/files.h"
+#include "wire/text.h"
 
 enum { NODE_BUCKETS = 1024 };
 
@@ -23,6 +26,8 @@ struct node {
     struct node_wait *waits;
     struct node_queue *queue;
     bool delete_pending;
+    const void *share;
+    char *path; /* below the share's root, as it was asked for; NULL: no memory */
 };
 
 struct nodes {
@@ -89,11 +94,21 @@ static struct node *node_of(struct nodes *nodes, struct store_id id, uint64_t st
     return node;
 }
 
+static bool has_streams_open(struct nodes *nodes, struct store_id id) {
+    const struct node *node = *bucket_of(nodes, id);
+
+    while (node != NULL && (node->stream == 0 || !is_same_file(node, id)))
+        node = node->next;
+    return node != NULL;
+}
+
+/* A file that is to go stays known, so that nobody opens it any more, until the last of its streams is closed. */
 static void node_drop_unused(struct nodes *nodes, struct node *node) {
     struct node **at = bucket_of(nodes, node->id);
 
-    if (node->seats != NULL)
+    if (node->seats != NULL || (node->stream == 0 && node->delete_pending && has_streams_open(nodes, node->id)))
         return;
+    free(node->path);
     while (*at != node)
         at = &(*at)->next;
     *at = node->next;
@@ -144,6 +159,7 @@ static void seat_break(struct node_seat *seat, enum oplock_level level) {
         seat->oplock = level;
         seat->was_shared = true;
     }
+    seat->is_broken = true;
     seat_notice(seat);
 }
 
@@ -248,6 +264,10 @@ uint32_t node_join(struct nodes *nodes, struct node_seat *seat, const struct nod
     assert(seat->node == NULL && seat->loop != NULL);
     pthread_mutex_lock(&nodes->mutex);
     node = node_of(nodes, entry->id, stream_hash(entry->stream));
+    if (node != NULL && node->path == NULL && entry->path != NULL) {
+        node->share = entry->share;
+        node->path = strdup(entry->path);
+    }
     if (node != NULL)
         status = seat_admit(nodes, node, seat);
     if (status == STATUS_SUCCESS)
@@ -293,16 +313,29 @@ bool node_is_noticed(struct nodes *nodes, const struct node_seat *seat) {
     return is_noticed;
 }
 
-bool node_take_notice(struct nodes *nodes, struct node_seat *seat, enum oplock_level *level, bool *wants_answer) {
-    bool stays;
+struct node_notice node_take_notice(struct nodes *nodes, struct node_seat *seat) {
+    struct node_notice notice;
 
     pthread_mutex_lock(&nodes->mutex);
-    seat->is_noticed = false;
-    stays = seat->node != NULL;
-    *level = seat->broken_to;
-    *wants_answer = is_breaking(seat);
+    notice = (struct node_notice){.has_left = seat->node == NULL, .is_broken = seat->is_broken, .level = seat->broken_to,
+                                  .wants_answer = seat->is_broken && is_breaking(seat)};
+    notice.is_deleted = !notice.has_left && seat->heeds_deletion && seat->node->delete_pending;
+    seat->is_noticed = seat->is_broken = false;
     pthread_mutex_unlock(&nodes->mutex);
-    return stays;
+    return notice;
+}
+
+void node_heed_deletion(struct nodes *nodes, struct node_seat *seat) {
+    pthread_mutex_lock(&nodes->mutex);
+    seat->heeds_deletion = true;
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
+static void node_doom(struct node *node) {
+    node->delete_pending = true;
+    for (struct node_seat *seat = node->seats; seat != NULL; seat = seat->next)
+        if (seat->heeds_deletion)
+            seat_notice(seat);
 }
 
 static void seat_settle(struct node_seat *seat, enum oplock_level level) {
@@ -494,6 +527,23 @@ static void seat_unlink(struct node *node, struct node_seat *seat) {
     *at = seat->next;
 }
 
+/* Where the last stream of a file that is to go was closed, the file goes. */
+static bool leave_whole(struct nodes *nodes, struct node *node, struct node_seat *seat, bool remove) {
+    struct store_id id = node->id;
+    bool is_stream = node->stream != 0;
+    struct node *whole;
+
+    if (!is_stream && has_streams_open(nodes, id))
+        remove = false;
+    node_drop_unused(nodes, node);
+    whole = is_stream && !has_streams_open(nodes, id) ? node_find(nodes, id, 0) : NULL;
+    if (whole == NULL || whole->seats != NULL || !whole->delete_pending)
+        return remove;
+    seat->removes_whole = true;
+    node_drop_unused(nodes, whole);
+    return true;
+}
+
 bool node_leave(struct nodes *nodes, struct node_seat *seat) {
     struct node *node = seat->node;
     bool remove;
@@ -504,18 +554,87 @@ bool node_leave(struct nodes *nodes, struct node_seat *seat) {
     locks_drop(node, seat);
     seat_unlink(node, seat);
     seat->node = NULL;
-    node->delete_pending |= seat->delete_on_close;
+    if (seat->delete_on_close)
+        node_doom(node);
     remove = node->delete_pending && node->seats == NULL;
     waits_grant(node);
     queue_wake(node);
-    node_drop_unused(nodes, node);
+    remove = leave_whole(nodes, node, seat, remove);
     pthread_mutex_unlock(&nodes->mutex);
     return remove;
 }
 
+/* ---- renaming ---- */
+
+/* What follows of the path below the folder, without regard to case; NULL: it is not below. */
+static const char *path_below(const char *folder, const char *path) {
+    struct reader left = reader_over(text_span(folder)), right = reader_over(text_span(path));
+
+    while (reader_left(&left) > 0) {
+        uint32_t a = text_take_utf8(&left), b = text_take_utf8(&right);
+
+        if (left.failed || right.failed || (a != b && (a > 0xffff || b > 0xffff ||
+                                                       text_upper((uint16_t)a) != text_upper((uint16_t)b))))
+            return NULL;
+    }
+    if (*folder == '\0')
+        return path;
+    return path[right.at] == '/' ? path + right.at + 1 : NULL;
+}
+
+static bool is_parent(const char *folder, const char *path) {
+    const char *below = path_below(folder, path);
+
+    return below != NULL && *below != '\0' && strchr(below, '/') == NULL;
+}
+
+static bool has_deleter(const struct node *node) {
+    for (const struct node_seat *seat = node->seats; seat != NULL; seat = seat->next)
+        if ((seat->access & ACCESS_DELETE) != 0)
+            return true;
+    return false;
+}
+
+static uint32_t rename_meets(const struct node *node, const struct node *other, const char *path, bool is_folder) {
+    if (other->path == NULL || other->share != node->share || is_same_file(other, node->id) || other->seats == NULL)
+        return STATUS_SUCCESS;
+    if (is_parent(other->path, node->path) && has_deleter(other))
+        return STATUS_SHARING_VIOLATION;
+    if (name_equal(other->path, path) || (is_folder && path_below(node->path, other->path) != NULL))
+        return STATUS_ACCESS_DENIED;
+    return STATUS_SUCCESS;
+}
+
+uint32_t node_check_rename(struct nodes *nodes, const struct node_seat *seat, const char *path, bool is_folder) {
+    uint32_t status = STATUS_SUCCESS;
+
+    pthread_mutex_lock(&nodes->mutex);
+    for (unsigned i = 0; i < NODE_BUCKETS && seat->node->path != NULL; i++)
+        for (const struct node *other = nodes->buckets[i]; other != NULL && status == STATUS_SUCCESS; other = other->next)
+            status = rename_meets(seat->node, other, path, is_folder);
+    pthread_mutex_unlock(&nodes->mutex);
+    return status;
+}
+
+void node_renamed(struct nodes *nodes, struct node_seat *seat, const char *path, const char *stream) {
+    struct node *node = seat->node;
+
+    pthread_mutex_lock(&nodes->mutex);
+    if (*stream != '\0' && node_find(nodes, node->id, stream_hash(stream)) == NULL)
+        node->stream = stream_hash(stream);
+    for (struct node *each = *bucket_of(nodes, node->id); each != NULL && *path != '\0'; each = each->next)
+        if (is_same_file(each, node->id)) {
+            free(each->path);
+            each->path = strdup(path);
+        }
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
 void node_set_delete(struct nodes *nodes, struct node_seat *seat, bool pending) {
     pthread_mutex_lock(&nodes->mutex);
-    seat->node->delete_pending = pending;
+    seat->node->delete_pending = false;
+    if (pending)
+        node_doom(seat->node);
     pthread_mutex_unlock(&nodes->mutex);
 }
 

@@ -21,13 +21,16 @@ struct node_seat {
     struct node *node;            /* NULL: at none */
     uint32_t access, share;       /* access_mask, share_access */
     bool delete_on_close;
+    bool removes_whole;           /* after node_leave() of a stream: its file is what is to go */
     unsigned locks;
     struct loop *loop;            /* the open's; with `notice`, set before the seat joins */
-    struct loop_task notice;      /* posted to `loop` when the client is to be told that its oplock is broken */
+    struct loop_task notice;      /* posted to `loop` when its oplock is broken, or the file is to go */
+    bool heeds_deletion;          /* wants to know that; set by node_heed_deletion() */
     /* The rest is node.c's. */
     enum oplock_level oplock;     /* held */
     enum oplock_level broken_to;  /* less than `oplock`: the break is not acknowledged yet */
     bool is_noticed;              /* `notice` is on its way */
+    bool is_broken;               /* and says that the oplock is broken */
     bool was_shared;              /* it was at level II, and broken */
 };
 
@@ -35,6 +38,8 @@ struct node_seat {
 struct node_entry {
     struct store_id id;
     const char *stream;           /* "" or NULL: the file itself; each stream has a node of its own */
+    const void *share;
+    const char *path;             /* below the share's root; copied */
     bool is_folder, overwrites;
     enum oplock_level wanted;
 };
@@ -78,6 +83,11 @@ bool node_take_queue(struct nodes *nodes, struct node_queue *queue);
 bool node_leave(struct nodes *nodes, struct node_seat *seat);
 /* Of a seat that has left: is its notice still on its way? It must stay where it is until then. */
 bool node_is_noticed(struct nodes *nodes, const struct node_seat *seat);
+/* May the file get this name ([MS-FSA] 2.1.5.15.11)? Not while somebody who may delete its folder has that open, nor while
+ * anything below it is open, nor in place of an open file. Only opens of the same share are known. */
+uint32_t node_check_rename(struct nodes *nodes, const struct node_seat *seat, const char *path, bool is_folder);
+/* It got it (or, where `path` is "", its stream that name). */
+void node_renamed(struct nodes *nodes, struct node_seat *seat, const char *path, const char *stream);
 void node_set_delete(struct nodes *nodes, struct node_seat *seat, bool pending);
 bool node_is_delete_pending(struct nodes *nodes, struct node_seat *seat);
 
@@ -93,9 +103,17 @@ uint32_t node_check_io(struct nodes *nodes, struct node_seat *seat, uint64_t off
 void node_break_shared(struct nodes *nodes, struct node_seat *seat);
 
 enum oplock_level node_oplock(struct nodes *nodes, const struct node_seat *seat);
-/* The notice arrived: false where the seat has left meanwhile. Otherwise the level that the client is to be told, and
- * whether it has to acknowledge. */
-bool node_take_notice(struct nodes *nodes, struct node_seat *seat, enum oplock_level *level, bool *wants_answer);
+/* What a notice says. */
+struct node_notice {
+    bool has_left;           /* the seat has meanwhile, and nothing else counts */
+    bool is_broken;          /* the client is to be told that its oplock is now this level */
+    enum oplock_level level;
+    bool wants_answer;       /* and has to acknowledge */
+    bool is_deleted;         /* the file is to go */
+};
+
+struct node_notice node_take_notice(struct nodes *nodes, struct node_seat *seat);
+void node_heed_deletion(struct nodes *nodes, struct node_seat *seat);
 /* The client acknowledges ([MS-SMB2] 3.3.5.22.1): an NTSTATUS, and what is left. */
 uint32_t node_acknowledge(struct nodes *nodes, struct node_seat *seat, enum oplock_level level,
                           enum oplock_level *left);

@@ -20,6 +20,7 @@
 struct host;
 struct connection;
 struct nodes; /* the table of open files (serve/node.h) */
+struct watcher; /* store/watch.h */
 struct open; /* a file that is open: [MS-SMB2] 3.3.1.10 Open */
 
 struct share {
@@ -51,15 +52,31 @@ void dispatch_cancel(struct connection *connection, struct server_frame *frame);
 void dispatch_end(struct connection *connection, struct server_session *session, struct server_tree *tree,
                   void (*done)(void *argument), void *argument);
 
+/* Tells of the opens of a list, at most `room`; how many that were. */
+struct status_file;
+unsigned opens_tell(const struct open *opens, uint64_t connection, struct status_file *files, unsigned room);
+
 /* Room for a response body of so many octets, growing the frame's output where it must; NULL: no memory (refuse then). */
 uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size);
 void connection_answer(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size);
+/* The answer ends with `size` octets out of a file, which server_may_trail() has to allow. They are zeros where the file
+ * ends sooner by then. The descriptor is borrowed until sent(), which is called in any case, later or before this
+ * returns. */
+struct file_part {
+    int descriptor;
+    uint64_t offset;
+    size_t size;
+};
+void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
+                            const struct file_part *part, void (*sent)(void *argument), void *argument);
 void connection_refuse(struct connection *connection, struct server_frame *frame, uint32_t status);
 /* Sends the interim response of a request that takes longer (3.3.4.2). */
 void connection_pend(struct connection *connection, struct server_frame *frame);
 /* Sends an unsolicited OPLOCK_BREAK. */
 void connection_notify(struct connection *connection, struct server_session *session, const struct server_tree *tree,
                        uint16_t command, const void *body, size_t body_size);
+/* What tells the connection's loop of changes in folders; NULL: there is none. */
+struct watcher *connection_watcher(struct connection *connection);
 /* The table of open files (nodes_new() at its start), workers for jobs, and the shares, of the host. A tree's owner is
  * its `const struct share`. */
 struct workers *host_workers(struct host *host);

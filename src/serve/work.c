@@ -1,7 +1,10 @@
+#include "serve/security.h"
+#include "serve/status.h"
 #include "serve/work.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +41,8 @@ static void work_free(struct work *work) {
     if (work->source != NULL)
         open_release(work->source);
     free(work->path);
+    free(work->name);
+    free(work->op.security);
     pool_give(work->pool, work, sizeof *work); /* the connection may be gone */
 }
 
@@ -64,15 +69,19 @@ static void operation_done(struct store_op *op) {
     work->step(work);
 }
 
-void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work)) {
+void work_submit_on(struct work *work, const struct open *open, enum store_kind kind, void (*step)(struct work *work)) {
     work->step = step;
     work->op.kind = kind;
     work->op.owner = work;
     work->op.done = operation_done;
     work->op.loop = work->connection->loop;
-    if (work->open->file != NULL)
-        work->op.file = work->open->file;
-    store_submit(work->open->share->store, &work->op);
+    if (open->file != NULL)
+        work->op.file = open->file;
+    store_submit(open->share->store, &work->op);
+}
+
+void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work)) {
+    work_submit_on(work, work->open, kind, step);
 }
 
 void work_refuse(struct work *work, uint32_t status) {
@@ -87,6 +96,14 @@ void work_answer(struct work *work, uint32_t status) {
     else
         connection_answer(work->connection, work->frame, status, work->out.at - SMB2_HEADER_SIZE);
     work_free(work);
+}
+
+static void file_sent(void *argument) {
+    work_free(argument);
+}
+
+void work_answer_file(struct work *work, uint32_t status, const struct file_part *part) {
+    connection_answer_file(work->connection, work->frame, status, work->out.at - SMB2_HEADER_SIZE, part, file_sent, work);
 }
 
 bool work_failed(struct work *work) {
@@ -157,15 +174,21 @@ struct open *open_new(struct connection *connection, struct server_frame *frame)
     return open;
 }
 
-struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]) {
+struct open *open_find_key(struct connection *connection, const struct server_session *session, const uint8_t id[16]) {
     struct reader reader = reader_over((struct span){id, 16});
     uint64_t persistent = reader_u64(&reader), fleeting = reader_u64(&reader);
 
     for (struct open *open = connection->opens; open != NULL; open = open->next)
         if (open->id == fleeting && open->id == persistent && open->is_ready && !open->is_closing &&
-            open->session == request->session && open->tree == request->tree)
+            open->session == session)
             return open;
     return NULL;
+}
+
+struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]) {
+    struct open *open = open_find_key(connection, request->session, id);
+
+    return open != NULL && open->tree == request->tree ? open : NULL;
 }
 
 struct open *open_find(struct connection *connection, const struct server_request *request) {
@@ -233,6 +256,7 @@ void open_leave(struct open *open) {
     }
     open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_close,
                                  .loop = open->connection->loop};
+    open->op.whole = open->was_made || open->seat.removes_whole;
     if (open->is_removed)
         store_submit(open->share->store, &open->op);
     else
@@ -247,7 +271,8 @@ void open_release(struct open *open) {
     if (--open->uses > 0)
         return;
     loop_timer_clear(open->connection->loop, &open->patience);
-    open->is_removed = node_leave(nodes, &open->seat);
+    notify_end(open);
+    open->is_removed = node_leave(nodes, &open->seat) || open->unmakes;
     if (!node_is_noticed(nodes, &open->seat))
         open_leave(open);
 }
@@ -270,6 +295,22 @@ void open_close(struct open *open) {
     open->is_closing = true;
     waiting_end(open);
     open_release(open);
+}
+
+bool work_security(struct work *work, struct security *security) {
+    const struct store_attributes *a = &work->op.attributes;
+    struct writer writer;
+
+    if (work->op.security != NULL && security_decode((struct span){work->op.security, work->op.security_size}, security))
+        return true;
+    free(work->op.security);
+    work->op.security = malloc(SECURITY_DEFAULT_MAX);
+    if (work->op.security == NULL)
+        return false;
+    writer = writer_over(work->op.security, SECURITY_DEFAULT_MAX);
+    security_default(a->user, a->group, a->mode, a->is_folder, &writer);
+    work->op.security_size = writer.at;
+    return security_decode(writer_done(&writer), security);
 }
 
 /* --- times, attributes, errors --- */
@@ -305,4 +346,25 @@ uint32_t status_of_errno(int64_t result) {
         if (statuses[i].error == -result)
             return statuses[i].status;
     return STATUS_UNSUCCESSFUL;
+}
+
+unsigned opens_tell(const struct open *opens, uint64_t connection, struct status_file *files, unsigned room) {
+    unsigned count = 0;
+    char path[STORE_PATH_MAX];
+
+    for (const struct open *open = opens; open != NULL && count < room; open = open->next) {
+        struct status_file *file = &files[count];
+        struct store *store = open->share->store;
+
+        if (!open->is_ready || open->is_closing)
+            continue;
+        if (store == NULL || store->methods->path(store, open->file, path) != 0)
+            path[0] = '\0';
+        file->connection = connection;
+        file->writes = (open->access & (FILE_WRITE_DATA | FILE_APPEND_DATA)) != 0;
+        snprintf(file->share, sizeof file->share, "%.255s", open->share->name);
+        snprintf(file->path, sizeof file->path, "%.511s", path);
+        count++;
+    }
+    return count;
 }

@@ -37,8 +37,8 @@ static const char *skip_blanks(const char *text) {
     return text;
 }
 
-const struct config_sections config_hosts = {"defaults", "host", "one host name or address, as the URL spells it", false,
-                                             false};
+const struct config_sections config_hosts = {"defaults", "host", "one host name or address, as the URL spells it",
+                                             false, false};
 
 static bool complain_sections(struct config *config) {
     char why[CONFIG_COMPLAINT_MAX / 2];

@@ -10,6 +10,7 @@
 #include "explain/explain.h"
 #include "tools/commands.h"
 #include "tools/file_command.h"
+#include "tools/interrupt.h"
 #include "tools/progress.h"
 
 static const struct argp_option options_table[] = {
@@ -84,7 +85,7 @@ static int get_file(struct copy *copy, const char *text, const char *path, const
     enum copy_end end;
 
     if (stream < 0)
-        return copy_complain(text, copy, copy_get(copy, path, NULL, where->folder, where->name));
+        return copy_complain(text, copy, copy_get(copy, path, where->folder, where->name));
     end = copy_to_stream(copy, path, stream);
     close(stream);
     return copy_complain(text, copy, end);
@@ -128,12 +129,12 @@ int command_get(int argc, char **argv) {
     struct copy copy = {.resume = file_command_has(arguments, 'c')};
     int status;
 
-    interrupt_install();
     progress_init(&progress, file_command_has(arguments, 'q'));
     progress_attach(&progress, &copy);
     remote_init(&remote, &arguments->options);
     status = remote_go_share(&remote, arguments->items[0]);
     copy.share = &remote.share;
+    interrupt_install();
     if (status == EXIT_NO_PROBLEM)
         status = get_to(&copy, arguments->items[0], &remote.url, arguments->count > 1 ? arguments->items[1] : ".",
                         file_command_has(arguments, 'r'));

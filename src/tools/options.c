@@ -302,8 +302,8 @@ static bool parse_descriptor(const char *text, struct option_value *value, char 
 static bool parse_limited(const struct option_row *row, const char *text, struct option_value *value, char *complaint) {
     if (parse_number(text, 10, row->most, &value->number) && value->number >= row->least)
         return true;
-    snprintf(complaint, CONFIG_COMPLAINT_MAX, "`%.64s' is not possible here: say %u to %u %s", text, row->least, row->most,
-             row->unit);
+    snprintf(complaint, CONFIG_COMPLAINT_MAX, "`%.64s' is not possible here: say %u to %u %s", text, row->least,
+             row->most, row->unit);
     return false;
 }
 

@@ -10,6 +10,7 @@
 #include "explain/explain.h"
 #include "tools/commands.h"
 #include "tools/file_command.h"
+#include "tools/interrupt.h"
 #include "tools/progress.h"
 #include "wire/messages.h"
 
@@ -115,13 +116,13 @@ int command_put(int argc, char **argv) {
     struct copy copy = {.resume = file_command_has(arguments, 'c')};
     int fd = open_source(arguments->items[0], is_tree), status = EXIT_INPUT;
 
-    interrupt_install();
     progress_init(&progress, file_command_has(arguments, 'q'));
     progress_attach(&progress, &copy);
     remote_init(&remote, &arguments->options);
     copy.share = &remote.share;
     if (fd >= 0)
         status = remote_go_share(&remote, arguments->items[1]);
+    interrupt_install();
     if (fd >= 0 && status == EXIT_NO_PROBLEM)
         status = put_to(&copy, fd, arguments->items[0], &remote.url, arguments->items[1], is_tree);
     progress_clear(&progress);

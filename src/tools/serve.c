@@ -1,7 +1,9 @@
 /* `smbproof serve`: options and configuration file -> listening sockets -> host_run(). */
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +13,10 @@
 #include "explain/explain.h"
 #include "explain/output.h"
 #include "serve/host.h"
+#include "serve/service.h"
 #include "tools/commands.h"
 #include "tools/serve_config.h"
+#include "tools/serve_status.h"
 
 #define LISTEN_BACKLOG  4096
 #define LOOPS_USUAL_MAX 8u
@@ -105,6 +109,61 @@ static bool open_listeners(struct arguments *arguments) {
     return true;
 }
 
+/* Sockets that a service manager opened stand in place of the addresses. False: one of them is of no use. */
+static bool take_listeners(struct arguments *arguments) {
+    unsigned count = service_descriptors();
+
+    for (unsigned i = 0; i < count; i++) {
+        int descriptor = SERVICE_DESCRIPTOR_FIRST + (int)i;
+
+        if (i == HOST_LISTENERS_MAX || !service_descriptor_listens(descriptor)) {
+            complain("LISTEN_FDS", "these have to be sockets that listen for TCP, and no more than 16", 0);
+            return false;
+        }
+        fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK);
+        arguments->listeners[arguments->listener_count++] = descriptor;
+    }
+    return count > 0 || open_listeners(arguments);
+}
+
+static bool is_loopback(const struct addrinfo *address) {
+    if (address->ai_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address->ai_addr)->sin_addr.s_addr) >> 24 == 127;
+    return address->ai_family == AF_INET6 &&
+           IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address->ai_addr)->sin6_addr);
+}
+
+/* Nobody logs on for the numbers, so they stay on this machine. -1, and it was said why. */
+static int open_metrics(const char *text) {
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
+    char host[OPTION_TEXT_MAX], port[16];
+    struct addrinfo *address;
+    int descriptor = -1;
+
+    if (!serve_listen_at(text, 0, host, sizeof host, port, sizeof port) || getaddrinfo(host, port, &hints, &address) != 0) {
+        complain(text, "this is no address", 0);
+        return -1;
+    }
+    if (!is_loopback(address))
+        complain(text, "--metrics takes a loopback address, such as 127.0.0.1:9645", 0);
+    else if ((descriptor = bind_one(address)) < 0)
+        complain(text, strerror(errno), 0);
+    freeaddrinfo(address);
+    return descriptor;
+}
+
+/* False, and it was said why. */
+static bool open_status(const struct serve_settings *settings, struct host_setup *setup) {
+    const char *path = settings->values[SERVE_STATUS_SOCKET].text, *metrics = settings->values[SERVE_METRICS].text;
+
+    setup->status_write = serve_status_write;
+    if (path[0] != '\0' && (setup->status_local = serve_status_listen(path)) < 0) {
+        complain(path, strerror(-setup->status_local), 0);
+        return false;
+    }
+    return metrics[0] == '\0' || (setup->status_http = open_metrics(metrics)) >= 0;
+}
+
 static void tell_address(int listener) {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
@@ -148,7 +207,7 @@ static unsigned loop_count(const struct serve_settings *settings) {
 static int run(struct arguments *arguments, struct host_setup *setup) {
     int error;
 
-    if (!open_listeners(arguments)) {
+    if (!take_listeners(arguments) || !open_status(&arguments->settings, setup)) {
         workers_free(setup->workers);
         setup->config->free(setup->config);
         return EXIT_UNREACHABLE;
@@ -159,6 +218,8 @@ static int run(struct arguments *arguments, struct host_setup *setup) {
         tell_address(arguments->listeners[i]);
     fflush(stdout);
     error = host_run(setup);
+    if (setup->status_local >= 0)
+        unlink(arguments->settings.values[SERVE_STATUS_SOCKET].text);
     return error == 0 ? EXIT_NO_PROBLEM : complain("stopped", strerror(-error), EXIT_INTERNAL);
 }
 
@@ -166,7 +227,8 @@ static int serve(struct arguments *arguments) {
     char problem[HOST_PROBLEM_MAX];
     struct serve_reload reload = {&arguments->options, NULL};
     struct host_setup setup = {
-        .loop_count = loop_count(&arguments->settings), .reload = serve_config_reload, .context = &reload};
+        .loop_count = loop_count(&arguments->settings), .reload = serve_config_reload, .context = &reload,
+        .status_local = -1, .status_http = -1};
 
     block_signals();
     raise_descriptors();

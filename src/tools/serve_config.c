@@ -175,12 +175,14 @@ struct host_config *serve_config_reload(void *context, const struct host_config 
 }
 
 const char *serve_allowed_text(const struct option_row *row, char text[OPTION_HELP_MAX]) {
-    if (row->type == OPTION_TYPE_CHOICE)
-        return option_choices_text(row, text, OPTION_HELP_MAX);
+    text[0] = '\0';
     if (row->type == OPTION_TYPE_DIALECTS)
         return "some of 2.0.2, 2.1, 3.0, 3.0.2, 3.1.1";
-    if (row->type != OPTION_TYPE_NUMBER)
-        return "any text";
-    snprintf(text, OPTION_HELP_MAX, "%u to %u %s", row->least, row->most, row->unit);
+    if (row->type == OPTION_TYPE_NUMBER)
+        snprintf(text, OPTION_HELP_MAX, "%u to %u %s", row->least, row->most, row->unit);
+    else if (row->type != OPTION_TYPE_CHOICE)
+        snprintf(text, OPTION_HELP_MAX, "%s", row->argument);
+    for (unsigned i = 0; i < OPTION_CHOICES_MAX && row->choices[i].word != NULL; i++)
+        snprintf(text + strlen(text), OPTION_HELP_MAX - strlen(text), "%s%s", i > 0 ? "|" : "", row->choices[i].word);
     return text;
 }

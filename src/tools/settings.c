@@ -6,6 +6,7 @@
 #include "tools/commands.h"
 #include "tools/equivalents.h"
 #include "tools/options.h"
+#include "tools/remote.h"
 #include "wire/messages.h"
 #include "wire/names.h"
 
@@ -211,5 +212,5 @@ int command_settings(int argc, char **argv) {
         print_json(&settings, &output);
     else
         print_text(&settings, &output);
-    return output_finish(&output) == 0 ? EXIT_NO_PROBLEM : EXIT_INTERNAL;
+    return output_end(&output, EXIT_NO_PROBLEM);
 }

@@ -87,6 +87,8 @@ enum smb2_session_flag {
     ONE(NOTIFY_CLEANUP, 0x0000010bu)                                                               \
     ONE(NOTIFY_ENUM_DIR, 0x0000010cu)                                                              \
     ONE(BUFFER_OVERFLOW, 0x80000005u)                                                              \
+    ONE(NO_MORE_EAS, 0x80000012u)                                                                  \
+    ONE(INVALID_EA_NAME, 0x80000013u)                                                              \
     ONE(NO_MORE_FILES, 0x80000006u)                                                                \
     ONE(STOPPED_ON_SYMLINK, 0x8000002du)                                                           \
     ONE(UNSUCCESSFUL, 0xc0000001u)                                                                 \
@@ -98,6 +100,7 @@ enum smb2_session_flag {
     ONE(NO_SUCH_DEVICE, 0xc000000eu)                                                               \
     ONE(NO_SUCH_FILE, 0xc000000fu)                                                                 \
     ONE(INVALID_DEVICE_REQUEST, 0xc0000010u)                                                       \
+    ONE(INVALID_VIEW_SIZE, 0xc000001fu)                                                            \
     ONE(END_OF_FILE, 0xc0000011u)                                                                  \
     ONE(MORE_PROCESSING_REQUIRED, 0xc0000016u)                                                     \
     ONE(ACCESS_DENIED, 0xc0000022u)                                                                \
@@ -111,9 +114,11 @@ enum smb2_session_flag {
     ONE(SHARING_VIOLATION, 0xc0000043u)                                                            \
     ONE(QUOTA_EXCEEDED, 0xc0000044u)                                                               \
     ONE(EAS_NOT_SUPPORTED, 0xc000004fu)                                                            \
+    ONE(NO_EAS_ON_FILE, 0xc0000052u)                                                               \
     ONE(FILE_LOCK_CONFLICT, 0xc0000054u)                                                           \
     ONE(LOCK_NOT_GRANTED, 0xc0000055u)                                                             \
     ONE(DELETE_PENDING, 0xc0000056u)                                                               \
+    ONE(PRIVILEGE_NOT_HELD, 0xc0000061u)                                                           \
     ONE(NO_SUCH_USER, 0xc0000064u)                                                                 \
     ONE(WRONG_PASSWORD, 0xc000006au)                                                               \
     ONE(LOGON_FAILURE, 0xc000006du)                                                                \
@@ -122,6 +127,7 @@ enum smb2_session_flag {
     ONE(INVALID_WORKSTATION, 0xc0000070u)                                                          \
     ONE(PASSWORD_EXPIRED, 0xc0000071u)                                                             \
     ONE(ACCOUNT_DISABLED, 0xc0000072u)                                                             \
+    ONE(INVALID_SECURITY_DESCR, 0xc0000079u)                                                       \
     ONE(RANGE_NOT_LOCKED, 0xc000007eu)                                                             \
     ONE(DISK_FULL, 0xc000007fu)                                                                    \
     ONE(INSUFFICIENT_RESOURCES, 0xc000009au)                                                       \

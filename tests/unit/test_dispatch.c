@@ -10,6 +10,7 @@
 
 #include "serve/node.h"
 #include "serve/work.h"
+#include "store/watch.h"
 #include "wire/files.h"
 #include "wire/info.h"
 #include "wire/text.h"
@@ -44,9 +45,14 @@ struct bench {
     struct server_frame frame;
     unsigned answers, pends, notices, timers;
     struct oplock_break notice; /* the last one */
+    struct watch *watch;
+    bool watches_tree;
     uint32_t status;
     size_t body_size;
     uint8_t file_id[16];
+    bool sends;             /* files may be sent as they are */
+    struct file_part part;  /* what is being sent */
+    void (*sent)(void *argument), *sent_argument;
 };
 
 /* --- the store --- */
@@ -56,7 +62,8 @@ static int64_t store_open(struct bench *bench, struct store_op *op) {
         return -ENOENT;
     if (op->how == STORE_MUST_NOT_EXIST && bench->exists)
         return -EEXIST;
-    op->made = !bench->exists;
+    op->made = op->made_file = !bench->exists;
+    op->can_write = op->want_write;
     if (op->made)
         bench->is_folder = op->want_folder;
     if (bench->is_folder && op->want_file)
@@ -119,10 +126,39 @@ static int fake_path(struct store *store, struct store_file *file, char *path) {
     return 0;
 }
 
-static const struct store_methods fake_methods = {.submit = fake_submit, .path = fake_path};
+/* The watcher is the bench. */
+static int fake_watch(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree) {
+    struct bench *bench = (struct bench *)watcher;
+
+    assert_true(file->is_folder && bench->watch == NULL);
+    bench->watch = watch;
+    bench->watches_tree = is_tree;
+    watch->watcher = watcher;
+    return 0;
+}
+
+void watch_end(struct watch *watch) {
+    struct bench *bench = (struct bench *)watch->watcher;
+
+    assert_ptr_equal(bench->watch, watch);
+    bench->watch = NULL;
+    watch->freed(watch);
+}
+
+static const struct store_methods fake_methods = {.submit = fake_submit, .path = fake_path, .watch = fake_watch};
 
 void store_submit(struct store *store, struct store_op *op) {
     store->methods->submit(store, op);
+}
+
+int store_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size) {
+    const struct bench *bench = (struct bench *)store;
+
+    (void)file;
+    if (!bench->sends || offset >= bench->size)
+        return -1;
+    *size = *size < bench->size - offset ? *size : bench->size - offset;
+    return 7;
 }
 
 /* --- the connection --- */
@@ -146,6 +182,16 @@ void connection_answer(struct connection *connection, struct server_frame *frame
     bench->body_size = body_size;
 }
 
+void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
+                            const struct file_part *part, void (*sent)(void *argument), void *argument) {
+    struct bench *bench = bench_of(connection);
+
+    connection_answer(connection, frame, status, body_size);
+    bench->part = *part;
+    bench->sent = sent;
+    bench->sent_argument = argument;
+}
+
 void connection_refuse(struct connection *connection, struct server_frame *frame, uint32_t status) {
     connection_answer(connection, frame, status, 0);
 }
@@ -164,6 +210,10 @@ void connection_notify(struct connection *connection, struct server_session *ses
     memcpy(octets + SMB2_HEADER_SIZE, body, body_size);
     assert_true(oplock_break_decode((struct span){octets, sizeof octets}, &bench->notice));
     bench->notices++;
+}
+
+struct watcher *connection_watcher(struct connection *connection) {
+    return (struct watcher *)bench_of(connection);
 }
 
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t after_ms) {
@@ -366,7 +416,8 @@ static void test_create_refuses(void **state) {
     assert_int_equal(create_with(bench, "a", bad), STATUS_ACCESS_DENIED);
     assert_int_equal(create_with(bench, "..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
     assert_int_equal(create_with(bench, "\\a", good), STATUS_INVALID_PARAMETER);
-    assert_int_equal(create_with(bench, "a/b", good), STATUS_OBJECT_NAME_INVALID);
+    assert_int_equal(create_with(bench, "a:b:c", good), STATUS_OBJECT_NAME_INVALID);
+    assert_int_equal(create_with(bench, "a:", good), STATUS_OBJECT_NAME_INVALID);
     assert_int_equal(create_with(bench, "a*", good), STATUS_OBJECT_NAME_INVALID);
     bench->share.read_only = true;
     assert_int_equal(create_with(bench, "a", good), STATUS_ACCESS_DENIED);
@@ -524,6 +575,112 @@ static void test_oplock_wait_ends(void **state) {
     bench_end(bench);
 }
 
+static uint32_t notify(struct bench *bench, uint32_t size, uint32_t filter) {
+    struct writer writer = request_begin(bench);
+    struct change_notify_request request = {.flags = CHANGE_NOTIFY_WATCH_TREE, .output_buffer_length = size,
+                                            .completion_filter = filter};
+
+    change_notify_request_place(&request);
+    change_notify_request_encode(&request, &writer);
+    bench->pends = 0;
+    return ask(bench, SMB2_CHANGE_NOTIFY, &writer);
+}
+
+static void expect_change(const struct bench *bench, uint32_t action, const char *name) {
+    struct span output = {bench->output + SMB2_HEADER_SIZE + 8, bench->body_size - 8};
+    struct file_notify_info info;
+    uint8_t octets[64];
+    struct writer utf16 = writer_over(octets, sizeof octets);
+
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_true(file_notify_info_decode(output, &info));
+    assert_int_equal(info.action, action);
+    assert_true(text_to_utf16(text_span(name), &utf16) && span_equal(info.name, writer_done(&utf16)));
+}
+
+/* Changes are kept between requests, up to the size of the first; what was not asked for is not told. */
+static void test_change_notify(void **state) {
+    enum { FILE_NAMES = 1, FOLDER_NAMES = 2, REMOVED = 2, MODIFIED = 3 };
+    struct bench *bench = bench_new();
+
+    (void)state;
+    assert_int_equal(create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+    assert_int_equal(notify(bench, 100, FILE_NAMES), STATUS_INVALID_PARAMETER);
+    assert_int_equal(close_file(bench), STATUS_SUCCESS);
+    bench->exists = false;
+    assert_int_equal(create(bench, FILE_CREATE, FILE_SHARE_ALL, FILE_DIRECTORY_FILE), STATUS_SUCCESS);
+    notify(bench, 100, FOLDER_NAMES | 0x10);
+    assert_int_equal(bench->pends, 1);
+    assert_true(bench->watches_tree);
+    bench->watch->changed(bench->watch, WATCH_ADDED, false, "a");
+    bench->watch->settled(bench->watch);
+    assert_int_equal(bench->pends, 1);
+    bench->watch->changed(bench->watch, WATCH_REMOVED, true, "b/c");
+    bench->watch->settled(bench->watch);
+    expect_change(bench, REMOVED, "b\\c");
+    bench->watch->changed(bench->watch, WATCH_WRITTEN, false, "d");
+    bench->watch->changed(bench->watch, WATCH_WRITTEN, false, "d");
+    bench->watch->settled(bench->watch);
+    notify(bench, 100, 0);
+    expect_change(bench, MODIFIED, "d");
+    assert_int_equal(bench->body_size, 8 + 12 + 2);
+    for (unsigned i = 0; i < 10; i++)
+        bench->watch->changed(bench->watch, WATCH_ADDED, true, "e");
+    assert_int_equal(notify(bench, 1000, 0), STATUS_NOTIFY_ENUM_DIR);
+    notify(bench, 100, 0);
+    assert_int_equal(bench->pends, 1);
+    dispatch_cancel(&bench->connection, &bench->frame);
+    assert_int_equal(bench->status, STATUS_CANCELLED);
+    notify(bench, 100, 0);
+    node_set_delete(bench->host.nodes, &bench->connection.opens->seat, true);
+    post_run(bench);
+    assert_int_equal(bench->status, STATUS_DELETE_PENDING);
+    assert_int_equal(notify(bench, 100, 0), STATUS_DELETE_PENDING);
+    node_set_delete(bench->host.nodes, &bench->connection.opens->seat, false);
+    notify(bench, 100, 0);
+    unsigned answers = bench->answers;
+    open_close(bench->connection.opens);
+    assert_int_equal(bench->answers, answers + 1);
+    assert_int_equal(bench->status, STATUS_NOTIFY_CLEANUP);
+    assert_null(bench->watch);
+    bench_end(bench);
+}
+
+/* A long READ is answered out of the file, which stays open until that is sent, whatever happens meanwhile. */
+static void test_read_is_sent(void **state) {
+    enum { SIZE = 100000, HEAD = 16 };
+    struct bench *bench = bench_new();
+    struct writer writer;
+    struct close_request request = {0};
+
+    (void)state;
+    bench->sends = true;
+    bench->size = SIZE;
+    bench->exists = true;
+    assert_int_equal(create(bench, FILE_OPEN, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+    assert_int_equal(read_file(bench, SIZE, 20000), STATUS_END_OF_FILE);
+    assert_null(bench->sent);
+    assert_int_equal(read_file(bench, SIZE - 20000, 65536), STATUS_SUCCESS);
+    assert_int_equal(bench->body_size, HEAD);
+    assert_int_equal(bench->part.descriptor, 7);
+    assert_int_equal(bench->part.offset, SIZE - 20000);
+    assert_int_equal(bench->part.size, 20000);
+    bench->answers = 0;
+    writer = request_begin(bench);
+    close_request_place(&request);
+    close_request_encode(&request, &writer);
+    bench->frame.request.command = SMB2_CLOSE;
+    bench->frame.request.message.bytes = writer_done(&writer);
+    dispatch(&bench->connection, &bench->frame);
+    assert_int_equal(bench->answers, 0);
+    assert_int_equal(bench->files, 1);
+    bench->sent(bench->sent_argument);
+    assert_int_equal(bench->answers, 1);
+    assert_int_equal(bench->files, 0);
+    bench->sends = false;
+    bench_end(bench);
+}
+
 /* Each operation's failure reaches the client as its status, and leaves nothing open. */
 static void test_faults(void **state) {
     static const struct { int error; uint32_t status; } faults[] = {
@@ -553,7 +710,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_comes_and_goes), cmocka_unit_test(test_create_refuses),
         cmocka_unit_test(test_share_modes), cmocka_unit_test(test_locks),
-        cmocka_unit_test(test_oplock_is_broken), cmocka_unit_test(test_oplock_wait_ends), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_oplock_is_broken), cmocka_unit_test(test_oplock_wait_ends),
+        cmocka_unit_test(test_change_notify), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_read_is_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
