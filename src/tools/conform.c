@@ -218,17 +218,13 @@ static int command_server(int argc, char **argv) {
     return status;
 }
 
-static int usage(FILE *out, int status) {
-    fputs("Usage: smbproof conform server [OPTION...] smb://USER@HOST/SHARE\n"
-          "Does a server do what [MS-SMB2] demands? `smbproof conform server --help' tells more.\n",
-          out);
-    return status;
-}
-
 int command_conform(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "server") == 0)
         return command_server(argc - 1, argv + 1);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0))
-        return usage(stdout, EXIT_NO_PROBLEM);
-    return usage(stderr, EXIT_USAGE);
+        return command_server(argc, argv);
+    fputs("Usage: smbproof conform server [OPTION...] smb://USER@HOST/SHARE\n"
+          "`smbproof conform server --help' tells more.\n",
+          stderr);
+    return EXIT_USAGE;
 }
