@@ -886,11 +886,13 @@ void connections_drain(struct station *station, bool now) {
 
         next = inside->next;
         inside->draining = true;
+        inside->depth++;
         if (now)
             close_connection(inside, "stopping");
         else
-            watch_again(inside);
-        settle(inside);
+            dispatch_cancel_all(connection);
+        inside->depth--;
+        pump(inside);
     }
     if (station->connections == NULL)
         loop_stop(station->loop);

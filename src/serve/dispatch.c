@@ -54,6 +54,23 @@ void dispatch_cancel(struct connection *connection, struct server_frame *frame) 
     }
 }
 
+static struct work *take_any_waiting(struct connection *connection) {
+    for (struct open *open = connection->opens; open != NULL; open = open->next)
+        for (struct work *work = open->waiting; work != NULL; work = work->next)
+            if (work->waiting->take_back(work))
+                return work;
+    return NULL;
+}
+
+void dispatch_cancel_all(struct connection *connection) {
+    for (struct work *work; (work = take_any_waiting(connection)) != NULL;) {
+        const struct waiting *waiting = work->waiting;
+
+        work_resume(work);
+        waiting->end(work, STATUS_CANCELLED);
+    }
+}
+
 static bool is_to_end(const struct open *open, const struct server_session *session, const struct server_tree *tree) {
     return (tree == NULL || open->tree == tree) && (session == NULL || open->session == session);
 }

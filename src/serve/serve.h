@@ -48,6 +48,8 @@ struct connection {
 void dispatch(struct connection *connection, struct server_frame *frame);
 /* CANCEL came for a request that dispatch() keeps. */
 void dispatch_cancel(struct connection *connection, struct server_frame *frame);
+/* The same for all that wait (a change, a lock): the server ends. */
+void dispatch_cancel_all(struct connection *connection);
 /* Closes what is open of a tree (NULL: of the session; both NULL: of the connection); calls `done` afterwards. */
 void dispatch_end(struct connection *connection, struct server_session *session, struct server_tree *tree,
                   void (*done)(void *argument), void *argument);
