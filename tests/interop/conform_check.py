@@ -29,7 +29,6 @@ KNOWN = ROOT / "examples" / "conform" / "smbd-4.17.known"
 
 # What our server may get wrong, and why.
 OURS = {
-    "BVT_SessionMgmt_ReconnectSessionSetup": "PreviousSessionId is read and not acted upon",
     "SessionMgmt_ReconnectWithDifferentDialect": "there is no table of clients and their dialects",
 }
 # Options of our server -> on which share.
