@@ -156,6 +156,7 @@ int main(int argc, char **argv) {
     getrusage(RUSAGE_SELF, &usage);
     printf("1..2\n%sok 1 - %llu mutated captures end with a verdict or an error\n", failed ? "not " : "",
            (unsigned long long)cases);
-    printf("%sok 2 - %ld KiB resident at most\n", usage.ru_maxrss > (long)RESIDENT_MAX_KIB ? "not " : "", usage.ru_maxrss);
+    printf("%sok 2 - %ld KiB resident at most\n", usage.ru_maxrss > (long)RESIDENT_MAX_KIB ? "not " : "",
+           usage.ru_maxrss);
     return failed != 0 || usage.ru_maxrss > (long)RESIDENT_MAX_KIB;
 }

@@ -31,8 +31,9 @@ MAY_INCLUDE = {
     "store": {"store", "net", "wire"},  # of wire only text
     "lib": {"client", "auth", "core", "wire"},  # and include/smbproof.h
     "probe": {"probe", "client", "net", "auth", "core", "wire"},  # and words and output of explain
+    "relay": {"relay", "net", "core", "wire"},
     "serve": {"serve", "store", "net", "auth", "core", "wire"},  # and crypto/crypto.h
-    "tools": {"tools", "serve", "store", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
+    "tools": {"tools", "relay", "serve", "store", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
 }
 MAY_INCLUDE_FILE = {folder: {"crypto/crypto.h"} for folder in ("auth", "core", "explain", "client", "serve")}
 MAY_INCLUDE_FILE["probe"] = {"crypto/crypto.h", "explain/finding.h", "explain/output.h"}

@@ -10,12 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tap import Tap
 
 # Commands that connect to nothing: the options of a connection are not theirs.
-LOCAL = {"explain", "passwd"}
+LOCAL = {"explain", "passwd", "relay", "serve", "status"}
 # Pages that tell of several commands.
 COMMANDS = {"files": ("ls", "get", "put", "cat", "mkdir", "rmdir", "rm", "mv", "stat", "shares")}
 
@@ -106,6 +107,24 @@ def settings_of(command):
     return json.loads(run.stdout)["settings"]
 
 
+def served_of(command):
+    """What `serve --check` shows: the rows of its table with a key, and those of a share."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = subprocess.run([command, "serve", "--check", "-o", "json", f"--share=one={folder}"], capture_output=True,
+                             timeout=60)  # fmt: skip
+    shown = json.loads(run.stdout)
+    return shown["server"], shown["shares"][0]["settings"]
+
+
+def share_complaints(rows, page):
+    """Is each key of a share told of, and the word that stands for it behind --share?"""
+    text = page.read_text()
+    for row in rows:
+        heading = f'.BR {row["key"]} ", as " {row["flag"]} ' if row["flag"] else f'.B {row["key"]}\n'
+        if heading not in text:
+            yield f"{heading!r} is not in {page.name}"
+
+
 def wrongs_complaints(settings, page):
     """The check itself has to notice what it is there for."""
     for what, change in (
@@ -136,6 +155,9 @@ def main():
     settings, page = settings_of(command), docs / "smbproof.conf.5"
     tap.result("keys of smbproof.conf(5)", keys_complaints(settings, page))
     tap.result("this test notices wrong keys", wrongs_complaints(settings, page))
+    served, share = served_of(command)
+    tap.result("keys of smbproof-serve(1)", keys_complaints(served, docs / "smbproof-serve.1"))
+    tap.result("keys of a share in smbproof-serve(1)", share_complaints(share, docs / "smbproof-serve.1"))
     connection = {"--" + row["flag"] for row in settings} | {"--config"}
     for page in sorted(docs.glob("smbproof-*.1")):
         name = page.stem.removeprefix("smbproof-")

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "client/refusals.h"
-#include "wire/files.h"
+#include "client/requests.h"
 #include "wire/message.h"
 
 /* Octets of the frame of a chain besides what its steps send: bodies with at most two paths, and headers. */
@@ -31,93 +31,132 @@ bool status_has_body(uint32_t status) {
     return status == STATUS_SUCCESS || status == STATUS_BUFFER_OVERFLOW;
 }
 
-/* A server that grants few credits is asked for more until the chain can go out. */
-static bool get_credits(struct session *session, uint32_t wanted, struct session_error *error) {
-    for (unsigned i = 0; i < CREDIT_TRIES && client_credits(session_client(session)) < wanted; i++)
-        if (!session_echo(session, error))
-            return false;
-    return true;
-}
-
-static uint32_t chain_charge(const struct client *client, const struct chain_step *steps, unsigned count) {
+static uint32_t chain_charge(const struct client *client, const struct chain *chain) {
     uint32_t charge = 0;
 
-    for (unsigned i = 0; i < count; i++)
-        charge += client_charge(client, steps[i].payload);
+    for (unsigned i = 0; i < chain->count; i++)
+        charge += client_charge(client, chain->steps[i].payload);
     return charge;
 }
 
-static size_t chain_payload(const struct chain_step *steps, unsigned count) {
-    size_t payload = 0;
+static bool has_credits(struct session *session, const struct chain *chain) {
+    const struct client *client = session_client(session);
 
-    for (unsigned i = 0; i < count; i++)
-        payload += steps[i].payload;
-    return payload;
+    return client_credits(client) >= chain_charge(client, chain);
 }
 
-static bool send_chain(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count, uint8_t *room,
-                       size_t size, struct session_error *error) {
-    struct client *client = session_frames(session);
-    struct client_frame frame;
+/* A server that grants few credits is asked for more, as long as that yields any. */
+static bool get_credits(struct session *session, const struct chain *chain, struct session_error *error) {
+    const struct client *client = session_client(session);
+    uint32_t before = 0;
 
-    client_frame_begin(&frame, room, size);
-    for (unsigned i = 0; i < count; i++) {
-        struct client_request request = {.command = steps[i].command,
-                                         .tree_id = tree,
-                                         .payload = steps[i].payload,
-                                         .related = i > 0,
-                                         .owner = &steps[i]};
-
-        if (client_frame_add(client, &frame, &request, steps[i].encode, steps[i].arguments))
-            continue;
-        chain_refused(error, STATUS_INSUFFICIENT_RESOURCES);
-        if (i > 0) /* what was added awaits an answer that will not come */
-            client_disconnected(client);
-        return false;
+    for (unsigned i = 0; i < CREDIT_TRIES && !has_credits(session, chain) && client_credits(client) > before; i++) {
+        before = client_credits(client);
+        if (!session_echo(session, error))
+            return false;
     }
-    return session_send(session, &frame, error);
+    return true;
 }
 
-static bool take_answer(const struct client_response *response, struct session_error *error) {
-    struct chain_step *step = response->owner;
+static bool goes_singly(struct session *session, const struct chain *chain) {
+    return chain->count > 1 && session_client(session)->negotiation.agreed.dialect == SMB2_DIALECT_202;
+}
+
+static size_t chain_room(const struct chain *chain) {
+    size_t room = CHAIN_ROOM;
+
+    for (unsigned i = 0; i < chain->count; i++)
+        room += chain->steps[i].payload;
+    return room;
+}
+
+static bool put_frame(struct session *session, uint32_t tree, struct chain *chain, struct client_frame *frame) {
+    for (unsigned i = 0; i < chain->count; i++) {
+        struct chain_step *step = &chain->steps[i];
+        struct client_request request = {.command = step->command,
+                                         .tree_id = tree,
+                                         .payload = step->payload,
+                                         .related = i > 0,
+                                         .owner = step};
+
+        step->chain = chain;
+        if (!client_frame_add(session_frames(session), frame, &request, step->encode, step->arguments))
+            return false;
+    }
+    return true;
+}
+
+enum chain_sent chain_send(struct session *session, uint32_t tree, struct chain *chain, struct session_error *error) {
+    struct client_frame frame;
+    size_t size = chain_room(chain);
+    uint8_t *room;
+    bool good;
+
+    assert(chain->count > 0 && chain->count <= CHAIN_STEPS_MAX);
+    if (goes_singly(session, chain) || !has_credits(session, chain) || !session_is_open(session))
+        return CHAIN_WAITS;
+    room = malloc(size);
+    if (room == NULL)
+        return CHAIN_WAITS;
+    client_frame_begin(&frame, room, size);
+    good = put_frame(session, tree, chain, &frame);
+    if (!good && frame.count > 0) /* what was added awaits an answer that will not come */
+        client_disconnected(session_frames(session));
+    if (good || frame.count > 0)
+        good = session_send(session, &frame, error);
+    chain->awaited = good ? chain->count : 0;
+    chain->interims = 0;
+    free(room);
+    if (good)
+        return CHAIN_SENT;
+    return frame.count > 0 ? CHAIN_LOST : CHAIN_WAITS;
+}
+
+/* Remembers the file that a CREATE opened. */
+static bool learn_file_id(struct chain *chain, struct span message) {
+    struct create_response response;
+
+    if (!create_response_decode(message, &response))
+        return false;
+    memcpy(chain->file_id, response.file_id, FILE_ID_SIZE);
+    return true;
+}
+
+static void take_answer(struct chain_step *step, const struct client_response *response) {
+    struct chain *chain = step->chain;
 
     step->status = response->status;
-    if (step->take == NULL || !status_has_body(step->status) || step->take(response->message, step->result))
-        return true;
-    chain_malformed(error);
-    return false;
+    if (!status_has_body(step->status))
+        return;
+    if (step->command == SMB2_CREATE && !learn_file_id(chain, response->message))
+        chain->is_malformed = true;
+    if (step->take != NULL && !step->take(response->message, step->result))
+        chain->is_malformed = true;
 }
 
-static bool receive_chain(struct session *session, unsigned count, struct session_error *error) {
+bool chain_receive(struct session *session, struct chain **ended, struct session_error *error) {
     struct client_response response;
-    unsigned interims = 0;
-    bool valid = true;
+    struct chain *chain;
 
-    while (count > 0) {
-        if (!session_receive(session, &response, error))
-            return false;
-        if (response.is_interim && ++interims > CHAIN_INTERIMS_MAX) {
-            client_timed_out(session_frames(session));
-            return session_receive(session, &response, error);
-        }
-        if (response.is_interim)
-            continue;
-        valid = take_answer(&response, error) && valid;
-        count--;
+    *ended = NULL;
+    if (!session_receive(session, &response, error))
+        return false;
+    chain = ((struct chain_step *)response.owner)->chain;
+    if (response.is_interim && ++chain->interims > CHAIN_INTERIMS_MAX) {
+        client_timed_out(session_frames(session));
+        return session_receive(session, &response, error);
     }
-    return valid;
+    if (response.is_interim)
+        return true;
+    take_answer(response.owner, &response);
+    if (--chain->awaited == 0)
+        *ended = chain;
+    return true;
 }
 
 /* ---- one by one ---- */
 
-/* A step, and the FileId of the chain: the first step brings it along, or opens the file; the others use it. */
-struct single {
-    const struct chain_step *step;
-    uint8_t *file_id;
-    bool is_first;
-};
-
-/* Where a command's request has its FileId, in octets from the body's start; 0: nowhere. */
+/* A step, and where its request has its FileId, in octets from the body's start; 0: nowhere. */
 static size_t file_id_at(uint16_t command) {
     switch (command) {
     case SMB2_CLOSE:
@@ -134,99 +173,117 @@ static size_t file_id_at(uint16_t command) {
     }
 }
 
+/* A step by itself names the file that it would have inherited. */
 static void put_single(struct writer *writer, const void *arguments) {
-    const struct single *single = arguments;
-    size_t offset = file_id_at(single->step->command), at = writer->at + offset;
+    const struct chain_step *step = arguments;
+    size_t offset = file_id_at(step->command), at = writer->at + offset;
+    uint8_t inherited[FILE_ID_SIZE];
 
-    single->step->encode(writer, single->step->arguments);
+    step->encode(writer, step->arguments);
     if (writer->failed || offset == 0)
         return;
-    if (single->is_first)
-        memcpy(single->file_id, writer->data + at, FILE_ID_SIZE);
-    else
-        memcpy(writer->data + at, single->file_id, FILE_ID_SIZE);
-}
-
-/* False: there is no file for the steps that follow. */
-static bool learn_file_id(const struct chain_step *step, struct span message, uint8_t file_id[FILE_ID_SIZE]) {
-    struct create_response response;
-
-    if (step->command != SMB2_CREATE)
-        return true;
-    if (step->status != STATUS_SUCCESS || !create_response_decode(message, &response))
-        return false;
-    memcpy(file_id, response.file_id, FILE_ID_SIZE);
-    return true;
+    file_id_inherit(inherited);
+    if (memcmp(writer->data + at, inherited, FILE_ID_SIZE) == 0)
+        memcpy(writer->data + at, step->chain->file_id, FILE_ID_SIZE);
 }
 
 /* What the server would have said of a step that uses a file which was not opened (3.3.5.2.7.2). */
-static void fail_rest(struct chain_step *steps, unsigned from, unsigned count) {
-    for (unsigned i = from; i < count; i++)
-        steps[i].status = steps[0].status;
+static void fail_rest(struct chain *chain, unsigned from) {
+    for (unsigned i = from; i < chain->count; i++)
+        chain->steps[i].status = chain->steps[0].status;
 }
 
-static bool run_singly(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
+static bool run_singly(struct session *session, uint32_t tree, struct chain *chain, unsigned from,
                        struct session_error *error) {
-    uint8_t file_id[FILE_ID_SIZE] = {0};
-
-    for (unsigned i = 0; i < count; i++) {
-        struct single single = {&steps[i], file_id, i == 0};
+    for (unsigned i = from; i < chain->count; i++) {
+        struct chain_step *step = &chain->steps[i];
         struct client_response response;
 
-        if (!session_request(session, steps[i].command, tree, steps[i].payload, put_single, &single, &response, error))
+        step->chain = chain;
+        if (!session_request(session, step->command, tree, step->payload, put_single, step, &response, error))
             return false;
-        response.owner = &steps[i];
-        if (!take_answer(&response, error))
+        take_answer(step, &response);
+        if (chain->is_malformed) {
+            chain_malformed(error);
             return false;
-        if (!learn_file_id(&steps[i], response.message, file_id)) {
-            fail_rest(steps, i + 1, count);
+        }
+        if (step->command == SMB2_CREATE && step->status != STATUS_SUCCESS) {
+            fail_rest(chain, i + 1);
             return true;
         }
     }
     return true;
 }
 
-static bool run_chained(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
-                        struct session_error *error) {
-    size_t size = CHAIN_ROOM + chain_payload(steps, count);
-    uint8_t *room = malloc(size);
-    bool good;
+/* ---- whole chains ---- */
 
-    if (room == NULL) {
-        chain_refused(error, STATUS_INSUFFICIENT_RESOURCES);
-        return false;
-    }
-    good = get_credits(session, chain_charge(session_client(session), steps, count), error) &&
-           send_chain(session, tree, steps, count, room, size, error);
-    free(room);
-    return good && receive_chain(session, count, error);
+static unsigned first_expired(const struct chain *chain) {
+    unsigned i = 0;
+
+    while (i < chain->count && chain->steps[i].status != STATUS_NETWORK_SESSION_EXPIRED)
+        i++;
+    return i;
 }
 
-static bool run_once(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
-                     struct session_error *error) {
-    bool singly = session_client(session)->negotiation.agreed.dialect == SMB2_DIALECT_202 && count > 1;
+bool chain_has_expired(const struct chain *chain) {
+    return first_expired(chain) < chain->count;
+}
 
-    return singly ? run_singly(session, tree, steps, count, error) : run_chained(session, tree, steps, count, error);
+bool chain_end(struct session *session, uint32_t tree, struct chain *chain, struct session_error *error) {
+    assert(chain->awaited == 0);
+    if (chain->is_malformed) {
+        chain_malformed(error);
+        return false;
+    }
+    return run_singly(session, tree, chain, first_expired(chain), error);
+}
+
+static bool receive_all(struct session *session, struct session_error *error) {
+    struct chain *ended = NULL;
+
+    while (ended == NULL)
+        if (!chain_receive(session, &ended, error))
+            return false;
+    return true;
+}
+
+static bool run(struct session *session, uint32_t tree, struct chain *chain, struct session_error *error) {
+    if (!goes_singly(session, chain) && !get_credits(session, chain, error))
+        return false;
+    switch (chain_send(session, tree, chain, error)) {
+    case CHAIN_SENT:
+        return receive_all(session, error) && chain_end(session, tree, chain, error);
+    case CHAIN_WAITS:
+        return run_singly(session, tree, chain, 0, error);
+    case CHAIN_LOST:
+        break;
+    }
+    return false;
 }
 
 bool chain_run(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
                struct session_error *error) {
-    assert(count > 0 && count <= CHAIN_STEPS_MAX);
-    if (!run_once(session, tree, steps, count, error))
-        return false;
-    if (steps[0].status != STATUS_NETWORK_SESSION_EXPIRED)
-        return true;
-    return session_reauthenticate(session, error) && run_once(session, tree, steps, count, error);
+    struct chain chain = {.steps = steps, .count = count};
+
+    return run(session, tree, &chain, error);
+}
+
+uint32_t chain_status(const struct chain *chain) {
+    for (unsigned i = 0; i < chain->count; i++)
+        if (!status_has_body(chain->steps[i].status))
+            return chain->steps[i].status;
+    return STATUS_SUCCESS;
 }
 
 bool chain_succeed(struct session *session, uint32_t tree, struct chain_step *steps, unsigned count,
                    struct session_error *error) {
-    if (!chain_run(session, tree, steps, count, error))
+    struct chain chain = {.steps = steps, .count = count};
+    uint32_t status;
+
+    if (!run(session, tree, &chain, error))
         return false;
-    for (unsigned i = 0; i < count; i++)
-        if (!status_has_body(steps[i].status)) {
-            chain_refused(error, steps[i].status);
-            return false;
-        }
-    return true;
+    status = chain_status(&chain);
+    if (status != STATUS_SUCCESS)
+        chain_refused(error, status);
+    return status == STATUS_SUCCESS;
 }

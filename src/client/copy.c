@@ -35,6 +35,10 @@ void copy_note(const struct copy *copy, const char *name, const char *sentence) 
         copy->note(copy->context, name, sentence);
 }
 
+bool copy_goes_on(const struct copy *copy, const char *name, uint64_t size) {
+    return copy->tick == NULL || copy->tick(copy->context, name, size, size);
+}
+
 /* A transfer tells how far it is. */
 struct ticking {
     struct copy *copy;
@@ -218,22 +222,19 @@ static enum copy_end get_once(struct copy *copy, const char *path, int folder, c
     return end;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t size) {
-    while (size > 0) {
-        ssize_t wrote = write(fd, data, size);
+static int write_all(int fd, struct span data) {
+    while (data.size > 0) {
+        ssize_t wrote = write(fd, data.data, data.size);
 
         if (wrote < 0 && errno != EINTR)
             return -errno;
-        if (wrote > 0) {
-            data += wrote;
-            size -= (size_t)wrote;
-        }
+        if (wrote > 0)
+            data = span_slice(data, (size_t)wrote, data.size);
     }
     return 0;
 }
 
-static enum copy_end store_small(struct copy *copy, const uint8_t *data, uint32_t size, int folder, const char *name,
-                                 uint64_t filetime) {
+enum copy_end copy_store(struct copy *copy, struct span data, int folder, const char *name, uint64_t filetime) {
     char part[NAME_PART_MAX];
     enum copy_end end;
     int fd, status;
@@ -242,7 +243,7 @@ static enum copy_end store_small(struct copy *copy, const uint8_t *data, uint32_
     fd = open_part(folder, part);
     if (fd < 0)
         return fd == -EWOULDBLOCK ? COPY_BUSY : copy_local(copy, -fd);
-    status = ftruncate(fd, 0) < 0 ? -errno : write_all(fd, data, size);
+    status = ftruncate(fd, 0) < 0 ? -errno : write_all(fd, data);
     end = status < 0 ? copy_local(copy, -status) : finish_part(copy, fd, folder, part, name, filetime);
     if (end != COPY_DONE)
         unlinkat(folder, part, 0);
@@ -250,40 +251,13 @@ static enum copy_end store_small(struct copy *copy, const uint8_t *data, uint32_
     return end;
 }
 
-/* In one round trip. False: it is longer by now, and has to be read the other way. */
-static bool get_small(struct copy *copy, const char *path, int folder, const char *name, enum copy_end *end) {
-    uint8_t *data = malloc(COPY_SMALL_SIZE);
-    struct file_status status;
-    uint32_t got = 0;
-    bool whole = true;
-
-    if (data == NULL)
-        *end = copy_local(copy, ENOMEM);
-    else if (!share_read_small(copy->share, path, data, COPY_SMALL_SIZE, &got, &status, &copy->error))
-        *end = COPY_REMOTE;
-    else if (got != status.size)
-        whole = false;
-    else
-        *end = store_small(copy, data, got, folder, name, status.last_write_time);
-    if (whole && *end == COPY_DONE) {
-        copy->octets += got;
-        if (copy->tick != NULL && !copy->tick(copy->context, name, got, got))
-            *end = COPY_STOPPED;
-    }
-    free(data);
-    return whole;
-}
-
-enum copy_end copy_get(struct copy *copy, const char *path, const struct file_status *known, int folder,
-                       const char *name) {
-    bool is_small = known != NULL && known->size <= COPY_SMALL_SIZE && !copy->resume;
+enum copy_end copy_get(struct copy *copy, const char *path, int folder, const char *name) {
     enum copy_end end = COPY_CHANGED;
 
     for (unsigned i = 0; i < COPY_TRIES_MAX && end == COPY_CHANGED; i++) {
         if (i > 0)
             copy_note(copy, name, "it changed while it was copied, so it is copied again");
-        if (!is_small || !get_small(copy, path, folder, name, &end))
-            end = get_once(copy, path, folder, name);
+        end = get_once(copy, path, folder, name);
     }
     copy->files += end == COPY_DONE;
     return end;
@@ -291,11 +265,13 @@ enum copy_end copy_get(struct copy *copy, const char *path, const struct file_st
 
 enum copy_end copy_to_stream(struct copy *copy, const char *path, int fd) {
     struct session_error ignored;
+    struct file_status after;
     struct share_file file;
     enum transfer_end end;
 
     if (!share_open(copy->share, path, &share_open_to_read, &file, &copy->error))
         return COPY_REMOTE;
+    after = file.status;
     struct ticking ticking = {copy, url_last(path), file.status.size};
     struct transfer transfer = {.share = copy->share,
                                 .file = &file,
@@ -305,23 +281,18 @@ enum copy_end copy_to_stream(struct copy *copy, const char *path, int fd) {
                                 .tick = tick,
                                 .context = &ticking};
     end = transfer_get(&transfer);
-    share_close(copy->share, &file, NULL, &ignored);
+    share_close(copy->share, &file, &after, &ignored);
     copy->octets += transfer.done;
+    if (end == TRANSFER_SHRUNK || (end == TRANSFER_DONE && !is_unchanged(&file.status, &after)))
+        return COPY_TORN;
     copy->files += end == TRANSFER_DONE;
-    return copy_end_of(copy, &transfer, end);
+    copy->number = transfer.number;
+    return end == TRANSFER_LOCAL ? COPY_STREAM : copy_end_of(copy, &transfer, end);
 }
 
 /* ---- put ---- */
 
-/* A file that is sent. */
-struct source {
-    int fd;
-    const char *name;
-    bool is_stream;
-    struct stat status; /* when it was opened */
-};
-
-static struct file_status times_of(const struct source *source) {
+static struct file_status times_of(const struct copy_source *source) {
     struct file_status times = {0};
 
     if (!source->is_stream)
@@ -329,7 +300,7 @@ static struct file_status times_of(const struct source *source) {
     return times;
 }
 
-static bool source_is_unchanged(const struct source *source) {
+static bool source_is_unchanged(const struct copy_source *source) {
     struct stat now;
 
     return source->is_stream || (fstat(source->fd, &now) == 0 && now.st_size == source->status.st_size &&
@@ -339,7 +310,7 @@ static bool source_is_unchanged(const struct source *source) {
 
 /* Where to begin, as for start_of(). The time of a part is set before its first octet, and servers let a time that was
  * set stand; what was in flight when its writer vanished may have gaps, and is sent again. */
-static bool prepare_part(struct copy *copy, const struct source *source, const struct share_file *part,
+static bool prepare_part(struct copy *copy, const struct copy_source *source, const struct share_file *part,
                          uint64_t *start) {
     struct file_status times = times_of(source);
     uint64_t size = part->status.size;
@@ -361,7 +332,7 @@ static bool prepare_part(struct copy *copy, const struct source *source, const s
 }
 
 /* What is left of a copy that did not come to its end; the file is closed. */
-static void leave_remote_part(struct copy *copy, const struct source *source, const struct share_file *file,
+static void leave_remote_part(struct copy *copy, const struct copy_source *source, const struct share_file *file,
                               const char *part, uint64_t done, enum copy_end end) {
     struct file_status times = times_of(source);
     bool is_kept = end == COPY_STOPPED && !source->is_stream && done > 0;
@@ -381,7 +352,7 @@ static void leave_remote_part(struct copy *copy, const struct source *source, co
         share_delete(copy->share, part, false, &ignored);
 }
 
-static enum copy_end send_open(struct copy *copy, const struct source *source, const struct share_file *file,
+static enum copy_end send_open(struct copy *copy, const struct copy_source *source, const struct share_file *file,
                                const char *path, uint64_t *done) {
     uint64_t total = source->is_stream ? UINT64_MAX : (uint64_t)source->status.st_size;
     struct ticking ticking = {copy, source->name, total};
@@ -417,7 +388,7 @@ static bool part_path(const char *path, char part[URL_PATH_MAX]) {
     return url_join(parent, name, part);
 }
 
-static enum copy_end put_long(struct copy *copy, const struct source *source, const char *path) {
+static enum copy_end put_long(struct copy *copy, const struct copy_source *source, const char *path) {
     struct share_open how = share_open_to_write(copy->resume && !source->is_stream);
     char part[URL_PATH_MAX];
     struct share_file file;
@@ -438,7 +409,7 @@ static enum copy_end put_long(struct copy *copy, const struct source *source, co
 }
 
 /* All of a short file; -EAGAIN where it is not as long as it was. */
-static int read_whole(const struct source *source, uint8_t *data, size_t size) {
+static int read_whole(const struct copy_source *source, uint8_t *data, size_t size) {
     size_t at = 0;
 
     while (at < size) {
@@ -450,36 +421,49 @@ static int read_whole(const struct source *source, uint8_t *data, size_t size) {
             return -EAGAIN;
         at += got > 0 ? (size_t)got : 0;
     }
-    return 0;
+    return source_is_unchanged(source) ? 0 : -EAGAIN;
 }
 
-static enum copy_end put_small(struct copy *copy, const struct source *source, const char *path) {
+bool copy_is_small(const struct copy *copy, const struct copy_source *source) {
+    return !copy->resume && !source->is_stream && source->status.st_size <= (off_t)COPY_SMALL_SIZE;
+}
+
+enum copy_end copy_begin_small(struct copy *copy, const struct copy_source *source, const char *path,
+                               struct file_task *task, uint8_t **data) {
     size_t size = (size_t)source->status.st_size;
     struct file_status times = times_of(source);
-    uint8_t *data = malloc(size + 1);
     char part[URL_PATH_MAX];
-    enum copy_end end = COPY_DONE;
-    int status = data == NULL ? -ENOMEM : read_whole(source, data, size);
+    int status;
 
-    if (status == -EAGAIN || (status == 0 && !source_is_unchanged(source)))
-        end = COPY_CHANGED;
-    else if (status < 0)
-        end = copy_local(copy, -status);
-    else if (!part_path(path, part))
-        end = copy_local(copy, ENAMETOOLONG);
-    else if (!share_write_small(copy->share, part, path, (struct span){data, size}, &times, &copy->error))
+    *data = malloc(size + 1);
+    status = *data == NULL ? -ENOMEM : read_whole(source, *data, size);
+    if (status == -EAGAIN)
+        return COPY_CHANGED;
+    if (status < 0)
+        return copy_local(copy, -status);
+    if (!part_path(path, part))
+        return copy_local(copy, ENAMETOOLONG);
+    if (!file_task_write(task, part, path, (struct span){*data, size}, &times, &copy->error))
+        return COPY_REMOTE;
+    return COPY_DONE;
+}
+
+static enum copy_end put_small(struct copy *copy, const struct copy_source *source, const char *path) {
+    size_t size = (size_t)source->status.st_size;
+    struct file_task task;
+    uint8_t *data;
+    enum copy_end end = copy_begin_small(copy, source, path, &task, &data);
+
+    if (end == COPY_DONE && !file_task_run(copy->share, &task, &copy->error))
         end = COPY_REMOTE;
     free(data);
     if (end != COPY_DONE)
         return end;
     copy->octets += size;
-    if (copy->tick != NULL && !copy->tick(copy->context, source->name, size, size))
-        return COPY_STOPPED;
-    return COPY_DONE;
+    return copy_goes_on(copy, source->name, size) ? COPY_DONE : COPY_STOPPED;
 }
 
-/* As it is now. */
-static int look(struct source *source) {
+int copy_look(struct copy_source *source) {
     if (fstat(source->fd, &source->status) < 0)
         return -errno;
     if (S_ISDIR(source->status.st_mode))
@@ -489,20 +473,17 @@ static int look(struct source *source) {
 }
 
 enum copy_end copy_put(struct copy *copy, int fd, const char *name, const char *path) {
-    struct source source = {.fd = fd, .name = name};
+    struct copy_source source = {.fd = fd, .name = name};
     enum copy_end end = COPY_CHANGED;
 
     for (unsigned i = 0; i < COPY_TRIES_MAX && end == COPY_CHANGED; i++) {
-        int status = look(&source);
+        int status = copy_look(&source);
 
         if (status < 0)
             return copy_local(copy, -status);
         if (i > 0)
             copy_note(copy, name, "it changed while it was copied, so it is copied again");
-        if (!source.is_stream && !copy->resume && source.status.st_size <= (off_t)COPY_SMALL_SIZE)
-            end = put_small(copy, &source, path);
-        else
-            end = put_long(copy, &source, path);
+        end = copy_is_small(copy, &source) ? put_small(copy, &source, path) : put_long(copy, &source, path);
     }
     copy->files += end == COPY_DONE;
     return end;

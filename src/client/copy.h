@@ -10,7 +10,7 @@
 
 /* Times that a file that keeps changing is copied anew. */
 #define COPY_TRIES_MAX 3u
-/* Octets up to which a file goes in one round trip. */
+/* Octets up to which a file is read or written at once, in a tree beside others: BATCH_TASKS_MAX of client/batch.h. */
 #define COPY_SMALL_SIZE 65536u
 /* Folders within folders that are followed. */
 #define COPY_DEPTH_MAX 128u
@@ -19,8 +19,10 @@ enum copy_end {
     COPY_DONE,
     COPY_STOPPED, /* tick() said so */
     COPY_CHANGED, /* the file did, each time */
+    COPY_TORN,    /* the file did, and what went to a stream is of two versions */
     COPY_BUSY,    /* another copy is writing the same file */
     COPY_LOCAL,   /* something here failed: `number` */
+    COPY_STREAM,  /* writing to a stream did: likewise */
     COPY_REMOTE,  /* `error` */
 };
 
@@ -43,10 +45,8 @@ struct copy {
     struct session_error error;
 };
 
-/* The file at `path` becomes `name` in the folder `folder` (as for openat()). `known`: what is known of it already,
- * such as from a listing; NULL: nothing. */
-enum copy_end copy_get(struct copy *copy, const char *path, const struct file_status *known, int folder,
-                       const char *name);
+/* The file at `path` becomes `name` in the folder `folder` (as for openat()). */
+enum copy_end copy_get(struct copy *copy, const char *path, int folder, const char *name);
 /* The open file `fd`, called `name` in messages, becomes the file at `path`. A stream is sent until it ends. */
 enum copy_end copy_put(struct copy *copy, int fd, const char *name, const char *path);
 /* The file at `path` goes to a stream, in order. */

@@ -44,6 +44,8 @@ static void keep_failure(struct session *session, int number) {
     if (error->kind != SESSION_ERROR_NONE)
         return;
     session_error_of_client(&session->client, number, error);
+    if (session->client.failure.fault == CLIENT_FAULT_TOKEN && session->credentials.method == AUTH_METHOD_KERBEROS)
+        error->number = ENOKEY;
     if (session->client.failure.fault == CLIENT_FAULT_TOKEN && session->initiator != NULL)
         snprintf(error->sentence, sizeof error->sentence, "%s", auth_initiator_reason(session->initiator));
 }
@@ -56,19 +58,21 @@ static bool fail(struct session *session, int number, struct session_error *erro
     return false;
 }
 
+static void set_error(struct session_error *error, enum session_error_kind kind, uint32_t status, int number) {
+    *error = (struct session_error){
+        .kind = kind, .phase = CLIENT_PHASE_READY, .status = status, .number = number};
+    session_error_describe(error);
+}
+
 /* An error of the transport, as a negative errno; 0: the peer closed. */
 static bool fail_transport(struct session *session, int64_t status, struct session_error *error) {
+    if (status == -ECANCELED)
+        set_error(&session->error, SESSION_ERROR_STOPPED, 0, 0);
     if (status == -ETIMEDOUT)
         client_timed_out(&session->client);
     else
         client_disconnected(&session->client);
     return fail(session, (int)-status, error);
-}
-
-static void set_error(struct session_error *error, enum session_error_kind kind, uint32_t status, int number) {
-    *error = (struct session_error){
-        .kind = kind, .phase = CLIENT_PHASE_READY, .status = status, .number = number};
-    session_error_describe(error);
 }
 
 bool session_is_open(const struct session *session) {
@@ -228,6 +232,7 @@ static struct session *session_new(const struct session_options *options) {
     session->transport.fd = -1;
     session->client.want = CLIENT_CLOSED;
     session->credentials = *options->credentials;
+    session->transport.stop_fd = options->stop_fd;
     session->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : SESSION_TIMEOUT_MS;
     snprintf(session->host, sizeof session->host, "%s", options->host);
     if (session->credentials.host == NULL)
@@ -364,8 +369,10 @@ bool session_connect_tree(struct session *session, const char *share, uint32_t *
     *tree = client_tree(&session->client);
     if (session->client.tree_status == STATUS_SUCCESS)
         return true;
-    set_error(error, SESSION_ERROR_REFUSED, session->client.tree_status, 0);
-    error->phase = CLIENT_PHASE_TREE_CONNECT;
+    *error = (struct session_error){.kind = SESSION_ERROR_REFUSED,
+                                    .phase = CLIENT_PHASE_TREE_CONNECT,
+                                    .status = session->client.tree_status};
+    session_error_describe(error);
     return false;
 }
 

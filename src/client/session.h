@@ -29,6 +29,7 @@ enum session_error_kind {
     SESSION_ERROR_ARGUMENT,       /* a name that cannot be put on the wire */
     SESSION_ERROR_UNREACHABLE,    /* no connection: `number` says why */
     SESSION_ERROR_TIMED_OUT,      /* no answer in time */
+    SESSION_ERROR_STOPPED,        /* somebody wanted an end, and the server did not answer any more */
     SESSION_ERROR_DISCONNECTED,   /* the connection ended, or failed with `number` */
     SESSION_ERROR_REFUSED,        /* the server said `status` */
     SESSION_ERROR_AUTHENTICATION, /* the logon failed: `status` of the server's, or this side's reason in `sentence` */
@@ -44,7 +45,7 @@ struct session_error {
     uint8_t expected[CLIENT_VALUE_MAX], found[CLIENT_VALUE_MAX]; /* of the field, in wire octets */
     size_t expected_size, found_size; /* 0: not known, or not one value */
     uint32_t status;             /* NTSTATUS; 0: none */
-    int number;                  /* errno, positive; 0: none */
+    int number;                  /* errno, positive; 0: none. ENOKEY: there is no ticket of use */
     bool is_security;            /* not to be retried with less protection (3.2.5.14.12) */
     char sentence[SESSION_SENTENCE_MAX]; /* what happened, for people; one sentence or two, without a newline */
 };
@@ -55,6 +56,7 @@ struct session_options {
     const struct client_policy *policy; /* copied; a ClientGuid of zeros is replaced by a random one */
     const struct auth_credentials *credentials; /* borrowed while the session lives: it may authenticate again */
     int64_t timeout_ms;          /* for each answer, and for connecting; 0: SESSION_TIMEOUT_MS */
+    int stop_fd;                 /* once it is readable only TRANSPORT_STOP_SILENCE_MS are waited; 0: nobody stops it */
 };
 
 struct session;

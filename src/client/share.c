@@ -3,19 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/chain.h"
 #include "client/names.h"
+#include "client/requests.h"
+#include "client/task.h"
 #include "wire/info.h"
-#include "wire/message.h"
-#include "wire/text.h"
 
-/* Octets of an answer to QUERY_INFO: FileAllInformation with the longest name. */
-#define INFO_SIZE_MAX 4096u
 /* Octets of one QUERY_DIRECTORY answer where the server allows it, and where credits count 64 KiB each. */
 #define LIST_SIZE_MAX   1048576u
 #define LIST_SIZE_FIRST 65536u
-/* In place of the FileId that a related request inherits (3.2.4.1.4). */
-#define INHERITED 0xff
 
 const struct share_open share_open_to_read = {
     .access = FILE_READ_DATA | FILE_READ_ATTRIBUTES | ACCESS_SYNCHRONIZE,
@@ -54,213 +49,22 @@ bool file_is_reparse_point(const struct file_status *status) {
     return (status->attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0;
 }
 
-/* ---- bodies ---- */
-
-/* A path in UTF-16LE, in memory of the caller's. */
-struct wire_path {
-    uint8_t octets[SHARE_PATH_MAX];
-    struct span span;
-};
-
-static bool path_to_wire(const char *path, struct wire_path *wire, struct session_error *error) {
-    struct writer writer = writer_over(wire->octets, sizeof wire->octets);
-
-    if (text_to_utf16(text_span(path), &writer)) {
-        wire->span = writer_done(&writer);
-        return true;
-    }
-    chain_refused(error, STATUS_OBJECT_NAME_INVALID);
-    return false;
-}
-
-static void put_create(struct writer *writer, const void *arguments) {
-    create_request_encode(arguments, writer);
-}
-
-static void put_close(struct writer *writer, const void *arguments) {
-    close_request_encode(arguments, writer);
-}
-
-static void put_read(struct writer *writer, const void *arguments) {
-    read_request_encode(arguments, writer);
-}
-
-static void put_write(struct writer *writer, const void *arguments) {
-    write_request_encode(arguments, writer);
-}
-
-static void put_query_info(struct writer *writer, const void *arguments) {
-    query_info_request_encode(arguments, writer);
-}
-
-static void put_set_info(struct writer *writer, const void *arguments) {
-    set_info_request_encode(arguments, writer);
-}
-
-static void put_query_directory(struct writer *writer, const void *arguments) {
-    query_directory_request_encode(arguments, writer);
-}
-
-static struct create_request create_body(const struct wire_path *path, const struct share_open *how) {
-    struct create_request request = {
-        .requested_oplock_level = OPLOCK_LEVEL_NONE,
-        .impersonation_level = IMPERSONATION_LEVEL_IMPERSONATION,
-        .desired_access = how->access,
-        .share_access = how->sharing,
-        .create_disposition = how->disposition,
-        .create_options = how->options,
-        .name = path->span,
-    };
-
-    create_request_place(&request);
-    return request;
-}
-
-static struct close_request close_body(const uint8_t id[FILE_ID_SIZE]) {
-    struct close_request request = {.flags = CLOSE_FLAG_POSTQUERY_ATTRIB};
-
-    memcpy(request.file_id, id, FILE_ID_SIZE);
-    close_request_place(&request);
-    return request;
-}
-
-static struct query_info_request query_body(const uint8_t id[FILE_ID_SIZE]) {
-    struct query_info_request request = {
-        .info_type = INFO_FILE, .file_info_class = FILE_ALL_INFORMATION, .output_buffer_length = INFO_SIZE_MAX};
-
-    memcpy(request.file_id, id, FILE_ID_SIZE);
-    query_info_request_place(&request);
-    return request;
-}
-
-static struct set_info_request set_body(const uint8_t id[FILE_ID_SIZE], enum file_info_class info_class,
-                                        struct span buffer) {
-    struct set_info_request request = {
-        .info_type = INFO_FILE, .file_info_class = (uint8_t)info_class, .buffer = buffer};
-
-    memcpy(request.file_id, id, FILE_ID_SIZE);
-    set_info_request_place(&request);
-    return request;
-}
-
-static void inherit(uint8_t id[FILE_ID_SIZE]) {
-    memset(id, INHERITED, FILE_ID_SIZE);
-}
-
-/* ---- answers ---- */
-
-static bool take_create(struct span message, void *result) {
-    struct share_file *file = result;
-    struct create_response response;
-
-    if (!create_response_decode(message, &response))
-        return false;
-    memcpy(file->id, response.file_id, FILE_ID_SIZE);
-    file->status = (struct file_status){
-        .creation_time = response.creation_time,
-        .last_access_time = response.last_access_time,
-        .last_write_time = response.last_write_time,
-        .change_time = response.change_time,
-        .size = response.end_of_file,
-        .allocation_size = response.allocation_size,
-        .attributes = response.file_attributes,
-    };
-    return true;
-}
-
-static bool take_close(struct span message, void *result) {
-    struct file_status *status = result;
-    struct close_response response;
-
-    if (!close_response_decode(message, &response))
-        return false;
-    if (response.flags & CLOSE_FLAG_POSTQUERY_ATTRIB)
-        *status = (struct file_status){
-            .creation_time = response.creation_time,
-            .last_access_time = response.last_access_time,
-            .last_write_time = response.last_write_time,
-            .change_time = response.change_time,
-            .size = response.end_of_file,
-            .allocation_size = response.allocation_size,
-            .attributes = response.file_attributes,
-        };
-    return true;
-}
-
-/* The name at its end may be cut where it is long: nobody needs it. */
-static bool take_all_info(struct span message, void *result) {
-    struct file_status *status = result;
-    struct output_response response;
-    struct file_all_info info;
-
-    if (!output_response_decode(message, &response))
-        return false;
-    file_all_info_decode(response.output, &info);
-    if (response.output.size < file_all_info_fields[file_all_info_fields_count - 1].wire_offset)
-        return false;
-    *status = (struct file_status){
-        .creation_time = info.creation_time,
-        .last_access_time = info.last_access_time,
-        .last_write_time = info.last_write_time,
-        .change_time = info.change_time,
-        .size = info.end_of_file,
-        .allocation_size = info.allocation_size,
-        .index = info.index_number,
-        .attributes = info.file_attributes,
-        .links = info.number_of_links,
-    };
-    return true;
-}
-
-struct read_result {
-    uint8_t *data;
-    uint32_t size, got;
-};
-
-static bool take_read(struct span message, void *result) {
-    struct read_result *read = result;
-    struct read_response response;
-
-    if (!read_response_decode(message, &response) || response.data.size > read->size)
-        return false;
-    memcpy(read->data, response.data.data, response.data.size);
-    read->got = (uint32_t)response.data.size;
-    return true;
-}
-
 /* ---- files ---- */
 
-static struct chain_step create_step(const struct create_request *body, struct share_file *file) {
-    return (struct chain_step){
-        .command = SMB2_CREATE, .encode = put_create, .arguments = body, .take = take_create, .result = file};
-}
-
-static struct chain_step close_step(const struct close_request *body, struct file_status *status) {
-    return (struct chain_step){.command = SMB2_CLOSE,
-                               .encode = put_close,
-                               .arguments = body,
-                               .take = status == NULL ? NULL : take_close,
-                               .result = status};
-}
-
-static struct chain_step set_step(const struct set_info_request *body) {
-    return (struct chain_step){
-        .command = SMB2_SET_INFO, .payload = (uint32_t)body->buffer.size, .encode = put_set_info, .arguments = body};
-}
-
 /* CREATE, whatever stands in between, CLOSE. */
-static bool run_on_path(struct share *share, const char *path, const struct share_open *how, struct chain_step *between,
-                        struct share_file *file, struct session_error *error) {
+static bool run_on_path(struct share *share, const char *path, const struct share_open *how,
+                        const struct chain_step *between, struct share_file *file, struct session_error *error) {
     uint8_t inherited[FILE_ID_SIZE];
     struct close_request closing;
     struct create_request opening;
+    struct session_error ignored;
     struct chain_step steps[3];
     struct wire_path wire;
     unsigned count = 0;
 
-    if (!path_to_wire(path, &wire, error))
+    if (!wire_path_set(&wire, path, error))
         return false;
-    inherit(inherited);
+    file_id_inherit(inherited);
     opening = create_body(&wire, how);
     closing = close_body(inherited);
     closing.flags = 0;
@@ -268,12 +72,12 @@ static bool run_on_path(struct share *share, const char *path, const struct shar
     if (between != NULL)
         steps[count++] = *between;
     steps[count++] = close_step(&closing, NULL);
-    if (!chain_succeed(share->session, share->tree, steps, count, error)) {
-        if (between != NULL)
-            between->status = steps[1].status;
-        return false;
-    }
-    return true;
+    if (chain_succeed(share->session, share->tree, steps, count, error))
+        return true;
+    if (error->kind == SESSION_ERROR_REFUSED && steps[0].status == STATUS_SUCCESS &&
+        steps[count - 1].status != STATUS_SUCCESS) /* some servers fail what follows a failure (3.3.5.2.7.2) */
+        share_close(share, file, NULL, &ignored);
+    return false;
 }
 
 bool share_open(struct share *share, const char *path, const struct share_open *how, struct share_file *file,
@@ -282,7 +86,7 @@ bool share_open(struct share *share, const char *path, const struct share_open *
     struct chain_step step;
     struct wire_path wire;
 
-    if (!path_to_wire(path, &wire, error))
+    if (!wire_path_set(&wire, path, error))
         return false;
     body = create_body(&wire, how);
     step = create_step(&body, file);
@@ -297,22 +101,13 @@ bool share_close(struct share *share, const struct share_file *file, struct file
     return chain_succeed(share->session, share->tree, &step, 1, error);
 }
 
-static struct chain_step query_step(const struct query_info_request *body, struct file_status *status) {
-    return (struct chain_step){.command = SMB2_QUERY_INFO,
-                               .payload = INFO_SIZE_MAX,
-                               .encode = put_query_info,
-                               .arguments = body,
-                               .take = take_all_info,
-                               .result = status};
-}
-
 bool share_stat(struct share *share, const char *path, struct file_status *status, struct session_error *error) {
     uint8_t inherited[FILE_ID_SIZE];
     struct query_info_request body;
     struct chain_step step;
     struct share_file file;
 
-    inherit(inherited);
+    file_id_inherit(inherited);
     body = query_body(inherited);
     step = query_step(&body, status);
     return run_on_path(share, path, &open_to_look, &step, &file, error);
@@ -324,38 +119,6 @@ bool share_query(struct share *share, const struct share_file *file, struct file
     struct chain_step step = query_step(&body, status);
 
     return chain_succeed(share->session, share->tree, &step, 1, error);
-}
-
-static struct read_request read_body(const uint8_t id[FILE_ID_SIZE], uint32_t size) {
-    struct read_request request = {.length = size};
-
-    memcpy(request.file_id, id, FILE_ID_SIZE);
-    read_request_place(&request);
-    return request;
-}
-
-bool share_read_small(struct share *share, const char *path, uint8_t *data, uint32_t size, uint32_t *got,
-                      struct file_status *status, struct session_error *error) {
-    struct read_result result = {.data = data, .size = size};
-    uint8_t inherited[FILE_ID_SIZE];
-    struct read_request body;
-    struct share_file file;
-    bool good;
-
-    inherit(inherited);
-    body = read_body(inherited, size);
-    struct chain_step step = {.command = SMB2_READ,
-                              .payload = size,
-                              .encode = put_read,
-                              .arguments = &body,
-                              .take = take_read,
-                              .result = &result};
-    good = run_on_path(share, path, &share_open_to_read, &step, &file, error);
-    if (!good && error->kind == SESSION_ERROR_REFUSED && step.status == STATUS_END_OF_FILE)
-        good = true; /* an empty file */
-    *got = result.got;
-    *status = file.status;
-    return good;
 }
 
 bool share_make_folder(struct share *share, const char *path, struct session_error *error) {
@@ -371,42 +134,9 @@ bool share_make_folder(struct share *share, const char *path, struct session_err
 }
 
 bool share_delete(struct share *share, const char *path, bool is_folder, struct session_error *error) {
-    const struct share_open how = {
-        .access = ACCESS_DELETE,
-        .sharing = FILE_SHARE_ALL,
-        .disposition = FILE_OPEN,
-        .options = FILE_OPEN_REPARSE_POINT | (is_folder ? FILE_DIRECTORY_FILE : FILE_NON_DIRECTORY_FILE),
-    };
-    static const uint8_t pending[] = {1};
-    uint8_t inherited[FILE_ID_SIZE];
-    struct set_info_request body;
-    struct chain_step step;
-    struct share_file file;
+    struct file_task task;
 
-    inherit(inherited);
-    body = set_body(inherited, FILE_DISPOSITION_INFORMATION, (struct span){pending, sizeof pending});
-    step = set_step(&body);
-    return run_on_path(share, path, &how, &step, &file, error);
-}
-
-/* FileRenameInformation with a path in it. */
-struct rename_buffer {
-    uint8_t octets[SHARE_PATH_MAX + 32];
-    struct span span;
-};
-
-static bool rename_to(const char *to, bool replace, struct rename_buffer *buffer, struct session_error *error) {
-    struct file_rename_info info = {.replace_if_exists = replace};
-    struct writer writer = writer_over(buffer->octets, sizeof buffer->octets);
-    struct wire_path wire;
-
-    if (!path_to_wire(to, &wire, error))
-        return false;
-    info.name = wire.span;
-    file_rename_info_place(&info);
-    file_rename_info_encode(&info, &writer);
-    buffer->span = writer_done(&writer);
-    return true;
+    return file_task_delete(&task, path, is_folder, error) && file_task_run(share, &task, error);
 }
 
 bool share_rename(struct share *share, const char *from, const char *to, bool replace, struct session_error *error) {
@@ -422,9 +152,9 @@ bool share_rename(struct share *share, const char *from, const char *to, bool re
     struct chain_step step;
     struct share_file file;
 
-    if (!rename_to(to, replace, &buffer, error))
+    if (!rename_buffer_set(&buffer, to, replace, error))
         return false;
-    inherit(inherited);
+    file_id_inherit(inherited);
     body = set_body(inherited, FILE_RENAME_INFORMATION, buffer.span);
     step = set_step(&body);
     return run_on_path(share, from, &how, &step, &file, error);
@@ -442,34 +172,15 @@ bool share_rename_open(struct share *share, const struct share_file *file, const
                        struct session_error *error) {
     struct rename_buffer buffer;
 
-    return rename_to(to, replace, &buffer, error) && set_open(share, file, FILE_RENAME_INFORMATION, buffer.span, error);
-}
-
-/* FileBasicInformation with times. */
-struct basic_buffer {
-    uint8_t octets[40];
-    struct span span;
-};
-
-static void basic_of(const struct file_status *status, struct basic_buffer *buffer) {
-    const struct file_basic_info info = {
-        .creation_time = status->creation_time,
-        .last_access_time = status->last_access_time,
-        .last_write_time = status->last_write_time,
-        .change_time = status->change_time,
-        .file_attributes = status->attributes,
-    };
-    struct writer writer = writer_over(buffer->octets, sizeof buffer->octets);
-
-    file_basic_info_encode(&info, &writer);
-    buffer->span = writer_done(&writer);
+    return rename_buffer_set(&buffer, to, replace, error) &&
+           set_open(share, file, FILE_RENAME_INFORMATION, buffer.span, error);
 }
 
 bool share_set_times(struct share *share, const struct share_file *file, const struct file_status *status,
                      struct session_error *error) {
     struct basic_buffer buffer;
 
-    basic_of(status, &buffer);
+    basic_buffer_set(&buffer, status);
     return set_open(share, file, FILE_BASIC_INFORMATION, buffer.span, error);
 }
 
@@ -479,66 +190,15 @@ bool share_finish(struct share *share, const struct share_file *file, const char
     struct basic_buffer basic_buffer;
     struct rename_buffer rename_buffer;
 
-    if (!rename_to(path, true, &rename_buffer, error))
+    if (!rename_buffer_set(&rename_buffer, path, true, error))
         return false;
-    basic_of(times, &basic_buffer);
+    basic_buffer_set(&basic_buffer, times);
     basic = set_body(file->id, FILE_BASIC_INFORMATION, basic_buffer.span);
     /* The file is named in both, and closed by itself: the Linux kernel's server hands on session and file of a CREATE
      * only. */
     rename = set_body(file->id, FILE_RENAME_INFORMATION, rename_buffer.span);
     struct chain_step steps[] = {set_step(&basic), set_step(&rename)};
     return chain_succeed(share->session, share->tree, steps, 2, error) && share_close(share, file, NULL, error);
-}
-
-static struct chain_step write_step(const struct write_request *body) {
-    return (struct chain_step){
-        .command = SMB2_WRITE, .payload = (uint32_t)body->data.size, .encode = put_write, .arguments = body};
-}
-
-/* A chain broke in its middle. Servers differ in whether the CLOSE at its end was done, so it is sent again. */
-static void sweep(struct share *share, const char *path, const struct share_file *file) {
-    struct session_error ignored;
-
-    share_close(share, file, NULL, &ignored);
-    share_delete(share, path, false, &ignored);
-}
-
-bool share_write_small(struct share *share, const char *part, const char *path, struct span data,
-                       const struct file_status *times, struct session_error *error) {
-    const struct share_open how = share_open_to_write(false);
-    struct write_request writing = {.data = data};
-    struct set_info_request basic, rename;
-    struct basic_buffer basic_buffer;
-    struct rename_buffer rename_buffer;
-    struct create_request opening;
-    struct close_request closing;
-    uint8_t inherited[FILE_ID_SIZE];
-    struct chain_step steps[CHAIN_STEPS_MAX];
-    struct share_file file;
-    struct wire_path wire;
-    unsigned count = 0;
-
-    if (!path_to_wire(part, &wire, error) || !rename_to(path, true, &rename_buffer, error))
-        return false;
-    inherit(inherited);
-    opening = create_body(&wire, &how);
-    inherit(writing.file_id);
-    write_request_place(&writing);
-    basic_of(times, &basic_buffer);
-    basic = set_body(inherited, FILE_BASIC_INFORMATION, basic_buffer.span);
-    rename = set_body(inherited, FILE_RENAME_INFORMATION, rename_buffer.span);
-    closing = close_body(inherited);
-    steps[count++] = create_step(&opening, &file);
-    if (data.size > 0)
-        steps[count++] = write_step(&writing);
-    steps[count++] = set_step(&basic);
-    steps[count++] = set_step(&rename);
-    steps[count++] = close_step(&closing, NULL);
-    if (chain_succeed(share->session, share->tree, steps, count, error))
-        return true;
-    if (error->kind == SESSION_ERROR_REFUSED && steps[0].status == STATUS_SUCCESS)
-        sweep(share, part, &file);
-    return false;
 }
 
 bool share_set_size(struct share *share, const struct share_file *file, uint64_t size, struct session_error *error) {
@@ -615,6 +275,10 @@ static bool take_entries(struct span message, void *result) {
     return !cursor.malformed;
 }
 
+static void put_query_directory(struct writer *writer, const void *arguments) {
+    query_directory_request_encode(arguments, writer);
+}
+
 static struct query_directory_request list_body(const uint8_t id[FILE_ID_SIZE], uint32_t size) {
     static const uint8_t all[] = {'*', 0};
     struct query_directory_request request = {
@@ -645,9 +309,9 @@ static bool list_begin(struct share *share, const char *path, struct list_result
     struct create_request opening;
     struct wire_path wire;
 
-    if (!path_to_wire(path, &wire, error))
+    if (!wire_path_set(&wire, path, error))
         return false;
-    inherit(inherited);
+    file_id_inherit(inherited);
     opening = create_body(&wire, &open_to_list);
     body = list_body(inherited, LIST_SIZE_FIRST);
     struct chain_step steps[] = {create_step(&opening, file), list_step(&body, result), list_step(&body, result)};
@@ -715,11 +379,12 @@ bool share_list(struct share *share, const char *path, struct listing *listing, 
 bool share_pipe_write(struct share *share, const struct share_file *file, struct span octets,
                       struct session_error *error) {
     struct write_request body = {.data = octets};
+    struct chain_step step;
+    uint32_t count;
 
     memcpy(body.file_id, file->id, FILE_ID_SIZE);
     write_request_place(&body);
-    struct chain_step step = {
-        .command = SMB2_WRITE, .payload = (uint32_t)octets.size, .encode = put_write, .arguments = &body};
+    step = write_step(&body, &count);
     return chain_succeed(share->session, share->tree, &step, 1, error);
 }
 
@@ -727,12 +392,7 @@ bool share_pipe_read(struct share *share, const struct share_file *file, uint8_t
                      bool *more, struct session_error *error) {
     struct read_result result = {.data = data, .size = size};
     struct read_request body = read_body(file->id, size);
-    struct chain_step step = {.command = SMB2_READ,
-                              .payload = size,
-                              .encode = put_read,
-                              .arguments = &body,
-                              .take = take_read,
-                              .result = &result};
+    struct chain_step step = read_step(&body, &result);
 
     if (!chain_succeed(share->session, share->tree, &step, 1, error))
         return false;

@@ -59,9 +59,6 @@ bool share_stat(struct share *share, const char *path, struct file_status *statu
 /* The same of an open file. */
 bool share_query(struct share *share, const struct share_file *file, struct file_status *status,
                  struct session_error *error);
-/* CREATE, READ, CLOSE: a file of at most `size` octets. `got`: how many it has; `status` as it was opened. */
-bool share_read_small(struct share *share, const char *path, uint8_t *data, uint32_t size, uint32_t *got,
-                      struct file_status *status, struct session_error *error);
 /* CREATE, CLOSE. */
 bool share_make_folder(struct share *share, const char *path, struct session_error *error);
 /* CREATE, SET_INFO, CLOSE. Of a link the link itself. */
@@ -70,11 +67,6 @@ bool share_rename(struct share *share, const char *from, const char *to, bool re
 /* The same of an open file, which needs ACCESS_DELETE. */
 bool share_rename_open(struct share *share, const struct share_file *file, const char *to, bool replace,
                        struct session_error *error);
-/* CREATE, WRITE, SET_INFO of the times, SET_INFO of the name, CLOSE: a small file written under `part` that becomes
- * `path`, in the place of what was there. Where that fails nothing of it is left, as far as the server does as asked.
- */
-bool share_write_small(struct share *share, const char *part, const char *path, struct span data,
-                       const struct file_status *times, struct session_error *error);
 /* SET_INFO of the times, SET_INFO of the name, CLOSE: what ends a longer one. */
 bool share_finish(struct share *share, const struct share_file *file, const char *path, const struct file_status *times,
                   struct session_error *error);

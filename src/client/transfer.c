@@ -9,6 +9,8 @@
 
 /* Interim answers in a row without a final one: each gives the server its time once more. */
 #define INTERIMS_MAX 1024u
+/* Times in a row that a session expires without anything having come of the last time. */
+#define EXPIRIES_MAX 3u
 /* Octets of a frame in front of a WRITE's data. */
 #define WRITE_HEAD (CLIENT_HEADROOM + WRITE_REQUEST_DATA_AT)
 /* Octets of a frame with a READ. */
@@ -27,6 +29,8 @@ struct slot {
     uint64_t offset;
     uint32_t length;
     uint32_t asked; /* octets of the request in flight: fewer than `length` where credits are short */
+    bool is_read;   /* its part of the stream that is sent lies in `held`, from `held_at` on */
+    uint64_t held_at;
 };
 
 struct engine {
@@ -37,9 +41,10 @@ struct engine {
     unsigned flying;
     uint64_t next;     /* the first octet that no slot has had */
     uint64_t written;  /* to a stream */
-    bool sends_stream; /* what was sent cannot be read again */
+    bool sends_stream; /* what was read cannot be read again, and is held until it is there */
     bool ended;        /* the stream that is sent has */
     bool expired;
+    unsigned expiries; /* since something came of a request */
     enum transfer_end end;
     uint8_t *frame;
     size_t frame_size;
@@ -54,6 +59,16 @@ struct engine {
 static void fail(struct engine *engine, enum transfer_end end) {
     if (engine->end == TRANSFER_DONE)
         engine->end = end;
+}
+
+/* A signal came while something here was waited for: does somebody want an end? */
+static bool is_stopped(struct engine *engine) {
+    const struct transfer *transfer = engine->transfer;
+    bool stop = transfer->tick != NULL && !transfer->tick(transfer->context, transfer->done);
+
+    if (stop)
+        fail(engine, TRANSFER_STOPPED);
+    return stop;
 }
 
 static void fail_local(struct engine *engine, int number) {
@@ -115,6 +130,17 @@ static struct slot *slot_to_send(struct engine *engine) {
     return slot;
 }
 
+/* Memory for a slot's part of a stream; NULL: there is none, and the engine has failed. */
+static uint8_t *held_of(struct engine *engine, const struct slot *slot) {
+    uint8_t **held = &engine->held[slot - engine->slots];
+
+    if (*held == NULL)
+        *held = malloc(TRANSFER_CHUNK_SIZE);
+    if (*held == NULL)
+        fail_local(engine, ENOMEM);
+    return *held;
+}
+
 static bool has_credits(const struct engine *engine, uint32_t payload) {
     return client_credits(engine->client) >= client_charge(engine->client, payload);
 }
@@ -122,7 +148,7 @@ static bool has_credits(const struct engine *engine, uint32_t payload) {
 /* Says how much the request of a slot asks for. What of a stream does not fit is left in it. */
 static void ask(struct engine *engine, struct slot *slot) {
     slot->asked = slot->length < chunk(engine) ? slot->length : chunk(engine);
-    if (!engine->sends_stream)
+    if (!engine->sends_stream || slot->is_read)
         return;
     engine->next -= slot->length - slot->asked;
     slot->length = slot->asked;
@@ -168,7 +194,7 @@ static void take_final(struct engine *engine, struct slot *slot, const struct cl
 
     engine->flying--;
     slot->state = SLOT_WAITING;
-    if (response->status == STATUS_NETWORK_SESSION_EXPIRED && !engine->sends_stream) {
+    if (response->status == STATUS_NETWORK_SESSION_EXPIRED) {
         engine->expired = true;
         return;
     }
@@ -183,12 +209,13 @@ static void take_final(struct engine *engine, struct slot *slot, const struct cl
     if (engine->end != TRANSFER_DONE)
         return;
     taken = engine->take(engine, slot, response->message);
+    engine->expiries = 0;
     if (slot->state == SLOT_HELD)
         return;
     slot->offset += taken;
     slot->length -= taken;
     if (slot->length == 0)
-        slot->state = SLOT_FREE;
+        *slot = (struct slot){.state = SLOT_FREE};
 }
 
 /* Waits for one final answer. */
@@ -215,7 +242,9 @@ static void authenticate_again(struct engine *engine) {
     struct transfer *transfer = engine->transfer;
 
     engine->expired = false;
-    if (!session_reauthenticate(transfer->share->session, &transfer->error))
+    if (++engine->expiries > EXPIRIES_MAX)
+        fail_refused(engine, STATUS_NETWORK_SESSION_EXPIRED);
+    else if (!session_reauthenticate(transfer->share->session, &transfer->error))
         fail(engine, TRANSFER_REMOTE);
 }
 
@@ -273,8 +302,11 @@ static bool write_at(struct engine *engine, struct span data, uint64_t offset) {
         ssize_t wrote = transfer->is_stream ? write(transfer->fd, data.data, data.size)
                                             : pwrite(transfer->fd, data.data, data.size, (off_t)offset);
 
-        if (wrote < 0 && errno == EINTR)
+        if (wrote < 0 && errno == EINTR) {
+            if (is_stopped(engine))
+                return false;
             continue;
+        }
         if (wrote < 0) {
             fail_local(engine, errno);
             return false;
@@ -301,17 +333,14 @@ static void release_held(struct engine *engine) {
 }
 
 static uint32_t hold(struct engine *engine, struct slot *slot, struct span data) {
-    uint8_t **held = &engine->held[slot - engine->slots];
+    uint8_t *held;
 
     if (data.size < slot->length)
         return 0; /* to be read again, whole */
-    if (*held == NULL)
-        *held = malloc(TRANSFER_CHUNK_SIZE);
-    if (*held == NULL) {
-        fail_local(engine, ENOMEM);
+    held = held_of(engine, slot);
+    if (held == NULL)
         return 0;
-    }
-    memcpy(*held, data.data, data.size);
+    memcpy(held, data.data, data.size);
     slot->state = SLOT_HELD;
     return 0;
 }
@@ -346,25 +375,63 @@ enum transfer_end transfer_get(struct transfer *transfer) {
 
 /* ---- put ---- */
 
-/* Fills the frame with the slot's data, at its place behind the header; fewer only at a stream's end. */
-static bool read_data(struct engine *engine, const struct slot *slot, uint32_t *got) {
+/* Reads `size` octets; `got` is fewer where the file or stream ends. */
+static bool read_octets(struct engine *engine, uint8_t *data, uint32_t size, uint64_t offset, uint32_t *got) {
     const struct transfer *transfer = engine->transfer;
-    uint8_t *data = engine->frame + WRITE_HEAD;
 
-    for (*got = 0; *got < slot->asked;) {
-        size_t left = slot->asked - *got;
-        ssize_t size = transfer->is_stream ? read(transfer->fd, data + *got, left)
-                                           : pread(transfer->fd, data + *got, left, (off_t)(slot->offset + *got));
+    for (*got = 0; *got < size;) {
+        size_t left = size - *got;
+        ssize_t came = transfer->is_stream ? read(transfer->fd, data + *got, left)
+                                           : pread(transfer->fd, data + *got, left, (off_t)(offset + *got));
 
-        if (size < 0 && errno == EINTR)
+        if (came < 0 && errno == EINTR) {
+            if (is_stopped(engine))
+                return false;
             continue;
-        if (size < 0)
+        }
+        if (came < 0)
             fail_local(engine, errno);
-        if (size <= 0)
-            return size == 0;
-        *got += (uint32_t)size;
+        if (came <= 0)
+            return came == 0;
+        *got += (uint32_t)came;
     }
     return true;
+}
+
+/* The stream's next octets go to the slot, whose length becomes 0 where it has ended. */
+static bool read_stream(struct engine *engine, struct slot *slot) {
+    uint8_t *held = held_of(engine, slot);
+    uint32_t got;
+
+    if (held == NULL || !read_octets(engine, held, slot->asked, slot->offset, &got))
+        return false;
+    engine->ended = got < slot->asked;
+    engine->next -= slot->length - got;
+    slot->length = slot->asked = got;
+    slot->held_at = slot->offset;
+    slot->is_read = true;
+    return true;
+}
+
+/* Puts the slot's data into the frame, at their place behind the header. False: there are none to be sent. */
+static bool fill_frame(struct engine *engine, struct slot *slot) {
+    uint8_t *data = engine->frame + WRITE_HEAD;
+    uint32_t got;
+
+    if (engine->sends_stream) {
+        if (!slot->is_read && !read_stream(engine, slot))
+            return false;
+        if (slot->length == 0)
+            *slot = (struct slot){.state = SLOT_FREE};
+        else
+            memcpy(data, engine->held[slot - engine->slots] + (slot->offset - slot->held_at), slot->asked);
+        return slot->state != SLOT_FREE;
+    }
+    if (!read_octets(engine, data, slot->asked, slot->offset, &got))
+        return false;
+    if (got < slot->asked)
+        fail(engine, TRANSFER_SHRUNK);
+    return got == slot->asked;
 }
 
 /* The data are in the frame already: room is all that they need. */
@@ -387,36 +454,21 @@ static void put_write(struct writer *writer, const void *arguments) {
 
 static bool send_write(struct engine *engine, struct slot *slot) {
     struct write_request request = {.offset = slot->offset};
-    uint32_t got;
 
-    if (!read_data(engine, slot, &got))
+    if (!fill_frame(engine, slot))
         return false;
-    if (got < slot->asked && !engine->transfer->is_stream) {
-        fail(engine, TRANSFER_SHRUNK);
-        return false;
-    }
-    if (got < slot->asked) { /* the stream's end */
-        engine->ended = true;
-        engine->next -= slot->length - got;
-        slot->length = slot->asked = got;
-    }
-    if (got == 0) {
-        *slot = (struct slot){.state = SLOT_FREE};
-        return false;
-    }
     memcpy(request.file_id, engine->transfer->file->id, FILE_ID_SIZE);
-    request.data = (struct span){engine->frame + WRITE_HEAD, got};
+    request.data = (struct span){engine->frame + WRITE_HEAD, slot->asked};
     write_request_place(&request);
     return send_frame(engine, slot, SMB2_WRITE, put_write, &request);
 }
 
-/* What a server leaves out of a stream is lost: it cannot be read again. */
 static uint32_t take_write(struct engine *engine, struct slot *slot, struct span message) {
     struct write_response response;
 
     if (!write_response_decode(message, &response) || response.count > slot->asked)
         fail_malformed(engine);
-    else if (response.count == 0 || (engine->transfer->is_stream && response.count < slot->asked))
+    else if (response.count == 0)
         fail_refused(engine, STATUS_DISK_FULL);
     else
         return response.count;

@@ -121,6 +121,9 @@ void session_error_describe(struct session_error *error) {
     case SESSION_ERROR_TIMED_OUT:
         put_end(&text, error, "The server did not answer in time");
         break;
+    case SESSION_ERROR_STOPPED:
+        put_end(&text, error, "Interrupted, and the server did not answer any more");
+        break;
     case SESSION_ERROR_DISCONNECTED:
         put_end(&text, error, error->number != 0 ? strerror(error->number) : "The server closed the connection");
         break;
@@ -208,9 +211,12 @@ static const char *remedy_of_rule(enum rule rule) {
         return PATH_CHANGES;
     case RULE_INFO_RESPONSE_ACCESS_DENIED:
         return "The server says that the signature of the validation is wrong. " PATH_CHANGES;
+    case RULE_SESSION_RESPONSE_UNSIGNED:
+        return "The server does not sign the end of a logon as it must, or somebody on the way took the signature off. "
+               "Try --sign=required, with which the Linux kernel's server signs it on SMB 2.1 too, or offer SMB 3.1.1; "
+               "else bring the server to a newer release.";
     case RULE_INFO_RESPONSE_UNPROTECTED:
     case RULE_RESPONSE_UNSIGNED:
-    case RULE_SESSION_RESPONSE_UNSIGNED:
         return "The server, or a device that speaks in its place, does not sign what it must. Bring it to a newer "
                "release, or require signing on the server; capture both ends and run smbproof explain to see which.";
     case RULE_INFO_RESPONSE_UNSUPPORTED_3X:
@@ -271,15 +277,20 @@ const char *session_error_remedy(const struct session_error *error) {
     case SESSION_ERROR_PROTOCOL:
         if (error->phase == CLIENT_PHASE_TREE_CONNECT &&
             (error->rule == RULE_RESPONSE_SIGNATURE || error->rule == RULE_TRANSFORM_TAG))
-            return "Check the share's name first: the Linux kernel's server signs, and encrypts, its refusal of a share "
+            return "Check the share's name first: the Linux kernel's server signs, and encrypts, its refusal of a "
+                   "share "
                    "that is not there wrongly. If the name is right: " PATH_CHANGES;
         if (error->rule != RULE_NONE)
             return remedy_of_rule(error->rule);
         return error->is_security ? "Look whether something between here and the server changes packets: capture both "
                                     "ends and run smbproof explain on the captures."
                                   : "Try again; where it repeats, look at the server's log and at the network.";
-    case SESSION_ERROR_REFUSED:
     case SESSION_ERROR_AUTHENTICATION:
+        if (error->number == ENOKEY)
+            return "Get a ticket for this user with kinit, name the server as its ticket does, or log on with a password: "
+                   "--auth=ntlm.";
+        return remedy_of_status(error->status);
+    case SESSION_ERROR_REFUSED:
         return remedy_of_status(error->status);
     case SESSION_ERROR_ARGUMENT:
         return "Check the names that were given.";

@@ -64,8 +64,10 @@ struct server_policy {
     enum transport transport;
     uint32_t max_transact_size, max_read_size, max_write_size; /* in octets */
     bool allow_guest;
-    /* Validation compares all Dialects of the NEGOTIATE request, which [MS-SMB2] asks only of servers that implement 3.1.1,
-     * also where 3.1.1 is not among `dialects`. Else, there, the greatest common one. */
+    /* Of one connection; 0: as many as SERVER_SESSIONS_MAX and SERVER_CREDITS_MAX, which they may not exceed. */
+    uint16_t max_sessions, max_credits;
+    /* Validation compares all Dialects of the NEGOTIATE request, which [MS-SMB2] asks only of servers that
+     * implement 3.1.1, also where 3.1.1 is not among `dialects`. Else, there, the greatest common one. */
     bool compare_all_dialects;
 };
 

@@ -29,12 +29,12 @@ void server_frame_move(struct server_frame *frame, uint8_t *output, size_t outpu
     frame->output_size = output_size;
 }
 
-static bool is_last(const struct server_frame *frame) {
+bool server_is_last(const struct server_frame *frame) {
     return frame->at + frame->element_size == frame->size;
 }
 
 bool server_frame_alone(const struct server_frame *frame) {
-    return frame->at == 0 && is_last(frame);
+    return frame->at == 0 && server_is_last(frame);
 }
 
 /* Room is always kept for the padding, too. */
@@ -89,7 +89,8 @@ static void header_write(uint8_t *at, const struct smb2_header *header) {
 }
 
 static uint16_t grant(struct server *server, const struct server_request *request) {
-    uint32_t limit = server->authenticated ? SERVER_CREDITS_MAX : SERVER_CREDITS_EARLY_MAX;
+    uint32_t most = server->policy->max_credits > 0 ? server->policy->max_credits : SERVER_CREDITS_MAX;
+    uint32_t limit = server->authenticated ? most : SERVER_CREDITS_EARLY_MAX;
     return server_window_grant(&server->window, request->message.header.credits, limit);
 }
 
@@ -99,7 +100,7 @@ static void chain_follow(struct server_frame *frame, uint32_t status, size_t bod
     struct server_chain *chain = &frame->chain;
     const uint8_t *body = frame->output + frame->end + SMB2_HEADER_SIZE;
     *chain = (struct server_chain){.status = status,
-                                   .session_id = request->session_id,
+                                   .session_id = request->session != NULL ? request->session_id : 0,
                                    .tree_id = request->tree_id,
                                    .has_file_id = request->has_file_id};
     memcpy(chain->file_id, request->file_id, sizeof chain->file_id);
@@ -128,10 +129,10 @@ static bool response_write(struct server *server, struct server_frame *frame, ui
     uint8_t *at = frame->output + frame->end;
     size_t size = SMB2_HEADER_SIZE + body_size;
     header.credits = request->async_id != 0 ? 0 : grant(server, request);
-    if (!is_last(frame)) {
+    if (!server_frame_alone(frame)) { /* the last of a chain as well, as Windows does it */
         size_t padded = (size + 7) & ~(size_t)7;
         memset(at + size, 0, padded - size);
-        header.next_command = (uint32_t)padded;
+        header.next_command = server_is_last(frame) ? 0 : (uint32_t)padded;
         size = padded;
     }
     header_write(at, &header);
@@ -139,8 +140,8 @@ static bool response_write(struct server *server, struct server_frame *frame, ui
         frame->seals = request->session;
         frame->seals->references++;
     }
-    bool sign = request->sign && frame->seals == NULL && request->session != NULL;
-    if (sign && !element_sign(request->session->handles.mac, at, size))
+    struct mac_key *mac = request->session != NULL ? request->session->handles.mac : request->stranger;
+    if (request->sign && frame->seals == NULL && mac != NULL && !element_sign(mac, at, size))
         return false;
     chain_follow(frame, status, body_size);
     frame->end += size;
@@ -156,6 +157,19 @@ void server_respond(struct server *server, struct server_frame *frame, uint32_t 
         server_take_back(server, frame, SERVER_FRAME_NEXT);
     if (!good)
         server_close(server, verdict_disconnect(RULE_NONE, 0), &frame->request);
+}
+
+bool server_may_trail(const struct server_frame *frame) {
+    const struct server_request *request = &frame->request;
+    return server_is_last(frame) && frame->seals == NULL && !request->sign &&
+           !encrypts(request->session, request->tree, request->command);
+}
+
+void server_respond_trailing(struct server *server, struct server_frame *frame, uint32_t status, size_t body_size,
+                             size_t trail) {
+    assert(server_may_trail(frame));
+    frame->trail = trail;
+    server_respond(server, frame, status, body_size);
 }
 
 void server_refuse(struct server *server, struct server_frame *frame, uint32_t status, struct span error_data) {
@@ -189,15 +203,15 @@ void server_answer_empty(struct server *server, struct server_frame *frame) {
 }
 
 /* Puts the frame header, and the transform header where the message is encrypted, in front of the message that begins
- * at `start` and ends at `end` of the data. */
-static struct span frame_close(struct server_session *seals, uint8_t *data, size_t start, size_t end) {
+ * at `start` and ends at `end` of the data; `trail` more octets follow elsewhere. */
+static struct span frame_close(struct server_session *seals, uint8_t *data, size_t start, size_t end, size_t trail) {
     struct span message = {data + start, end - start};
     if (seals != NULL) {
         start -= TRANSFORM_HEADER_SIZE;
         if (!sealer_seal(&seals->sealer, message, data + start, end - start))
             return (struct span){NULL, 0};
     }
-    const struct frame frame = {.type = FRAME_MESSAGE, .length = (uint32_t)(end - start)};
+    const struct frame frame = {.type = FRAME_MESSAGE, .length = (uint32_t)(end - start + trail)};
     start -= FRAME_HEADER_SIZE;
     struct writer writer = writer_over(data + start, FRAME_HEADER_SIZE);
     frame_encode(&writer, &frame);
@@ -209,7 +223,7 @@ static struct span frame_close(struct server_session *seals, uint8_t *data, size
 bool server_frame_finish(struct server_frame *frame) {
     if (frame->end == frame->start)
         return true;
-    struct span octets = frame_close(frame->seals, frame->output, frame->start, frame->end);
+    struct span octets = frame_close(frame->seals, frame->output, frame->start, frame->end, frame->trail);
     if (octets.size == 0)
         return false;
     frame->start = (size_t)(octets.data - frame->output);
@@ -218,7 +232,7 @@ bool server_frame_finish(struct server_frame *frame) {
 
 static bool may_pend(const struct server *server, const struct server_frame *frame, size_t size) {
     size_t before = frame->end - frame->start;
-    return is_last(frame) && frame->request.async_id == 0 && server->asyncs < SERVER_ASYNC_MAX &&
+    return server_is_last(frame) && frame->request.async_id == 0 && server->asyncs < SERVER_ASYNC_MAX &&
            frame->request.command != SMB2_SESSION_SETUP && size >= SERVER_INTERIM_SIZE &&
            size - SERVER_INTERIM_SIZE >= before;
 }
@@ -247,7 +261,7 @@ struct span server_pend(struct server *server, struct server_frame *frame, uint8
     if (seals == NULL && encrypts(request->session, request->tree, request->command))
         seals = request->session;
     frame->start = frame->end;
-    struct span octets = frame_close(seals, data, SERVER_HEADROOM, SERVER_HEADROOM + before + INTERIM_MESSAGE_SIZE);
+    struct span octets = frame_close(seals, data, SERVER_HEADROOM, SERVER_HEADROOM + before + INTERIM_MESSAGE_SIZE, 0);
     if (octets.size == 0)
         server_close(server, verdict_disconnect(RULE_NONE, 0), request);
     return octets;
@@ -265,7 +279,7 @@ struct span server_notify(struct server *server, struct server_session *session,
         return (struct span){NULL, 0};
     header_write(data + SERVER_HEADROOM, &header);
     struct span octets =
-        frame_close(sealed ? session : NULL, data, SERVER_HEADROOM, SERVER_HEADROOM + SMB2_HEADER_SIZE + body_size);
+        frame_close(sealed ? session : NULL, data, SERVER_HEADROOM, SERVER_HEADROOM + SMB2_HEADER_SIZE + body_size, 0);
     if (octets.size == 0)
         server_close(server, verdict_disconnect(RULE_NONE, 0), NULL);
     return octets;

@@ -55,6 +55,7 @@ struct server_request {
     bool cancelled;                /* SERVER_CANCEL was said of it */
     bool is_handed;                /* by SERVER_REQUEST: it may be cancelled */
     bool sign;                     /* the response is to be signed */
+    struct mac_key *stranger;      /* with this key, where the session is another connection's */
 };
 
 /* What a related element inherits (3.3.5.2.7.2). */
@@ -92,6 +93,7 @@ struct server_frame {
     size_t output_size;
     size_t start;                /* of the first response that was not sent yet */
     size_t end;                  /* of the last one that is finished: the next one begins here */
+    size_t trail;                /* octets that the shell sends behind it */
     uint32_t end_status;         /* SERVER_FRAME_END: what the answer will be */
     size_t body_size;            /* SERVER_FRAME_KEYS: of the answer that is written but for its header */
 };

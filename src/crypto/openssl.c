@@ -294,8 +294,8 @@ static bool cmac_init(struct cmac *cmac, struct span key) {
     return good;
 }
 
-/* Encrypts, and forgets what comes out: the chaining stays in the context. A block that is not whole waits there for the
- * rest of it. */
+/* Encrypts, and forgets what comes out: the chaining stays in the context. A block that is not whole waits there for
+ * the rest of it. */
 static bool cmac_update(const struct cmac *cmac, struct span bytes) {
     uint8_t piece[CMAC_PIECE_SIZE + AES_BLOCK_SIZE];
     int size;

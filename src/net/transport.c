@@ -33,20 +33,39 @@ int64_t transport_deadline(int64_t timeout_ms) {
     return transport_now_ms() + timeout_ms;
 }
 
-/* Waits until the socket is ready for `events`; 0, or a negative errno. */
-static int wait_for(int fd, short events, int64_t deadline_ms) {
+static int64_t sooner(int64_t a_ms, int64_t b_ms) {
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* Where an end is wanted, an earlier deadline. */
+static int64_t stop_deadline(const struct transport_socket *transport, int64_t deadline_ms) {
+    if (transport->stopped_ms == 0)
+        return deadline_ms;
+    return sooner(deadline_ms,
+                  sooner(transport_deadline(TRANSPORT_STOP_SILENCE_MS), transport->stopped_ms + TRANSPORT_STOP_MS));
+}
+
+/* Waits until `fd` is ready for `events`; 0, or a negative errno. */
+static int wait_for(struct transport_socket *transport, int fd, short events, int64_t deadline_ms) {
+    int64_t until = stop_deadline(transport, deadline_ms);
+
     for (;;) {
-        struct pollfd entry = {.fd = fd, .events = events};
-        int64_t left = deadline_ms - transport_now_ms();
+        bool is_stopped = transport->stopped_ms != 0;
+        struct pollfd entries[] = {{.fd = fd, .events = events}, {.fd = transport->stop_fd, .events = POLLIN}};
+        int64_t left = until - transport_now_ms();
         int ready;
 
         if (left <= 0)
-            return -ETIMEDOUT;
-        ready = poll(&entry, 1, left > INT_MAX ? INT_MAX : (int)left);
-        if (ready > 0)
-            return 0;
+            return is_stopped ? -ECANCELED : -ETIMEDOUT;
+        ready = poll(entries, transport->stop_fd > 0 && !is_stopped ? 2 : 1, left > INT_MAX ? INT_MAX : (int)left);
         if (ready < 0 && errno != EINTR)
             return -errno;
+        if (ready > 0 && entries[0].revents != 0)
+            return 0;
+        if (ready > 0) {
+            transport->stopped_ms = transport_now_ms();
+            until = stop_deadline(transport, deadline_ms);
+        }
     }
 }
 
@@ -60,8 +79,8 @@ static void describe_peer(struct transport_socket *transport, const struct socka
     snprintf(transport->address, sizeof transport->address, is_v6 ? "[%s]:%s" : "%s:%s", host, service);
 }
 
-static int finish_connect(int fd, int64_t deadline_ms) {
-    int status = wait_for(fd, POLLOUT, deadline_ms), error = 0;
+static int finish_connect(struct transport_socket *transport, int fd, int64_t deadline_ms) {
+    int status = wait_for(transport, fd, POLLOUT, deadline_ms), error = 0;
     socklen_t size = sizeof error;
 
     if (status < 0)
@@ -72,14 +91,14 @@ static int finish_connect(int fd, int64_t deadline_ms) {
 }
 
 /* A connected socket, or a negative errno. */
-static int connect_address(const struct addrinfo *address, int64_t deadline_ms) {
+static int connect_address(struct transport_socket *transport, const struct addrinfo *address, int64_t deadline_ms) {
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int status = 0;
 
     if (fd < 0)
         return -errno;
     if (connect(fd, address->ai_addr, address->ai_addrlen) < 0)
-        status = errno == EINPROGRESS ? finish_connect(fd, deadline_ms) : -errno;
+        status = errno == EINPROGRESS ? finish_connect(transport, fd, deadline_ms) : -errno;
     if (status == 0)
         return fd;
     close(fd);
@@ -100,7 +119,9 @@ static int connect_any(struct transport_socket *transport, const struct addrinfo
     for (; address != NULL; address = address->ai_next) {
         int64_t now = transport_now_ms();
 
-        status = connect_address(address, now + (deadline_ms - now) / count_addresses(address));
+        if (status == -ECANCELED)
+            return status;
+        status = connect_address(transport, address, now + (deadline_ms - now) / count_addresses(address));
         if (status < 0)
             continue;
         describe_peer(transport, address->ai_addr, address->ai_addrlen);
@@ -162,7 +183,7 @@ int transport_connect(struct transport_socket *transport, const char *host, uint
     char service[6];
     int status;
 
-    *transport = (struct transport_socket){.fd = -1};
+    transport->fd = -1;
     snprintf(service, sizeof service, "%u", (unsigned)port);
     status = getaddrinfo(host, service, &hints, &addresses);
     if (status != 0)
@@ -200,7 +221,7 @@ int transport_send(struct transport_socket *transport, struct span octets, int64
         if (sent > 0) {
             octets = span_slice(octets, (size_t)sent, octets.size);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            int status = wait_for(transport->fd, POLLOUT, deadline_ms);
+            int status = wait_for(transport, transport->fd, POLLOUT, deadline_ms);
 
             if (status < 0)
                 return status;
@@ -223,7 +244,7 @@ static int64_t read_octets(struct transport_socket *transport, uint8_t *data, si
         } else if (got == 0) {
             break;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            int status = wait_for(transport->fd, POLLIN, deadline_ms);
+            int status = wait_for(transport, transport->fd, POLLIN, deadline_ms);
 
             if (status < 0)
                 return status;

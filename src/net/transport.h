@@ -1,7 +1,8 @@
 /* The client's end of a TCP connection that carries SMB: direct TCP, or the NetBIOS session service on port 139.
  *
  * Everything waits, with a deadline: a point of time on the clock of transport_now_ms(). Errors are negative errno
- * values: -ETIMEDOUT where the deadline passed, -ECONNRESET and so on as the kernel says. No threads, no globals. */
+ * values: -ETIMEDOUT where the deadline passed, -ECANCELED where an end was wanted and the peer did not answer soon,
+ * -ECONNRESET and so on as the kernel says. No threads, no globals. */
 #ifndef SMBPROOF_NET_TRANSPORT_H
 #define SMBPROOF_NET_TRANSPORT_H
 
@@ -12,8 +13,15 @@
 /* Keep-alives and empty frames that are passed over while one message is awaited. */
 #define TRANSPORT_IDLE_FRAMES_MAX 64u
 
+/* Milliseconds that are still waited for what is under way when an end is wanted: of silence, and in all. Long enough
+ * for a server that lives, and for people it is at once. */
+#define TRANSPORT_STOP_SILENCE_MS 500
+#define TRANSPORT_STOP_MS         3000
+
 struct transport_socket {
     int fd; /* non-blocking; -1: not connected */
+    int stop_fd; /* readable: an end is wanted; 0: nobody wants one. Set by the caller before anything else */
+    int64_t stopped_ms; /* since when; 0: not yet */
     char address[64]; /* of the peer, as text, and its port; for messages to people */
 };
 
@@ -21,8 +29,8 @@ int64_t transport_now_ms(void);
 /* The point of time in so many milliseconds. */
 int64_t transport_deadline(int64_t timeout_ms);
 
-/* Connects to one of the addresses that the name has, tried one after the other until the deadline; each gets its share
- * of the time. -ENOENT: the name is not known. */
+/* `transport` is zeroed, but for stop_fd. Connects to one of the addresses that the name has, tried one after the other
+ * until the deadline; each gets its share of the time. -ENOENT: the name is not known. */
 int transport_connect(struct transport_socket *transport, const char *host, uint16_t port, int64_t deadline_ms);
 /* Requests a session of *SMBSERVER, as has to be done first on port 139 ([RFC1002] 4.3.2). -ECONNREFUSED: the answer is
  * that there is none. */

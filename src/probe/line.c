@@ -60,7 +60,7 @@ void line_close(struct line *line) {
 static bool start(struct line *line, const struct line_target *target, const struct id_list *dialects) {
     line_close(line);
     line->target = target;
-    line->transport.fd = -1;
+    line->transport = (struct transport_socket){.fd = -1};
     line->next_message_id = line->session_id = 0;
     line->tree_id = 0;
     line->encrypts = false;

@@ -2,22 +2,27 @@
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "serve/host.h"
 #include "serve/log.h"
+#include "store/watch.h"
 #include "wire/names.h"
 #include "wire/text.h"
 
 /* Octets of frames, in and out, that a connection may hold before it is read from no more. */
 #define CONNECTION_HELD_MAX (32u * 1024u * 1024u)
-/* From accepting to the first logon. */
-#define CONNECTION_LOGON_MS 30000u
+/* Octets of answers that wait to be sent, beyond which it is read from no more: who does not take them need not ask. */
+#define CONNECTION_UNSENT_MAX (2u * 1024u * 1024u)
+/* Octets of answers that are sent at once, while they lie in the processor's cache; fewer may go with the next. */
+#define CONNECTION_SEND_LEAST 32768u
 /* Without progress, while a frame is half here or an answer is not taken. */
 #define CONNECTION_STALL_MS 60000u
 /* Frames that one turn takes from a connection, so that others are served in between. */
@@ -35,20 +40,33 @@
 
 struct inside;
 
-/* A frame with its memory, from the first octet received to the last one sent. */
+/* A frame with its memory, from the first octet received to the last one sent: one block, and another one for the output
+ * where that grew. */
 struct packet {
     struct packet *next, *previous; /* of all packets of the connection */
     struct packet *next_out;        /* in the queue */
     struct inside *inside;
     struct server_frame frame;
     uint8_t *content, *output;
-    size_t content_size, output_size;
+    size_t block_size, content_size, output_size;
     struct span out; /* what is still to be sent */
+    struct file_part part;           /* what of a file is still to be sent, behind it */
+    void (*sent)(void *argument), *sent_argument;
     bool handed;     /* somebody works on it */
     struct job job;  /* a step of a logon */
     struct logon *logon;
     enum auth_state state;
     struct span reply;
+    struct closing ending; /* of what a LOGOFF or a TREE_DISCONNECT closes */
+};
+
+/* The end of a session that the client has left behind, on its way to the loop of that session and back. */
+struct farewell {
+    struct loop_task task;
+    struct packet *packet; /* the SESSION_SETUP that waits for it */
+    uint64_t session_id;
+    struct loop *there;
+    struct closing ending;
 };
 
 /* The authentication of a session, and then whose it is. */
@@ -62,19 +80,23 @@ struct logon {
 struct inside {
     struct connection connection;
     struct station *station;
+    struct edition *edition; /* the one it began with; what it borrows may be of a newer one */
     struct connection *next, *previous; /* at the station */
+    struct connection *older, *younger; /* among those that are half-open */
     struct loop_watch watch;
     struct loop_timer timer;
     struct loop_task start;
+    struct closing ending;
     struct sockaddr_storage address;
     char from[HOST_ADDRESS_MAX];
     struct packet *packets, *out_first, *out_last, *incoming;
     struct logon *logons;
-    size_t held; /* octets */
+    size_t held, unsent; /* octets */
     size_t got;  /* of the header, or of the incoming content */
     unsigned busy, depth;
+    uint64_t number, began_ms;
     uint8_t header[FRAME_HEADER_SIZE];
-    bool closed, draining, logged_on;
+    bool closed, draining, logged_on, half_open;
 };
 
 static void settle(struct inside *inside);
@@ -86,23 +108,20 @@ static struct inside *inside_of(struct connection *connection) {
 
 /* ---- packets ---- */
 
+static struct pool *pool_of(const struct inside *inside) {
+    return inside->connection.pool;
+}
+
 static struct packet *packet_new(struct inside *inside, size_t content_size, size_t output_size) {
-    struct packet *packet = calloc(1, sizeof *packet);
+    size_t size = sizeof(struct packet) + content_size + output_size;
+    struct packet *packet = pool_take(pool_of(inside), size);
 
     if (packet == NULL)
         return NULL;
-    packet->content = malloc(content_size + 1);
-    packet->output = malloc(output_size);
-    if (packet->content == NULL || packet->output == NULL) {
-        free(packet->content);
-        free(packet->output);
-        free(packet);
-        return NULL;
-    }
-    packet->inside = inside;
-    packet->content_size = content_size;
-    packet->output_size = output_size;
-    packet->next = inside->packets;
+    *packet = (struct packet){.inside = inside, .block_size = size, .content_size = content_size,
+                              .output_size = output_size, .next = inside->packets};
+    packet->content = (uint8_t *)(packet + 1);
+    packet->output = packet->content + content_size;
     if (packet->next != NULL)
         packet->next->previous = packet;
     inside->packets = packet;
@@ -110,7 +129,16 @@ static struct packet *packet_new(struct inside *inside, size_t content_size, siz
     return packet;
 }
 
-static void packet_free(struct packet *packet) {
+static bool output_is_inside(const struct packet *packet) {
+    return packet->output == packet->content + packet->content_size;
+}
+
+static void output_free(struct packet *packet) {
+    if (!output_is_inside(packet))
+        pool_give(pool_of(packet->inside), packet->output, packet->output_size);
+}
+
+static void packet_unlink(struct packet *packet) {
     struct inside *inside = packet->inside;
 
     if (packet->next != NULL)
@@ -120,18 +148,30 @@ static void packet_free(struct packet *packet) {
     else
         inside->packets = packet->next;
     inside->held -= packet->content_size + packet->output_size;
-    free(packet->content);
-    free(packet->output);
-    free(packet);
+}
+
+/* What is done with it may answer other requests, or end them. */
+static void packet_drop(struct packet *packet) {
+    struct pool *pool = pool_of(packet->inside);
+
+    if (packet->sent != NULL)
+        packet->sent(packet->sent_argument);
+    output_free(packet);
+    pool_give(pool, packet, packet->block_size);
+}
+
+static void packet_free(struct packet *packet) {
+    packet_unlink(packet);
+    packet_drop(packet);
 }
 
 static bool packet_grow(struct packet *packet, size_t size) {
-    uint8_t *output = size <= CONNECTION_OUTPUT_MAX ? malloc(size) : NULL;
+    uint8_t *output = size <= CONNECTION_OUTPUT_MAX ? pool_take(pool_of(packet->inside), size) : NULL;
 
     if (output == NULL)
         return false;
     server_frame_move(&packet->frame, output, size);
-    free(packet->output);
+    output_free(packet);
     packet->inside->held += size - packet->output_size;
     packet->output = output;
     packet->output_size = size;
@@ -159,8 +199,8 @@ static bool take_back(struct packet *packet) {
 
 /* ---- the end ---- */
 
-static void opens_closed(void *argument) {
-    struct inside *inside = argument;
+static void opens_closed(struct closing *ending) {
+    struct inside *inside = CONTAINER(struct inside, ending, ending);
 
     inside->busy--;
     settle(inside);
@@ -170,38 +210,81 @@ static void log_close(const struct inside *inside, const char *why) {
     const struct server_failure *failure = &inside->connection.server.failure;
 
     if (failure->verdict.rule != RULE_NONE)
-        log_event("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu", inside->from, why,
+        log_warning("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu", inside->from, why,
                   rule_text(failure->verdict.rule)->id, rule_text(failure->verdict.rule)->section,
                   command_name(failure->command), (unsigned long long)failure->message_id);
     else
         log_event("closed", "from=%s why=%s", inside->from, why);
 }
 
+static void count_close(struct inside *inside) {
+    const struct server *server = &inside->connection.server;
+    struct status_counters *counters = &inside->station->counters;
+
+    counters->closed_by_rule += server->failure.verdict.rule != RULE_NONE;
+    counters->validations += server->negotiation.validation == VALIDATION_SAME;
+    counters->validations_failed += server->negotiation.validation == VALIDATION_FAILED;
+}
+
 static void free_idle_packets(struct inside *inside) {
+    struct packet *idle = NULL;
+
     for (struct packet *packet = inside->packets, *next; packet != NULL; packet = next) {
         next = packet->next;
-        if (!packet->handed)
-            packet_free(packet);
+        if (packet->handed)
+            continue;
+        packet_unlink(packet);
+        packet->next = idle;
+        idle = packet;
     }
     inside->out_first = inside->out_last = inside->incoming = NULL;
+    while (idle != NULL) {
+        struct packet *packet = idle;
+
+        idle = packet->next;
+        packet_drop(packet);
+    }
+}
+
+static void join_half_open(struct inside *inside) {
+    struct station *station = inside->station;
+
+    inside->older = station->half_open_last;
+    if (inside->older != NULL)
+        inside_of(inside->older)->younger = &inside->connection;
+    else
+        station->half_open_first = &inside->connection;
+    station->half_open_last = &inside->connection;
+    atomic_fetch_add(&station->host->half_open, 1);
+    inside->half_open = true;
+}
+
+static void leave_half_open(struct inside *inside) {
+    struct station *station = inside->station;
+
+    if (!inside->half_open)
+        return;
+    inside->half_open = false;
+    *(inside->older != NULL ? &inside_of(inside->older)->younger : &station->half_open_first) = inside->younger;
+    *(inside->younger != NULL ? &inside_of(inside->younger)->older : &station->half_open_last) = inside->older;
+    atomic_fetch_sub(&station->host->half_open, 1);
 }
 
 static void close_connection(struct inside *inside, const char *why) {
-    struct host *host = inside->connection.host;
-
     if (inside->closed)
         return;
     inside->closed = true;
     log_close(inside, why);
+    count_close(inside);
     loop_watch_remove(inside->connection.loop, &inside->watch);
     loop_timer_clear(inside->connection.loop, &inside->timer);
     close(inside->watch.descriptor);
-    if (!inside->logged_on)
-        atomic_fetch_sub(&host->half_open, 1);
+    leave_half_open(inside);
     inside->busy++;
     inside->depth++;
     free_idle_packets(inside);
-    dispatch_end(&inside->connection, NULL, NULL, opens_closed, inside);
+    inside->ending.done = opens_closed;
+    dispatch_end(&inside->connection, NULL, NULL, &inside->ending);
     inside->depth--;
 }
 
@@ -216,6 +299,7 @@ static void free_logon(struct inside *inside, uint64_t session_id) {
         if ((*place)->session_id == session_id) {
             struct logon *logon = *place;
 
+            sessions_remove(inside->connection.host->sessions, session_id);
             *place = logon->next;
             auth_acceptor_free(logon->acceptor);
             free(logon);
@@ -246,6 +330,7 @@ static void free_connection(struct inside *inside) {
     while (inside->logons != NULL)
         free_logon(inside, inside->logons->session_id);
     server_wipe(server);
+    edition_release(&host->editions, inside->edition);
     leave_station(inside);
     atomic_fetch_sub(&host->addresses[host_address_slot(host, &inside->address)], 1);
     atomic_fetch_sub(&host->connections, 1);
@@ -264,10 +349,34 @@ static void settle(struct inside *inside) {
 
 /* ---- out ---- */
 
+static ssize_t send_octets(const struct inside *inside, struct packet *packet) {
+    int more = packet->part.size > 0 ? MSG_MORE : 0;
+    ssize_t sent = send(inside->watch.descriptor, packet->out.data, packet->out.size, MSG_NOSIGNAL | more);
+
+    if (sent > 0)
+        packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
+    return sent;
+}
+
+static ssize_t send_file(const struct inside *inside, struct packet *packet) {
+    static const uint8_t zeros[4096];
+    off_t offset = (off_t)packet->part.offset;
+    ssize_t sent = sendfile(inside->watch.descriptor, packet->part.descriptor, &offset, packet->part.size);
+
+    if (sent == 0) /* it was longer when the answer was begun */
+        sent = send(inside->watch.descriptor, zeros, packet->part.size < sizeof zeros ? packet->part.size : sizeof zeros,
+                    MSG_NOSIGNAL);
+    if (sent > 0) {
+        packet->part.offset += (uint64_t)sent;
+        packet->part.size -= (size_t)sent;
+    }
+    return sent;
+}
+
 /* False: the peer takes no more at the moment, or the connection is closed. */
 static bool send_packet(struct inside *inside, struct packet *packet) {
-    while (packet->out.size > 0) {
-        ssize_t sent = send(inside->watch.descriptor, packet->out.data, packet->out.size, MSG_NOSIGNAL);
+    while (packet->out.size > 0 || packet->part.size > 0) {
+        ssize_t sent = packet->out.size > 0 ? send_octets(inside, packet) : send_file(inside, packet);
 
         if (sent < 0 && errno == EINTR)
             continue;
@@ -275,7 +384,8 @@ static bool send_packet(struct inside *inside, struct packet *packet) {
             close_connection(inside, "lost");
         if (sent < 0)
             return false;
-        packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
+        inside->unsent -= (size_t)sent;
+        inside->station->counters.sent += (size_t)sent;
     }
     return true;
 }
@@ -296,6 +406,7 @@ static void flush(struct inside *inside) {
 static void queue(struct inside *inside, struct packet *packet, struct span out) {
     packet->out = out;
     packet->next_out = NULL;
+    inside->unsent += out.size + packet->part.size;
     if (inside->out_last != NULL)
         inside->out_last->next_out = packet;
     else
@@ -308,11 +419,18 @@ static void send_answer(struct inside *inside) {
     struct packet *packet = server_sent(&inside->connection.server)->owner;
 
     queue(inside, packet, out);
+    if (inside->unsent >= CONNECTION_SEND_LEAST)
+        flush(inside);
+}
+
+/* Is there room for another request of it? */
+static bool takes_more(const struct inside *inside) {
+    return inside->held < CONNECTION_HELD_MAX && inside->unsent < CONNECTION_UNSENT_MAX;
 }
 
 /* What is watched, and how long, follows from what is on its way. */
 static void watch_again(struct inside *inside) {
-    bool reads = inside->held < CONNECTION_HELD_MAX && !inside->draining;
+    bool reads = takes_more(inside) && !inside->draining;
     bool waits = inside->out_first != NULL || inside->got > 0 || inside->incoming != NULL;
     uint32_t events = (reads ? EPOLLIN : 0u) | (inside->out_first != NULL ? EPOLLOUT : 0u);
 
@@ -339,7 +457,7 @@ static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
         inside->logons = logon;
     }
     if (logon != NULL && logon->acceptor == NULL)
-        logon->acceptor = auth_acceptor_new(&inside->connection.host->config.acceptor);
+        logon->acceptor = auth_acceptor_new(&edition_current(&inside->connection.host->editions)->acceptor);
     return logon != NULL && logon->acceptor != NULL ? logon : NULL;
 }
 
@@ -347,12 +465,16 @@ static void log_logon(const struct inside *inside, const struct packet *packet) 
     const struct auth_acceptor *acceptor = packet->logon->acceptor;
     char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16];
 
-    log_event("logon", "from=%s result=%s user=%s domain=%s mechanism=%s guest=%s dialect=%s reason=%s", inside->from,
-              packet->state == AUTH_COMPLETE ? "done" : "refused", log_quote(auth_acceptor_user(acceptor), user),
-              log_quote(auth_acceptor_domain(acceptor), domain), auth_acceptor_mechanism(acceptor),
-              auth_acceptor_is_guest(acceptor) ? "yes" : "no",
-              dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect),
-              log_quote(packet->state == AUTH_FAILED ? auth_acceptor_reason(acceptor) : "", reason));
+    log_quote(auth_acceptor_user(acceptor), user);
+    log_quote(auth_acceptor_domain(acceptor), domain);
+    dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect);
+    if (packet->state == AUTH_COMPLETE)
+        log_event("logon", "from=%s result=done user=%s domain=%s mechanism=%s guest=%s dialect=%s", inside->from, user, domain,
+                  auth_acceptor_mechanism(acceptor), auth_acceptor_is_guest(acceptor) ? "yes" : "no", dialect);
+    else
+        log_warning("logon", "from=%s result=refused user=%s domain=%s mechanism=%s dialect=%s status=0x%08x reason=%s",
+                    inside->from, user, domain, auth_acceptor_mechanism(acceptor), dialect, auth_acceptor_status(acceptor),
+                    log_quote(auth_acceptor_reason(acceptor), reason));
 }
 
 static void note_logon(struct inside *inside, struct logon *logon) {
@@ -363,7 +485,7 @@ static void note_logon(struct inside *inside, struct logon *logon) {
     if (inside->logged_on)
         return;
     inside->logged_on = true;
-    atomic_fetch_sub(&inside->connection.host->half_open, 1);
+    leave_half_open(inside);
     loop_timer_clear(inside->connection.loop, &inside->timer);
 }
 
@@ -375,13 +497,17 @@ static void take_token(struct inside *inside, struct packet *packet) {
 
     if (packet->state != AUTH_CONTINUE)
         log_logon(inside, packet);
-    if (packet->state == AUTH_FAILED)
+    if (packet->state == AUTH_FAILED) {
         result.status = auth_acceptor_status(logon->acceptor);
+        inside->station->counters.logons_refused++;
+    }
     if (packet->state == AUTH_COMPLETE) {
         result.session_key = auth_acceptor_session_key(logon->acceptor);
         result.is_guest = auth_acceptor_is_guest(logon->acceptor);
         result.is_anonymous = auth_acceptor_is_anonymous(logon->acceptor);
         note_logon(inside, logon);
+        sessions_rename(inside->connection.host->sessions, logon->session_id, logon->user);
+        inside->station->counters.logons++;
     }
     server_take_token(&inside->connection.server, &packet->frame, &result);
     if (packet->state == AUTH_CONTINUE)
@@ -403,8 +529,7 @@ static void step_logon(struct job *job) {
     packet->state = auth_acceptor_step(packet->logon->acceptor, server_token(&packet->frame), &packet->reply);
 }
 
-static void logon_stepped(struct job *job) {
-    struct packet *packet = CONTAINER(struct packet, job, job);
+static void logon_finish(struct packet *packet) {
     struct inside *inside = packet->inside;
 
     if (!take_back(packet))
@@ -417,6 +542,88 @@ static void logon_stepped(struct job *job) {
     pump(inside);
 }
 
+/* ---- sessions that were left behind ---- */
+
+static void farewell_over(struct loop_task *task) {
+    struct farewell *farewell = CONTAINER(struct farewell, task, task);
+    struct packet *packet = farewell->packet;
+
+    free(farewell);
+    logon_finish(packet);
+}
+
+static void farewell_return(struct closing *ending) {
+    struct farewell *farewell = CONTAINER(struct farewell, ending, ending);
+
+    farewell->task.run = farewell_over;
+    loop_post(farewell->packet->inside->connection.loop, &farewell->task);
+}
+
+static struct server_session *find_session(struct server *server, uint64_t session_id) {
+    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++)
+        if (server->sessions[i].id == session_id && (server->sessions[i].state == SERVER_SESSION_VALID ||
+                                                     server->sessions[i].state == SERVER_SESSION_EXPIRED))
+            return &server->sessions[i];
+    return NULL;
+}
+
+/* Files first, while the session is there for those who wait for them; nobody finds it afterwards. */
+static void end_session(struct inside *inside, struct server_session *session, struct closing *ending) {
+    uint64_t session_id = session->id;
+
+    log_event("replaced", "from=%s session=0x%016llx", inside->from, (unsigned long long)session_id);
+    inside->depth++;
+    dispatch_end(&inside->connection, session, NULL, ending);
+    server_delete_session(&inside->connection.server, session_id);
+    inside->depth--;
+    pump(inside);
+}
+
+/* On the loop of the session. */
+static void farewell_arrive(struct loop_task *task) {
+    struct farewell *farewell = CONTAINER(struct farewell, task, task);
+    struct inside *inside = farewell->packet->inside;
+    struct server_session *session = NULL;
+    struct session_record record;
+
+    if (sessions_find(inside->connection.host->sessions, farewell->session_id, &record) && record.loop == farewell->there) {
+        inside = inside_of(record.connection);
+        session = inside->closed ? NULL : find_session(&record.connection->server, farewell->session_id);
+    }
+    crypto_wipe(&record, sizeof record);
+    farewell->ending.done = farewell_return;
+    if (session != NULL)
+        end_session(inside, session, &farewell->ending);
+    else
+        farewell_return(&farewell->ending);
+}
+
+/* PreviousSessionId (3.3.5.5.3): the client has lost a session of the same account, and it is ended before the new one
+ * begins. False: there is none. */
+static bool end_previous(struct packet *packet) {
+    struct inside *inside = packet->inside;
+    uint64_t previous = server_previous_session(&packet->frame);
+    struct session_record record = {0};
+    struct farewell *farewell;
+    bool is_same = previous != 0 && sessions_find(inside->connection.host->sessions, previous, &record) &&
+                   strcasecmp(record.user, auth_acceptor_user(packet->logon->acceptor)) == 0;
+
+    crypto_wipe(record.signing, sizeof record.signing);
+    farewell = is_same ? calloc(1, sizeof *farewell) : NULL;
+    if (farewell == NULL)
+        return false;
+    *farewell = (struct farewell){.task.run = farewell_arrive, .packet = packet, .session_id = previous, .there = record.loop};
+    loop_post(record.loop, &farewell->task);
+    return true;
+}
+
+static void logon_stepped(struct job *job) {
+    struct packet *packet = CONTAINER(struct packet, job, job);
+
+    if (packet->state != AUTH_COMPLETE || packet->inside->closed || !end_previous(packet))
+        logon_finish(packet);
+}
+
 static void begin_logon(struct inside *inside, struct packet *packet) {
     packet->logon = find_logon(inside, packet->frame.request.session->id);
     packet->job = (struct job){.loop = inside->connection.loop, .work = step_logon, .done = logon_stepped};
@@ -426,7 +633,24 @@ static void begin_logon(struct inside *inside, struct packet *packet) {
         refuse_logon(inside, packet);
 }
 
-static void make_handles(struct server *server) {
+/* So that other connections find it. */
+static void list_session(struct inside *inside, uint64_t session_id) {
+    const struct server *server = &inside->connection.server;
+    const struct negotiation_agreed *agreed = &server->negotiation.agreed;
+    struct session_record record = {.id = session_id, .dialect = agreed->dialect, .cipher = agreed->cipher,
+                                    .signing_algorithm = agreed->signing_algorithm, .loop = inside->connection.loop,
+                                    .connection = &inside->connection};
+
+    memcpy(record.signing, server->keys.signing, sizeof record.signing);
+    for (const struct logon *logon = inside->logons; logon != NULL; logon = logon->next)
+        if (logon->session_id == session_id)
+            strcpy(record.user, logon->user);
+    sessions_add(inside->connection.host->sessions, &record); /* without memory nobody finds it */
+    crypto_wipe(&record, sizeof record);
+}
+
+static void make_handles(struct inside *inside) {
+    struct server *server = &inside->connection.server;
     const struct negotiation_agreed *agreed = &server->negotiation.agreed;
     struct span seal = {server->keys.server_to_client, server->keys.cipher_size};
     struct span open = {server->keys.client_to_server, server->keys.cipher_size};
@@ -439,7 +663,26 @@ static void make_handles(struct server *server) {
         handles.seal = aead_key_new(agreed->cipher, AEAD_SEAL, seal);
         handles.open = aead_key_new(agreed->cipher, AEAD_OPEN, open);
     }
+    list_session(inside, server->keys_frame->request.session->id);
     server_take_handles(server, &handles);
+}
+
+/* ---- sessions of other connections ---- */
+
+static void take_stranger(struct inside *inside, struct packet *packet) {
+    struct server_stranger stranger = {0};
+    struct session_record record = {0};
+    enum mac_algorithm algorithm;
+
+    if (sessions_find(inside->connection.host->sessions, packet->frame.request.session_id, &record) &&
+        signing_algorithm_find(record.dialect, record.signing_algorithm, &algorithm))
+        stranger.mac = mac_key_new(algorithm, (struct span){record.signing, sizeof record.signing});
+    stranger.dialect = record.dialect;
+    stranger.cipher = record.cipher;
+    stranger.signing_algorithm = record.signing_algorithm;
+    crypto_wipe(&record, sizeof record);
+    server_take_stranger(&inside->connection.server, &packet->frame, stranger.mac != NULL ? &stranger : NULL);
+    mac_key_free(stranger.mac);
 }
 
 /* ---- trees ---- */
@@ -447,6 +690,7 @@ static void make_handles(struct server *server) {
 static const struct share *find_share(struct host *host, struct span path) {
     uint8_t text[1024];
     struct writer writer = writer_over(text, sizeof text - 1);
+    const struct host_config *config;
     const char *name;
 
     if (TEXT_UTF8_ROOM(path.size) >= sizeof text || !text_to_utf8(path, &writer))
@@ -454,10 +698,19 @@ static const struct share *find_share(struct host *host, struct span path) {
     text[writer.at] = '\0';
     name = strrchr((const char *)text, '\\');
     name = name != NULL ? name + 1 : (const char *)text;
-    for (unsigned i = 0; i < host->share_count; i++)
-        if (strcasecmp(host->shares[i].name, name) == 0)
-            return &host->shares[i];
+    config = edition_current(&host->editions);
+    for (unsigned i = 0; i < config->share_count; i++)
+        if (strcasecmp(config->shares[i]->name, name) == 0)
+            return config->shares[i];
     return NULL;
+}
+
+static void log_tree(const struct inside *inside, const struct packet *packet, const struct share *share, uint32_t status) {
+    const struct logon *logon = packet->frame.request.session->owner;
+    char user[LOG_VALUE_MAX], name[LOG_VALUE_MAX];
+
+    log_event("tree", "from=%s user=%s share=%s status=0x%08x", inside->from,
+              log_quote(logon != NULL ? logon->user : "", user), log_quote(share != NULL ? share->name : "?", name), status);
 }
 
 static void take_tree(struct inside *inside, struct packet *packet) {
@@ -477,14 +730,14 @@ static void take_tree(struct inside *inside, struct packet *packet) {
             .encrypt = share->encrypt,
             .owner = (void *)(uintptr_t)share,
         };
-    log_event("tree", "from=%s share=%s status=0x%08x", inside->from, share != NULL ? share->name : "?", status);
+    log_tree(inside, packet, share, status);
     server_take_tree(&inside->connection.server, &packet->frame, status, status == STATUS_SUCCESS ? &found : NULL);
 }
 
 /* ---- steps ---- */
 
-static void ended(void *argument) {
-    struct packet *packet = argument;
+static void ended(struct closing *ending) {
+    struct packet *packet = CONTAINER(struct packet, ending, ending);
     struct inside *inside = packet->inside;
 
     if (!take_back(packet))
@@ -495,8 +748,9 @@ static void ended(void *argument) {
 
 static void end(struct inside *inside, struct packet *packet, bool only_tree) {
     hand(packet);
-    dispatch_end(&inside->connection, packet->frame.request.session, only_tree ? packet->frame.request.tree : NULL, ended,
-                 packet);
+    packet->ending.done = ended;
+    dispatch_end(&inside->connection, packet->frame.request.session, only_tree ? packet->frame.request.tree : NULL,
+                 &packet->ending);
 }
 
 static void release(struct inside *inside) {
@@ -510,8 +764,11 @@ static void release(struct inside *inside) {
 static bool step(struct inside *inside) {
     struct server *server = &inside->connection.server;
     enum server_want want = server_step(server);
-    struct packet *packet = server_current(server) != NULL ? server_current(server)->owner : NULL;
+    struct packet *packet;
 
+    if (want == SERVER_RECEIVE)
+        return false; /* and the frame before may be gone */
+    packet = server_current(server) != NULL ? server_current(server)->owner : NULL;
     switch (want) {
     case SERVER_RECEIVE:
         return false;
@@ -526,12 +783,16 @@ static bool step(struct inside *inside) {
         begin_logon(inside, packet);
         return true;
     case SERVER_KEYS:
-        make_handles(server);
+        make_handles(inside);
+        return true;
+    case SERVER_STRANGER:
+        take_stranger(inside, packet);
         return true;
     case SERVER_TREE:
         take_tree(inside, packet);
         return true;
     case SERVER_REQUEST:
+        inside->station->counters.requests++;
         hand(packet);
         dispatch(&inside->connection, &packet->frame);
         return true;
@@ -553,14 +814,21 @@ static bool step(struct inside *inside) {
     return false;
 }
 
+/* Until nothing is to be done. What is sent may let a file go, and that answers its CLOSE. */
+static void step_all(struct inside *inside) {
+    do {
+        while (!inside->closed && step(inside))
+            continue;
+        flush(inside);
+    } while (!inside->closed && step(inside));
+}
+
 /* Steps until nothing is to be done; inside of a step, the one around it goes on. */
 static void pump(struct inside *inside) {
     if (inside->depth > 0)
         return;
     inside->depth++;
-    while (!inside->closed && step(inside))
-        continue;
-    flush(inside);
+    step_all(inside);
     watch_again(inside);
     inside->depth--;
     settle(inside);
@@ -592,6 +860,7 @@ static void take_content(struct inside *inside) {
 
     inside->incoming = NULL;
     inside->got = 0;
+    inside->station->counters.received += packet->content_size;
     server_frame_init(&packet->frame, packet->content, packet->content_size, packet->output, packet->output_size, packet);
     server_receive(&inside->connection.server, &packet->frame);
     while (!inside->closed && step(inside))
@@ -629,11 +898,11 @@ static void ready(struct loop_watch *watch, uint32_t events) {
     if (events & EPOLLOUT)
         flush(inside);
     for (unsigned i = 0; i < 2 * CONNECTION_FRAMES_A_TURN && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0; i++)
-        if (inside->closed || inside->held >= CONNECTION_HELD_MAX || !receive(inside))
+        if (inside->closed || !takes_more(inside) || !receive(inside))
             break;
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
-    flush(inside);
+    step_all(inside);
     watch_again(inside);
     inside->depth--;
     settle(inside);
@@ -657,16 +926,41 @@ static uint64_t filetime_now(void) {
 
 static bool init_server(struct inside *inside) {
     struct host *host = inside->connection.host;
-    uint64_t number = atomic_fetch_add(&host->connections_made, 1);
-    struct server_setup setup = {.policy = &host->config.policy, .session_ids = (host->session_base + number) << 16};
+    uint64_t number = inside->number = atomic_fetch_add(&host->connections_made, 1);
+    struct server_setup setup = {.policy = &inside->edition->config->policy, .session_ids = (host->session_base + number) << 16};
 
     setup.fresh.system_time = filetime_now();
-    setup.fresh.security_buffer = (struct span){host->hint, host->hint_size};
+    setup.fresh.security_buffer = (struct span){inside->edition->hint, inside->edition->hint_size};
     memcpy(setup.fresh.server_guid, host->guid, sizeof host->guid);
     if (!crypto_random(setup.fresh.salt, sizeof setup.fresh.salt))
         return false;
     server_init(&inside->connection.server, &setup);
     return true;
+}
+
+static bool begin_server(struct inside *inside) {
+    struct host *host = inside->connection.host;
+
+    inside->edition = edition_hold(&host->editions);
+    if (init_server(inside))
+        return true;
+    edition_release(&host->editions, inside->edition);
+    return false;
+}
+
+/* Where there are too many the oldest go: one who logs on at once is done before it is among those, however many come
+ * that do not. */
+static void make_room(struct station *station) {
+    struct host *host = station->host;
+    unsigned most = edition_current(&host->editions)->limits.half_open;
+
+    while (atomic_load(&host->half_open) > most && station->half_open_first != station->half_open_last) {
+        struct inside *oldest = inside_of(station->half_open_first);
+
+        atomic_fetch_add(&host->refused_half_open, 1);
+        close_connection(oldest, "half-open");
+        settle(oldest);
+    }
 }
 
 static void begin(struct loop_task *task) {
@@ -677,9 +971,13 @@ static void begin(struct loop_task *task) {
     if (inside->next != NULL)
         inside_of(inside->next)->previous = &inside->connection;
     station->connections = &inside->connection;
+    inside->began_ms = loop_now_ms(station->loop);
+    station->counters.connections++;
     log_event("connected", "from=%s", inside->from);
+    join_half_open(inside);
+    make_room(station);
     if (loop_watch_add(station->loop, &inside->watch) != 0 ||
-        loop_timer_set(station->loop, &inside->timer, CONNECTION_LOGON_MS) != 0)
+        loop_timer_set(station->loop, &inside->timer, inside->edition->config->limits.logon_ms) != 0)
         close_connection(inside, "memory");
     inside->draining = station->draining;
     settle(inside);
@@ -689,12 +987,14 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     struct inside *inside = calloc(1, sizeof *inside);
     struct host *host = station->host;
 
-    if (inside == NULL || (inside->connection.host = host, !init_server(inside))) {
+    if (inside == NULL || (inside->connection.host = host, !begin_server(inside))) {
         close(descriptor);
         free(inside);
         return false;
     }
+    inside->connection.open_limit = inside->edition->config->limits.open_files;
     inside->connection.loop = station->loop;
+    inside->connection.pool = &station->pool;
     inside->connection.inside = inside;
     inside->station = station;
     inside->address = *address;
@@ -703,7 +1003,6 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     inside->start.run = begin;
     host_address_text(address, inside->from);
     atomic_fetch_add(&host->connections, 1);
-    atomic_fetch_add(&host->half_open, 1);
     atomic_fetch_add(&host->addresses[host_address_slot(host, address)], 1);
     loop_post(station->loop, &inside->start);
     return true;
@@ -717,14 +1016,90 @@ void connections_drain(struct station *station, bool now) {
 
         next = inside->next;
         inside->draining = true;
+        inside->depth++;
         if (now)
             close_connection(inside, "stopping");
         else
-            watch_again(inside);
-        settle(inside);
+            dispatch_cancel_all(connection);
+        inside->depth--;
+        pump(inside);
     }
     if (station->connections == NULL)
         loop_stop(station->loop);
+}
+
+/* ---- for the status ---- */
+
+static void copy_text(char *to, size_t size, const char *from) {
+    snprintf(to, size, "%.*s", (int)size - 1, from);
+}
+
+static void tell_sessions(const struct server *server, struct status_connection *row) {
+    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++) {
+        const struct server_session *session = &server->sessions[i];
+        const struct logon *logon = session->owner;
+
+        if (session->state != SERVER_SESSION_VALID && session->state != SERVER_SESSION_EXPIRED)
+            continue;
+        if (row->sessions++ > 0)
+            continue;
+        row->guest = session->is_guest || session->is_anonymous;
+        row->signing_required = session->signing_required;
+        row->encrypted = session->encrypt;
+        if (logon != NULL)
+            copy_text(row->user, sizeof row->user, logon->user);
+    }
+    for (unsigned i = 0; i < SERVER_TREES_MAX; i++)
+        row->trees += server->trees[i].id != 0;
+}
+
+static void tell_connection(const struct inside *inside, struct status_connection *row) {
+    const struct server *server = &inside->connection.server;
+    const struct negotiation *negotiation = &server->negotiation;
+    bool negotiated = negotiation->stage == NEGOTIATION_DONE;
+
+    *row = (struct status_connection){
+        .number = inside->number,
+        .dialect = negotiated ? negotiation->agreed.dialect : 0,
+        .signing = negotiation->agreed.signing_algorithm,
+        .cipher = negotiation->agreed.cipher,
+        .logged_on = inside->logged_on,
+        .validated = negotiation->validation == VALIDATION_SAME,
+        .preauth = negotiated && negotiation->agreed.dialect == SMB2_DIALECT_311 && inside->logged_on,
+        .open_files = inside->connection.open_count,
+        .seconds = (loop_now_ms(inside->connection.loop) - inside->began_ms) / 1000,
+    };
+    copy_text(row->from, sizeof row->from, inside->from);
+    tell_sessions(server, row);
+    row->preauth = row->preauth && !row->guest;
+}
+
+static void tell_files(const struct inside *inside, struct status_part *part) {
+    const struct open *opens = inside->connection.opens;
+    unsigned told = 0;
+
+    if (part->files != NULL)
+        told = opens_tell(opens, inside->number, part->files + part->file_count, STATUS_FILES_MAX - part->file_count);
+    part->file_count += told;
+    part->files_untold += inside->connection.open_count - told;
+}
+
+void connections_tell(const struct station *station, struct status_part *part) {
+    unsigned count = 0;
+
+    part->counters = station->counters;
+    for (struct connection *at = station->connections; at != NULL; at = inside_of(at)->next)
+        count++;
+    part->connections = calloc(count > 0 ? count : 1, sizeof *part->connections);
+    part->files = calloc(STATUS_FILES_MAX, sizeof *part->files);
+    for (struct connection *at = station->connections; at != NULL; at = inside_of(at)->next) {
+        const struct server *server = &at->server;
+
+        part->counters.validations += server->negotiation.validation == VALIDATION_SAME && !inside_of(at)->closed;
+        if (part->connections != NULL)
+            tell_connection(inside_of(at), &part->connections[part->connection_count++]);
+        tell_files(inside_of(at), part);
+    }
 }
 
 /* ---- for the commands ---- */
@@ -743,6 +1118,19 @@ void connection_answer(struct connection *connection, struct server_frame *frame
     if (!take_back(frame->owner))
         return;
     server_respond(&connection->server, frame, status, body_size);
+    pump(connection->inside);
+}
+
+void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
+                            const struct file_part *part, void (*sent)(void *argument), void *argument) {
+    struct packet *packet = frame->owner;
+
+    packet->part = *part;
+    packet->sent = sent;
+    packet->sent_argument = argument;
+    if (!take_back(packet))
+        return;
+    server_respond_trailing(&connection->server, frame, status, body_size, part->size);
     pump(connection->inside);
 }
 
@@ -781,4 +1169,12 @@ void connection_notify(struct connection *connection, struct server_session *ses
         return;
     memcpy(packet->output + before, body, body_size);
     send_extra(inside, packet, server_notify(&connection->server, session, tree, command, packet->output, body_size));
+}
+
+struct watcher *connection_watcher(struct connection *connection) {
+    struct station *station = inside_of(connection)->station;
+
+    if (station->watcher == NULL)
+        station->watcher = watcher_new(station->loop, host_workers(station->host));
+    return station->watcher;
 }

@@ -1,15 +1,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "serve/work.h"
+#include "serve/control.h"
 #include "wire/rpc.h"
 #include "wire/text.h"
 
-/* [MS-SMB2] 2.2.31 and [MS-FSCC] 2.3. */
-enum control_code {
-    FSCTL_DFS_GET_REFERRALS = 0x00060194, FSCTL_DFS_GET_REFERRALS_EX = 0x000601b0,
-    FSCTL_PIPE_TRANSCEIVE = 0x0011c017, FSCTL_SET_SPARSE = 0x000900c4, FSCTL_SET_ZERO_DATA = 0x000980c8,
-};
 enum { SHARES_MAX = 128, CONTROL_HEAD = 48, CONTROL_AT = SMB2_HEADER_SIZE + CONTROL_HEAD };
 
 /* --- srvsvc --- */
@@ -104,7 +99,7 @@ void pipe_given(struct open *open, size_t size) {
 
 /* --- IOCTL --- */
 
-static void control_answer(struct work *work, struct span output, uint32_t status) {
+void control_answer(struct work *work, struct span output, uint32_t status) {
     const struct ioctl_request *request = &work->frame->request.message.body.ioctl_request;
     struct span file_id = {work->frame->request.file_id, 16};
 
@@ -125,7 +120,7 @@ static void control_answer(struct work *work, struct span output, uint32_t statu
     work_answer(work, status);
 }
 
-static void control_done(struct work *work) {
+void control_done(struct work *work) {
     if (!work_failed(work))
         control_answer(work, (struct span){NULL, 0}, STATUS_SUCCESS);
 }
@@ -146,43 +141,15 @@ static void pipe_transceive(struct work *work, const struct ioctl_request *reque
     open_release(open);
 }
 
-static void set_sparse(struct work *work, const struct ioctl_request *request) {
-    work->op.sparse = request->input.size == 0 || request->input.data[0] != 0;
-    work_submit(work, STORE_SPARSE, control_done);
-}
-
-static void set_zero(struct work *work, const struct ioctl_request *request) {
-    struct reader reader = reader_over(request->input);
-    uint64_t from = reader_u64(&reader), to = reader_u64(&reader);
-    uint32_t status = STATUS_INVALID_PARAMETER;
-
-    if (!reader.failed && from <= to && to <= INT64_MAX)
-        status = node_check_io(host_nodes(work->connection->host), &work->open->seat, from, to - from, true);
-    if (status != STATUS_SUCCESS) {
-        work_refuse(work, status);
-        return;
-    }
-    work->op.offset = from;
-    work->op.size = to - from;
-    work_submit(work, STORE_ZERO, control_done);
-}
-
 static void control_file(struct work *work, const struct ioctl_request *request) {
-    bool may_write = (work->open->access & FILE_WRITE_DATA) != 0;
-
     if (request->ctl_code == FSCTL_PIPE_TRANSCEIVE)
         pipe_transceive(work, request);
-    else if (work->open->file == NULL || work->open->is_folder)
+    else if (work->open->file == NULL || !fsctl_serve(work, request))
         work_refuse(work, STATUS_INVALID_DEVICE_REQUEST);
-    else if (!may_write)
-        work_refuse(work, STATUS_ACCESS_DENIED);
-    else if (request->ctl_code == FSCTL_SET_SPARSE)
-        set_sparse(work, request);
-    else
-        set_zero(work, request);
 }
 
-/* 3.3.5.15: what needs no file, then what does; all else is no request that this server knows. */
+/* 3.3.5.15: what needs no file, then what does; all else is no request that this server knows. There is one channel only,
+ * so that nobody needs to know of the interfaces (3.3.5.15.11). */
 void serve_ioctl(struct connection *connection, struct server_frame *frame) {
     const struct ioctl_request *request = &frame->request.message.body.ioctl_request;
     struct work *work;
@@ -197,13 +164,11 @@ void serve_ioctl(struct connection *connection, struct server_frame *frame) {
     case FSCTL_DFS_GET_REFERRALS_EX:
         connection_refuse(connection, frame, STATUS_FS_DRIVER_REQUIRED);
         return;
-    case FSCTL_PIPE_TRANSCEIVE:
-    case FSCTL_SET_SPARSE:
-    case FSCTL_SET_ZERO_DATA:
-        if ((work = work_on_open(connection, frame, 0)) != NULL)
-            control_file(work, request);
+    case FSCTL_QUERY_NETWORK_INTERFACE_INFO:
+        connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
         return;
     default:
-        connection_refuse(connection, frame, STATUS_INVALID_DEVICE_REQUEST);
+        if ((work = work_on_open(connection, frame, 0)) != NULL)
+            control_file(work, request);
     }
 }

@@ -6,6 +6,8 @@
 enum { READ_HEAD = 16, READ_AT = SMB2_HEADER_SIZE + READ_HEAD, EMPTY_BODY = 4 };
 /* Elements of one LOCK request. */
 enum { LOCK_ELEMENTS_MAX = 64 };
+/* Octets of a READ from which on it is cheaper to send the file's pages than to copy them. */
+enum { READ_SEND_LEAST = 16384 };
 
 static void answer_empty(struct work *work) {
     if (!work_begin(work, EMPTY_BODY))
@@ -17,7 +19,7 @@ static void answer_empty(struct work *work) {
 
 /* --- READ --- */
 
-static void read_answer(struct work *work, size_t size, uint32_t status) {
+static void read_head(struct work *work, size_t size) {
     struct writer head = writer_over(work->out.data + SMB2_HEADER_SIZE, READ_HEAD);
 
     writer_u16(&head, READ_HEAD + 1);
@@ -25,6 +27,10 @@ static void read_answer(struct work *work, size_t size, uint32_t status) {
     writer_u8(&head, 0);
     writer_u32(&head, (uint32_t)size);
     writer_zero(&head, 8);
+}
+
+static void read_answer(struct work *work, size_t size, uint32_t status) {
+    read_head(work, size);
     work->out.at = READ_AT + size;
     work_answer(work, status);
 }
@@ -36,8 +42,10 @@ static void read_done(struct work *work) {
         return;
     if ((uint64_t)work->op.result < least || (work->op.result == 0 && work->op.size > 0))
         work_refuse(work, STATUS_END_OF_FILE);
-    else
+    else {
+        work->open->position = work->op.offset + (uint64_t)work->op.result;
         read_answer(work, (size_t)work->op.result, STATUS_SUCCESS);
+    }
 }
 
 static void read_pipe(struct work *work, size_t size) {
@@ -70,6 +78,26 @@ static uint32_t read_check(const struct work *work, const struct read_request *r
                          false);
 }
 
+/* Sends the file's own pages where they are in memory and nothing has to be computed over them. False: it has not. */
+static bool read_sends(struct work *work, const struct read_request *request) {
+    const struct open *open = work->open;
+    struct file_part part = {.offset = request->offset};
+    uint64_t size = request->length;
+
+    if (open->file == NULL || request->length < READ_SEND_LEAST || !server_may_trail(work->frame))
+        return false;
+    part.descriptor = store_sendable(open->share->store, open->file, request->offset, &size);
+    if (part.descriptor < 0 || size < request->minimum_count)
+        return false;
+    if (!work_begin(work, READ_HEAD))
+        return true; /* refused */
+    part.size = (size_t)size;
+    read_head(work, part.size);
+    work->out.at = READ_AT;
+    work_answer_file(work, STATUS_SUCCESS, &part);
+    return true;
+}
+
 /* 3.3.5.12; the file is read into the answer itself. */
 void serve_read(struct connection *connection, struct server_frame *frame) {
     struct work *work = work_on_open(connection, frame, FILE_READ_DATA | FILE_EXECUTE);
@@ -84,7 +112,7 @@ void serve_read(struct connection *connection, struct server_frame *frame) {
         work_refuse(work, status);
         return;
     }
-    if (!work_begin(work, READ_HEAD + (size_t)request.length))
+    if (read_sends(work, &request) || !work_begin(work, READ_HEAD + (size_t)request.length))
         return;
     if (work->open->file == NULL) {
         read_pipe(work, request.length);
@@ -109,9 +137,24 @@ static void write_answer(struct work *work, uint64_t count) {
     work_answer(work, STATUS_SUCCESS);
 }
 
-static void write_done(struct work *work) {
+static void write_held(struct work *work) {
     if (!work_failed(work))
-        write_answer(work, (uint64_t)work->op.result);
+        write_answer(work, work->done);
+}
+
+/* A time of writing that this open set stays. */
+static void write_done(struct work *work) {
+    if (work_failed(work))
+        return;
+    work->done = (uint64_t)work->op.result;
+    work->open->position = work->op.offset + work->done;
+    if (!work->open->holds_written) {
+        write_answer(work, work->done);
+        return;
+    }
+    work->op.set = STORE_SET_WRITTEN;
+    work->op.attributes.written = work->open->written;
+    work_submit(work, STORE_SET, write_held);
 }
 
 static uint32_t write_check(const struct work *work, const struct write_request *request) {
@@ -182,13 +225,17 @@ void serve_flush(struct connection *connection, struct server_frame *frame) {
 
 static void lock_granted(struct loop_task *task) {
     struct work *work = (struct work *)((char *)task - offsetof(struct work, wait.task));
-    struct work **at = &work->open->waiting;
 
-    while (*at != work)
-        at = &(*at)->next;
-    *at = work->next;
+    work_resume(work);
     answer_empty(work);
 }
+
+static bool lock_take_back(struct work *work) {
+    return node_take_wait(host_nodes(work->connection->host), &work->wait);
+}
+
+/* 3.3.5.14.2, as Windows does it. */
+static const struct waiting lock_waiting = {lock_take_back, work_refuse, STATUS_RANGE_NOT_LOCKED};
 
 static struct node_range range_of(const struct lock_element *element) {
     return (struct node_range){.offset = element->offset, .length = element->length,
@@ -251,18 +298,16 @@ void serve_lock(struct connection *connection, struct server_frame *frame) {
     if (work == NULL)
         return;
     work->wait.task.run = lock_granted;
+    work->wait.loop = connection->loop;
     if (work->open->file == NULL || work->open->is_folder)
         status = STATUS_INVALID_DEVICE_REQUEST;
     else if (lock_request_decode(frame->request.message.bytes, &request) &&
              request.lock_count <= LOCK_ELEMENTS_MAX && lock_element_at(&request, 0, &first))
         status = locks_take(work, &request, (first.flags & LOCK_UNLOCK) != 0);
-    if (status == STATUS_PENDING) { /* a grant is posted to this thread, so it cannot come before */
-        work->next = work->open->waiting;
-        work->open->waiting = work;
-        connection_pend(connection, frame);
-    } else if (status == STATUS_SUCCESS) {
+    if (status == STATUS_PENDING)
+        work_wait(work, &lock_waiting);
+    else if (status == STATUS_SUCCESS)
         answer_empty(work);
-    } else {
+    else
         work_refuse(work, status);
-    }
 }

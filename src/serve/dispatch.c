@@ -1,18 +1,6 @@
+#include <assert.h>
+
 #include "serve/work.h"
-
-
-
-/* Watching folders is not offered: the client asks again by itself instead. */
-static void serve_change_notify(struct connection *connection, struct server_frame *frame) {
-    connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
-}
-
-/* No oplock is ever granted, so there is none to acknowledge ([MS-SMB2] 3.3.5.22.1). */
-static void serve_oplock_break(struct connection *connection, struct server_frame *frame) {
-    bool known = open_find(connection, &frame->request) != NULL;
-
-    connection_refuse(connection, frame, known ? STATUS_INVALID_OPLOCK_PROTOCOL : STATUS_FILE_CLOSED);
-}
 
 static void (*const commands[])(struct connection *, struct server_frame *) = {
     [SMB2_CREATE] = serve_create,
@@ -29,26 +17,29 @@ static void (*const commands[])(struct connection *, struct server_frame *) = {
     [SMB2_OPLOCK_BREAK] = serve_oplock_break,
 };
 
+static bool is_gone(const struct server_request *request) {
+    const struct share *share = request->tree != NULL ? request->tree->owner : NULL;
+
+    return share != NULL && atomic_load_explicit(&share->gone, memory_order_relaxed);
+}
+
 void dispatch(struct connection *connection, struct server_frame *frame) {
     uint16_t command = frame->request.command;
 
-    if (command >= sizeof commands / sizeof *commands || commands[command] == NULL)
+    if (is_gone(&frame->request) && command != SMB2_CLOSE)
+        connection_refuse(connection, frame, STATUS_NETWORK_NAME_DELETED);
+    else if (command >= sizeof commands / sizeof *commands || commands[command] == NULL)
         connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
     else
         commands[command](connection, frame);
 }
 
 static struct work *take_waiting(struct open *open, const struct server_frame *frame) {
-    struct nodes *nodes = host_nodes(open->connection->host);
+    struct work *work = open->waiting;
 
-    for (struct work **at = &open->waiting, *work; (work = *at) != NULL; at = &work->next)
-        if (work->frame == frame) {
-            if (!node_take_wait(nodes, &work->wait))
-                return NULL; /* granted, and about to be answered */
-            *at = work->next;
-            return work;
-        }
-    return NULL;
+    while (work != NULL && work->frame != frame)
+        work = work->next;
+    return work != NULL && work->waiting->take_back(work) ? work : NULL;
 }
 
 void dispatch_cancel(struct connection *connection, struct server_frame *frame) {
@@ -56,9 +47,29 @@ void dispatch_cancel(struct connection *connection, struct server_frame *frame) 
         struct work *work = take_waiting(open, frame);
 
         if (work != NULL) {
-            work_refuse(work, STATUS_CANCELLED);
+            const struct waiting *waiting = work->waiting;
+
+            work_resume(work);
+            waiting->end(work, STATUS_CANCELLED);
             return;
         }
+    }
+}
+
+static struct work *take_any_waiting(struct connection *connection) {
+    for (struct open *open = connection->opens; open != NULL; open = open->next)
+        for (struct work *work = open->waiting; work != NULL; work = work->next)
+            if (work->waiting->take_back(work))
+                return work;
+    return NULL;
+}
+
+void dispatch_cancel_all(struct connection *connection) {
+    for (struct work *work; (work = take_any_waiting(connection)) != NULL;) {
+        const struct waiting *waiting = work->waiting;
+
+        work_resume(work);
+        waiting->end(work, STATUS_CANCELLED);
     }
 }
 
@@ -66,10 +77,27 @@ static bool is_to_end(const struct open *open, const struct server_session *sess
     return (tree == NULL || open->tree == tree) && (session == NULL || open->session == session);
 }
 
-static struct open *find_ending(struct connection *connection, void (*done)(void *), const void *argument) {
+static void ending_add(struct open *open, struct closing *ending) {
+    struct closing **at = open->endings;
+
+    while (*at != NULL)
+        at++;
+    assert(at < open->endings + OPEN_ENDINGS);
+    *at = ending;
+    ending->left++;
+}
+
+static bool is_ending(const struct open *open, const struct closing *ending) {
+    for (unsigned i = 0; i < OPEN_ENDINGS; i++)
+        if (open->endings[i] == ending)
+            return true;
+    return false;
+}
+
+static struct open *find_ending(struct connection *connection, const struct closing *ending) {
     struct open *open = connection->opens;
 
-    while (open != NULL && (open->is_closing || open->ended != done || open->ended_argument != argument))
+    while (open != NULL && (open->is_closing || !is_ending(open, ending)))
         open = open->next;
     return open;
 }
@@ -77,18 +105,17 @@ static struct open *find_ending(struct connection *connection, void (*done)(void
 /* All are marked first, so that `done` comes with the last of them, even where they close at once; it may free the
  * connection, which is why nothing looks at it afterwards. */
 void dispatch_end(struct connection *connection, struct server_session *session, struct server_tree *tree,
-                  void (*done)(void *argument), void *argument) {
-    unsigned marked = 0, to_close = 0;
+                  struct closing *ending) {
+    unsigned to_close = 0;
 
+    ending->left = 0;
     for (struct open *open = connection->opens; open != NULL; open = open->next)
         if (is_to_end(open, session, tree)) {
-            open->ended = done;
-            open->ended_argument = argument;
-            marked++;
+            ending_add(open, ending);
             to_close += !open->is_closing;
         }
-    if (marked == 0)
-        done(argument);
+    if (ending->left == 0)
+        ending->done(ending);
     while (to_close-- > 0)
-        open_close(find_ending(connection, done, argument));
+        open_close(find_ending(connection, ending));
 }

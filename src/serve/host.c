@@ -1,6 +1,7 @@
 #include "serve/host.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -16,6 +17,8 @@
 #include "crypto/crypto.h"
 #include "serve/log.h"
 #include "serve/node.h"
+#include "serve/service.h"
+#include "store/watch.h"
 
 #define CONTAINER(type, member, pointer) ((type *)((char *)(pointer) - offsetof(type, member)))
 
@@ -28,9 +31,11 @@ struct nodes *host_nodes(struct host *host) {
 }
 
 const struct share *host_share(struct host *host, unsigned index, unsigned *count) {
+    const struct host_config *config = edition_current(&host->editions);
+
     if (count != NULL)
-        *count = host->share_count;
-    return index < host->share_count ? &host->shares[index] : NULL;
+        *count = config->share_count;
+    return index < config->share_count ? config->shares[index] : NULL;
 }
 
 static struct span address_octets(const struct sockaddr_storage *address) {
@@ -67,13 +72,16 @@ void host_address_text(const struct sockaddr_storage *address, char text[HOST_AD
 
 /* Which limit forbids another connection from there; NULL: none. */
 static const char *limit_reached(struct host *host, const struct sockaddr_storage *address) {
-    if (atomic_load(&host->connections) >= HOST_CONNECTIONS_MAX)
+    const struct host_limits *limits = &edition_current(&host->editions)->limits;
+
+    if (atomic_load(&host->connections) >= limits->connections) {
+        host->refused.connections++;
         return "connections";
-    if (atomic_load(&host->half_open) >= HOST_HALF_OPEN_MAX)
-        return "half-open";
-    if (atomic_load(&host->addresses[host_address_slot(host, address)]) >= HOST_PER_ADDRESS_MAX)
-        return "per-address";
-    return NULL;
+    }
+    if (atomic_load(&host->addresses[host_address_slot(host, address)]) < limits->connections_per_address)
+        return NULL;
+    host->refused.per_address++;
+    return "per-address";
 }
 
 static void take_connection(struct host *host, int descriptor, const struct sockaddr_storage *address) {
@@ -83,21 +91,37 @@ static void take_connection(struct host *host, int descriptor, const struct sock
 
     if (limit != NULL) {
         host_address_text(address, from);
-        log_event("refused", "from=%s limit=%s", from, limit);
+        log_warning("refused", "from=%s limit=%s", from, limit);
         close(descriptor);
         return;
     }
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     if (!connection_start(&host->stations[host->next_station++ % host->station_count], descriptor, address))
-        log_event("refused", "limit=memory");
+        log_warning("refused", "limit=memory");
 }
 
 /* Connections that one turn accepts, so that others are served in between. */
 #define ACCEPTS_A_TURN 64
 
+static void pause_over(struct loop_timer *timer) {
+    struct listener *listener = CONTAINER(struct listener, pause, timer);
+
+    loop_watch_change(listener->host->stations[0].loop, &listener->watch, EPOLLIN);
+}
+
+/* Whoever waits in the socket's queue would be told of again at once, and again. */
+static void pause_listening(struct listener *listener, int error) {
+    struct loop *loop = listener->host->stations[0].loop;
+
+    log_warning("refused", "limit=%s", error == EMFILE || error == ENFILE ? "descriptors" : "memory");
+    if (loop_timer_set(loop, &listener->pause, HOST_PAUSE_MS) == 0)
+        loop_watch_change(loop, &listener->watch, 0);
+}
+
 static void accept_ready(struct loop_watch *watch, uint32_t events) {
-    struct host *host = CONTAINER(struct host, listener, watch);
+    struct listener *listener = CONTAINER(struct listener, watch, watch);
+    struct host *host = listener->host;
 
     (void)events;
     for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
@@ -105,6 +129,8 @@ static void accept_ready(struct loop_watch *watch, uint32_t events) {
         socklen_t size = sizeof address;
         int descriptor = accept4(watch->descriptor, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+        if (descriptor < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+            pause_listening(listener, errno);
         if (descriptor < 0)
             return;
         take_connection(host, descriptor, &address);
@@ -125,25 +151,63 @@ static void drain_station(struct loop_task *task) {
 }
 
 static void stop_listening(struct host *host) {
-    if (host->listener.descriptor < 0)
+    if (host->listener_count == 0)
         return;
-    loop_watch_remove(host->stations[0].loop, &host->listener);
-    close(host->listener.descriptor);
-    host->listener.descriptor = -1;
+    while (host->listener_count > 0) {
+        struct listener *listener = &host->listeners[--host->listener_count];
+        struct loop_watch *watch = &listener->watch;
+
+        loop_timer_clear(host->stations[0].loop, &listener->pause);
+        loop_watch_remove(host->stations[0].loop, watch);
+        close(watch->descriptor);
+    }
     for (unsigned i = 0; i < host->station_count; i++)
         loop_post(host->stations[i].loop, &host->stations[i].drain);
 }
 
-static void reload_accounts(struct host *host) {
-    char problem[ACCOUNTS_PROBLEM_MAX];
+/* ---- SIGHUP ---- */
 
-    if (host->config.acceptor.accounts == NULL)
+/* On a worker. Only the first loop changes which edition is current, and it waits for this. */
+static void load_again(struct job *job) {
+    struct host *host = CONTAINER(struct host, reload, job);
+
+    host->reloaded = host->setup.reload(host->setup.context, edition_current(&host->editions), host->problem);
+}
+
+static void reload(struct host *host);
+
+static void loaded_again(struct job *job) {
+    struct host *host = CONTAINER(struct host, reload, job);
+    char problem[LOG_VALUE_MAX];
+
+    host->reloading = false;
+    if (host->reloaded != NULL && editions_replace(&host->editions, host->reloaded)) {
+        host->reloads++;
+        log_event("reload", "result=done shares=%u", host->reloaded->share_count - 1);
+    } else {
+        if (host->reloaded != NULL)
+            host->reloaded->free(host->reloaded);
+        host->reloads_refused++;
+        log_warning("reload", "result=kept problem=%s", log_quote(host->problem, problem));
+    }
+    service_tell("READY=1");
+    if (host->reload_again)
+        reload(host);
+}
+
+static void reload(struct host *host) {
+    host->reload_again = host->reloading;
+    if (host->reloading || host->setup.reload == NULL)
         return;
-    accounts_count(host->config.acceptor.accounts); /* looks whether the file has changed */
-    if (accounts_problem(host->config.acceptor.accounts, problem))
-        log_event("reload", "result=kept problem=%s", problem);
-    else
-        log_event("reload", "result=done");
+    service_tell_reloading();
+    snprintf(host->problem, sizeof host->problem, "no memory");
+    host->reload = (struct job){.loop = host->stations[0].loop, .work = load_again, .done = loaded_again};
+    host->reloaded = NULL;
+    host->reloading = workers_submit(host->workers, &host->reload);
+    if (!host->reloading) {
+        log_warning("reload", "result=kept problem=busy");
+        service_tell("READY=1");
+    }
 }
 
 static void signal_ready(struct loop_watch *watch, uint32_t events) {
@@ -154,10 +218,11 @@ static void signal_ready(struct loop_watch *watch, uint32_t events) {
     if (read(watch->descriptor, &info, sizeof info) != sizeof info)
         return;
     if (info.ssi_signo == SIGHUP) {
-        reload_accounts(host);
+        reload(host);
         return;
     }
     log_event("stopping", "signal=%u connections=%u", info.ssi_signo, atomic_load(&host->connections));
+    service_tell("STOPPING=1");
     stop_listening(host);
 }
 
@@ -174,7 +239,7 @@ static int watch_signals(struct host *host) {
 }
 
 static int make_stations(struct host *host) {
-    for (; host->station_count < host->config.loop_count; host->station_count++) {
+    for (; host->station_count < host->setup.loop_count; host->station_count++) {
         struct station *station = &host->stations[host->station_count];
 
         *station = (struct station){.host = host, .loop = loop_new(), .drain = {NULL, drain_station}};
@@ -185,34 +250,48 @@ static int make_stations(struct host *host) {
     return 0;
 }
 
+/* SessionIds begin small: there are programs that keep only 32 bits of them, and nothing rests on their being hard to
+ * guess. */
 static bool make_identity(struct host *host) {
-    struct writer hint = writer_over(host->hint, sizeof host->hint);
+    bool good = crypto_random(host->guid, sizeof host->guid) &&
+                crypto_random((uint8_t *)&host->session_base, sizeof host->session_base) &&
+                crypto_random((uint8_t *)&host->address_seed, sizeof host->address_seed);
 
-    if (!auth_hint_put(&host->config.acceptor, &hint))
-        return false;
-    host->hint_size = hint.at;
-    return crypto_random(host->guid, sizeof host->guid) &&
-           crypto_random((uint8_t *)&host->session_base, sizeof host->session_base) &&
-           crypto_random((uint8_t *)&host->address_seed, sizeof host->address_seed);
+    host->session_base &= 0x7fff;
+    return good;
 }
 
-static int prepare(struct host *host, int listener) {
+static int watch_listeners(struct host *host) {
+    int error = 0;
+
+    for (unsigned i = 0; i < host->setup.listener_count && error == 0; i++) {
+        host->listeners[i] = (struct listener){.host = host, .watch = {host->setup.listeners[i], EPOLLIN, accept_ready}};
+        host->listeners[i].pause.expired = pause_over;
+        error = loop_watch_add(host->stations[0].loop, &host->listeners[i].watch);
+        host->listener_count += error == 0;
+    }
+    return error;
+}
+
+static int prepare(struct host *host) {
     int error;
 
-    memcpy(host->shares, host->config.shares, host->config.share_count * sizeof host->shares[0]);
-    host->share_count = host->config.share_count;
-    host->shares[host->share_count++] = (struct share){.name = "IPC$", .allow_guest = true};
+    host->nodes = nodes_new();
+    host->sessions = sessions_new();
+    if (host->nodes == NULL || host->sessions == NULL)
+        return -ENOMEM;
     if (!make_identity(host))
         return -EIO;
     error = make_stations(host);
     if (error == 0)
         error = watch_signals(host);
-    host->listener = (struct loop_watch){listener, EPOLLIN, accept_ready};
-    if (error == 0)
-        error = loop_watch_add(host->stations[0].loop, &host->listener);
-    host->workers = workers_new(HOST_WORKERS);
-    host->nodes = nodes_new();
-    return error == 0 && (host->workers == NULL || host->nodes == NULL) ? -ENOMEM : error;
+    if (error != 0)
+        return error;
+    host->began_ms = loop_now_ms(host->stations[0].loop);
+    host->status =
+        status_new(host, host->setup.status_local, host->setup.status_http, host->setup.status_write);
+    host->setup.status_local = host->setup.status_http = -1;
+    return host->status != NULL ? watch_listeners(host) : -ENOMEM;
 }
 
 static void *run_station(void *argument) {
@@ -238,25 +317,47 @@ static int run_stations(struct host *host) {
     return error;
 }
 
-int host_run(const struct host_config *config, int listener) {
+static void close_all(struct host *host) {
+    status_free(host->status);
+    close(host->setup.status_local); /* -1 where the status had it */
+    close(host->setup.status_http);
+    if (host->signals.descriptor >= 0)
+        close(host->signals.descriptor);
+    for (unsigned i = 0; i < host->listener_count; i++)
+        close(host->listeners[i].watch.descriptor);
+    for (unsigned i = 0; i < host->setup.loop_count; i++) {
+        watcher_free(host->stations[i].watcher);
+        pool_empty(&host->stations[i].pool);
+        loop_free(host->stations[i].loop);
+    }
+}
+
+int host_run(const struct host_setup *setup) {
     struct host *host = calloc(1, sizeof *host);
     int error;
 
-    if (host == NULL)
+    assert(setup->listener_count <= HOST_LISTENERS_MAX && setup->loop_count <= HOST_LOOPS_MAX);
+    if (host == NULL || !editions_init(&host->editions, setup->config)) {
+        workers_free(setup->workers);
+        setup->config->free(setup->config);
+        free(host);
         return -ENOMEM;
-    host->config = *config;
-    host->signals.descriptor = host->listener.descriptor = -1;
-    error = prepare(host, listener);
-    if (error == 0)
+    }
+    host->setup = *setup;
+    host->workers = setup->workers;
+    host->signals.descriptor = -1;
+    error = prepare(host);
+    if (error == 0) {
+        service_tell("READY=1");
         error = run_stations(host);
+    }
     workers_free(host->workers);
+    if (host->reloading && host->reloaded != NULL)
+        host->reloaded->free(host->reloaded);
     nodes_free(host->nodes);
-    if (host->signals.descriptor >= 0)
-        close(host->signals.descriptor);
-    if (host->listener.descriptor >= 0)
-        close(host->listener.descriptor);
-    for (unsigned i = 0; i < config->loop_count; i++)
-        loop_free(host->stations[i].loop);
+    sessions_free(host->sessions);
+    close_all(host);
+    editions_free(&host->editions);
     free(host);
     return error;
 }

@@ -5,46 +5,60 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-#include "auth/acceptor.h"
-#include "serve/serve.h"
+#include "serve/edition.h"
+#include "serve/sessions.h"
+#include "serve/status.h"
 
-#define HOST_CONNECTIONS_MAX 16384u
-/* Of one address. Addresses are counted by hash, so a few may share a count. */
-#define HOST_PER_ADDRESS_MAX 16384u
-/* Connections on which nobody has logged on yet. */
-#define HOST_HALF_OPEN_MAX 2048u
-#define HOST_ADDRESSES     4096u
-#define HOST_LOOPS_MAX     64u
-#define HOST_WORKERS       4u
-#define HOST_SHARES_MAX    64u
+#define HOST_ADDRESSES      4096u /* counts of connections by address */
+#define HOST_LISTENERS_MAX  16u
+#define HOST_LOOPS_MAX      64u
+#define HOST_WORKERS        4u
 /* How long SIGTERM lets requests in flight, and answers on their way, take. */
 #define HOST_DRAIN_MS 5000u
+/* How long nothing is accepted where the system has no descriptor left. */
+#define HOST_PAUSE_MS 200u
 /* Octets of an address as text: "[fe80::1]:65535" */
 #define HOST_ADDRESS_MAX 80u
+/* Octets of a sentence why a configuration cannot be had, with its NUL. */
+#define HOST_PROBLEM_MAX 512u
 
-struct host_config {
-    struct server_policy policy;
-    struct auth_acceptor_config acceptor; /* its accounts and strings are borrowed */
-    struct share shares[HOST_SHARES_MAX]; /* without IPC$; names and stores are borrowed */
-    unsigned share_count, loop_count;
+/* What stays as it is while the server runs. */
+struct host_setup {
+    const int *listeners; /* sockets that listen, non-blocking */
+    unsigned listener_count, loop_count;
+    struct workers *workers;    /* host_run() takes them over, and ends them before any store is freed */
+    struct host_config *config; /* the first one; host_run() takes it over */
+    /* SIGHUP, on a worker: another one to follow `current`, or NULL and a sentence. NULL: nothing is reloaded. */
+    struct host_config *(*reload)(void *context, const struct host_config *current, char problem[HOST_PROBLEM_MAX]);
+    void *context;
+    int status_local, status_http; /* sockets for status.h, -1 none; host_run() takes them over */
+    status_write *status_write;
 };
 
 /* One event loop, its thread and its connections. */
 struct station {
     struct host *host;
     struct loop *loop;
+    struct pool pool;
     struct loop_task drain;
     struct loop_timer patience;
+    struct status_counters counters;
     bool draining;
     struct connection *connections; /* a list through connection.c */
+    struct connection *half_open_first, *half_open_last; /* those on which nobody has logged on yet, the oldest first */
+    struct watcher *watcher;        /* of its loop, once somebody watches a folder */
+};
+
+struct listener {
+    struct host *host;
+    struct loop_watch watch;
+    struct loop_timer pause; /* until there may be descriptors again */
 };
 
 struct host {
-    struct host_config config;
-    struct share shares[HOST_SHARES_MAX + 1]; /* IPC$ is the last */
-    unsigned share_count;
-    uint8_t guid[16], hint[AUTH_HINT_MAX];
-    size_t hint_size;
+    struct host_setup setup;
+    struct editions editions;
+    uint8_t guid[16];
     uint64_t session_base; /* random */
     atomic_uint_fast64_t connections_made;
     atomic_uint connections, half_open;
@@ -52,15 +66,26 @@ struct host {
     uint32_t address_seed;
     struct workers *workers;
     struct nodes *nodes;
+    struct sessions *sessions;
     struct station stations[HOST_LOOPS_MAX];
     unsigned station_count;
-    struct loop_watch listener, signals;
+    struct listener listeners[HOST_LISTENERS_MAX];
+    unsigned listener_count;
+    struct loop_watch signals;
     unsigned next_station;
+    struct job reload; /* its state belongs to the first loop */
+    struct host_config *reloaded;
+    bool reloading, reload_again;
+    char problem[HOST_PROBLEM_MAX];
+    struct status *status;
+    uint64_t began_ms, reloads, reloads_refused;
+    struct { uint64_t connections, per_address; } refused; /* on the first loop */
+    atomic_uint_fast64_t refused_half_open; /* those that had to make room */
 };
 
-/* Serves on the listening socket until SIGTERM or SIGINT, which the caller has blocked together with SIGHUP in all
- * threads. 0 or a negative errno. The socket is closed. */
-int host_run(const struct host_config *config, int listener);
+/* Serves on the listening sockets until SIGTERM or SIGINT, which the caller has blocked together with SIGHUP in all
+ * threads. 0 or a negative errno. The sockets are closed. */
+int host_run(const struct host_setup *setup);
 uint32_t host_address_slot(const struct host *host, const struct sockaddr_storage *address);
 void host_address_text(const struct sockaddr_storage *address, char text[HOST_ADDRESS_MAX]);
 

@@ -1,244 +1,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "serve/ea.h"
+#include "serve/security.h"
 #include "serve/work.h"
-#include "wire/text.h"
 
 enum {
-    INFO_ROOM = 2 * STORE_PATH_MAX + 256, /* octets of the longest answer: FileAllInformation with a name */
-    SECTOR_SIZE = 512,
-    FS_ATTRIBUTES = 0x0004004f, /* case-preserving and -searching names, Unicode, sparse files, named streams */
-    DEVICE_DISK = 7, DEVICE_IS_MOUNTED = 0x20,
+    SETTABLE_ATTRIBUTES = FILE_ATTRIBUTE_READONLY | FILE_ATTRIBUTE_HIDDEN | FILE_ATTRIBUTE_SYSTEM | FILE_ATTRIBUTE_ARCHIVE |
+                          FILE_ATTRIBUTE_TEMPORARY | FILE_ATTRIBUTE_OFFLINE | FILE_ATTRIBUTE_NOT_CONTENT_INDEXED,
+    MODE_SETTABLE = FILE_WRITE_THROUGH | FILE_SEQUENTIAL_ONLY | FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT,
+    ACCESS_ANY = 0,
 };
-
-/* --- QUERY_INFO: a file --- */
-
-static void basic_put(const struct store_attributes *a, struct writer *out) {
-    struct file_basic_info info = {.creation_time = filetime_of(a->created),
-        .last_access_time = filetime_of(a->accessed), .last_write_time = filetime_of(a->written),
-        .change_time = filetime_of(a->changed), .file_attributes = file_attributes_of(a)};
-
-    file_basic_info_encode(&info, out);
-}
-
-static void standard_put(const struct work *work, struct writer *out) {
-    const struct store_attributes *a = &work->op.attributes;
-    bool pending = node_is_delete_pending(host_nodes(work->connection->host), (struct node_seat *)&work->open->seat);
-    struct file_standard_info info = {.allocation_size = a->is_folder ? 0 : a->allocated,
-        .end_of_file = a->is_folder ? 0 : a->size, .number_of_links = pending ? a->links - 1 : a->links,
-        .delete_pending = pending, .directory = a->is_folder};
-
-    file_standard_info_encode(&info, out);
-}
-
-static void number_put(uint64_t value, struct writer *out) {
-    writer_u64(out, value);
-}
-
-static void network_open_put(const struct store_attributes *a, struct writer *out) {
-    struct file_network_open_info info = {.creation_time = filetime_of(a->created),
-        .last_access_time = filetime_of(a->accessed), .last_write_time = filetime_of(a->written),
-        .change_time = filetime_of(a->changed), .allocation_size = a->is_folder ? 0 : a->allocated,
-        .end_of_file = a->is_folder ? 0 : a->size, .file_attributes = file_attributes_of(a)};
-
-    file_network_open_info_encode(&info, out);
-}
-
-/* The name from the share's root, with its length in front. */
-static void name_put(const struct work *work, struct writer *out) {
-    struct store *store = work->open->share->store;
-    char path[STORE_PATH_MAX];
-    size_t length_at = out->at;
-    struct writer length;
-
-    writer_u32(out, 0);
-    text_put_utf16(out, '\\');
-    if (store->methods->path(store, work->open->file, path) != 0)
-        *path = '\0';
-    for (char *at = path; (at = strchr(at, '/')) != NULL; )
-        *at = '\\';
-    text_to_utf16(text_span(path), out);
-    if (out->failed)
-        return;
-    length = writer_over(out->data + length_at, 4);
-    writer_u32(&length, (uint32_t)(out->at - length_at - 4));
-}
-
-static void all_put(const struct work *work, struct writer *out) {
-    basic_put(&work->op.attributes, out);
-    standard_put(work, out);
-    number_put(work->op.attributes.id.file, out);
-    writer_u32(out, 0); /* EaSize */
-    writer_u32(out, work->open->access);
-    number_put(work->open->position, out);
-    writer_u32(out, work->open->mode);
-    writer_u32(out, 0);
-    name_put(work, out);
-}
-
-/* False: no such class. */
-static bool file_put(const struct work *work, struct writer *out) {
-    const struct store_attributes *a = &work->op.attributes;
-
-    switch (work->info_class) {
-    case FILE_BASIC_INFORMATION:         basic_put(a, out); return true;
-    case FILE_STANDARD_INFORMATION:      standard_put(work, out); return true;
-    case FILE_INTERNAL_INFORMATION:      number_put(a->id.file, out); return true;
-    case FILE_EA_INFORMATION:            writer_u32(out, 0); return true;
-    case FILE_ACCESS_INFORMATION:        writer_u32(out, work->open->access); return true;
-    case FILE_POSITION_INFORMATION:      number_put(work->open->position, out); return true;
-    case FILE_MODE_INFORMATION:          writer_u32(out, work->open->mode); return true;
-    case FILE_ALIGNMENT_INFORMATION:     writer_u32(out, 0); return true;
-    case FILE_ALL_INFORMATION:           all_put(work, out); return true;
-    case FILE_NETWORK_OPEN_INFORMATION:  network_open_put(a, out); return true;
-    case FILE_NORMALIZED_NAME_INFORMATION: name_put(work, out); return true;
-    case FILE_ATTRIBUTE_TAG_INFORMATION:
-        writer_u32(out, file_attributes_of(a));
-        writer_u32(out, 0);
-        return true;
-    case FILE_ID_INFORMATION:
-        number_put(a->id.volume, out);
-        number_put(a->id.file, out);
-        number_put(0, out);
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Sends what fits: a part of it with BUFFER_OVERFLOW where `work->total` octets are too few. */
-static void query_answer(struct work *work, bool known) {
-    size_t most = work->start + (size_t)work->total;
-    bool over = work->out.at > most;
-
-    if (!known) {
-        work_refuse(work, STATUS_INVALID_INFO_CLASS);
-        return;
-    }
-    if (over)
-        work->out.at = most;
-    work_answer_output(work, over ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS);
-}
-
-static void file_stated(struct work *work) {
-    if (!work_failed(work))
-        query_answer(work, file_put(work, &work->out));
-}
-
-static bool stream_entry(struct store_op *op, const char *name, const struct store_attributes *attributes) {
-    struct work *work = op->owner;
-    uint8_t octets[2 * STORE_NAME_MAX + 16];
-    struct writer utf16 = writer_over(octets, sizeof octets);
-    struct file_stream_info info = {.stream_size = attributes->size, .stream_allocation_size = attributes->allocated};
-
-    text_put_utf16(&utf16, ':');
-    text_to_utf16(text_span(name), &utf16);
-    text_to_utf16(text_span(":$DATA"), &utf16);
-    info.name = writer_done(&utf16);
-    file_stream_info_place(&info);
-    entry_begin(&work->out, work->start, &work->previous);
-    file_stream_info_encode(&info, &work->out);
-    return !work->out.failed;
-}
-
-static void streams_listed(struct work *work) {
-    if (!work_failed(work))
-        query_answer(work, true);
-}
-
-static void streams_stated(struct work *work) {
-    if (work_failed(work))
-        return;
-    if (!work->op.attributes.is_folder)
-        stream_entry(&work->op, "", &work->op.attributes);
-    work->op.entry = stream_entry;
-    work_submit(work, STORE_STREAMS, streams_listed);
-}
-
-/* --- QUERY_INFO: the file system --- */
-
-static void fs_text_put(const char *text, struct writer *out) {
-    text_to_utf16(text_span(text), out);
-}
-
-static bool fs_put(const struct work *work, struct writer *out) {
-    const struct store_volume *volume = &work->op.volume;
-    uint32_t sectors = volume->block_size < SECTOR_SIZE ? 1 : (uint32_t)(volume->block_size / SECTOR_SIZE);
-
-    switch (work->info_class) {
-    case FS_VOLUME_INFORMATION:
-        number_put(0, out);
-        writer_u32(out, (uint32_t)volume->id);
-        writer_u32(out, (uint32_t)(2 * strlen(volume->label)));
-        writer_u16(out, 0);
-        fs_text_put(volume->label, out);
-        return true;
-    case FS_SIZE_INFORMATION:
-    case FS_FULL_SIZE_INFORMATION:
-        number_put(volume->blocks, out);
-        number_put(volume->blocks_available, out);
-        if (work->info_class == FS_FULL_SIZE_INFORMATION)
-            number_put(volume->blocks_free, out);
-        writer_u32(out, sectors);
-        writer_u32(out, SECTOR_SIZE);
-        return true;
-    case FS_DEVICE_INFORMATION:
-        writer_u32(out, DEVICE_DISK);
-        writer_u32(out, DEVICE_IS_MOUNTED);
-        return true;
-    case FS_ATTRIBUTE_INFORMATION:
-        writer_u32(out, FS_ATTRIBUTES | (volume->read_only ? 0x00080000u : 0));
-        writer_u32(out, volume->name_max);
-        writer_u32(out, 2 * 4);
-        fs_text_put("NTFS", out); /* clients tell by it whether there are streams */
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void volume_had(struct work *work) {
-    if (!work_failed(work))
-        query_answer(work, fs_put(work, &work->out));
-}
-
-/* --- QUERY_INFO --- */
-
-static void query_submit(struct work *work, uint8_t info_type) {
-    if (info_type == INFO_FILE && work->info_class == FILE_STREAM_INFORMATION)
-        work_submit(work, STORE_STAT, streams_stated);
-    else if (info_type == INFO_FILE)
-        work_submit(work, STORE_STAT, file_stated);
-    else if (info_type == INFO_FILESYSTEM)
-        work_submit(work, STORE_VOLUME, volume_had);
-    else
-        work_refuse(work, STATUS_NOT_SUPPORTED); /* no security descriptors, no quota */
-}
-
-void serve_query_info(struct connection *connection, struct server_frame *frame) {
-    struct work *work = work_on_open(connection, frame, 0);
-    struct query_info_request request;
-    uint32_t most;
-
-    if (work == NULL)
-        return;
-    most = connection->server.policy->max_transact_size;
-    if (!query_info_request_decode(frame->request.message.bytes, &request) || request.output_buffer_length > most) {
-        work_refuse(work, STATUS_INVALID_PARAMETER);
-        return;
-    }
-    if (work->open->file == NULL) {
-        work_refuse(work, STATUS_NOT_SUPPORTED);
-        return;
-    }
-    if (!work_begin_output(work, INFO_ROOM))
-        return;
-    work->total = request.output_buffer_length;
-    work->info_class = request.file_info_class;
-    query_submit(work, request.info_type);
-}
-
-/* --- SET_INFO --- */
+/* [MS-FSCC] 2.4.7: times that are not times. */
+#define TIME_FREEZE UINT64_MAX
+#define TIME_THAW   (UINT64_MAX - 1)
 
 static void set_done(struct work *work) {
     if (work_failed(work) || !work_begin(work, 2))
@@ -247,36 +22,112 @@ static void set_done(struct work *work) {
     work_answer(work, STATUS_SUCCESS);
 }
 
-/* A time to be set: 0 and the two that stop its updating leave it as it is ([MS-FSCC] 2.4.7). */
-static void time_take(struct work *work, uint64_t filetime, enum store_set which, struct timespec *time) {
+/* False: no time ([MS-FSA] 2.1.5.15.2). 0 and the two that stop and start its updating leave it as it is. */
+static bool time_take(struct work *work, uint64_t filetime, enum store_set which, struct timespec *time) {
     int64_t seconds;
     int32_t nanoseconds;
 
-    if (filetime == 0 || filetime >= UINT64_MAX - 1)
-        return;
+    if (filetime == 0 || filetime >= TIME_THAW)
+        return true;
+    if (filetime > INT64_MAX)
+        return false;
     filetime_split(filetime, &seconds, &nanoseconds);
     *time = (struct timespec){.tv_sec = seconds, .tv_nsec = nanoseconds};
     work->op.set |= which;
+    return true;
+}
+
+static bool times_take(struct work *work, const struct file_basic_info *info) {
+    struct store_attributes *a = &work->op.attributes;
+
+    return time_take(work, info->creation_time, STORE_SET_CREATED, &a->created) &&
+           time_take(work, info->last_access_time, STORE_SET_ACCESSED, &a->accessed) &&
+           time_take(work, info->last_write_time, STORE_SET_WRITTEN, &a->written) &&
+           time_take(work, info->change_time, STORE_SET_CHANGED, &a->changed);
+}
+
+/* What this open writes from now on leaves the time that it set, or that it found, alone. */
+static void written_hold(struct work *work, const struct store_attributes *now, const struct file_basic_info *info) {
+    struct open *open = work->open;
+
+    if (info->last_write_time == TIME_THAW) {
+        open->holds_written = false;
+    } else if (info->last_write_time != 0) {
+        open->holds_written = true;
+        open->written = (work->op.set & STORE_SET_WRITTEN) != 0 ? work->op.attributes.written : now->written;
+    }
+}
+
+static uint32_t basic_check(const struct work *work, const struct file_basic_info *info) {
+    bool is_folder = work->open->is_folder;
+
+    if ((info->file_attributes & FILE_ATTRIBUTE_DIRECTORY) != 0 && !is_folder)
+        return STATUS_INVALID_PARAMETER;
+    return (info->file_attributes & FILE_ATTRIBUTE_TEMPORARY) != 0 && is_folder ? STATUS_INVALID_PARAMETER : STATUS_SUCCESS;
+}
+
+/* Sparseness is not set by attributes, and so not lost by them. */
+static void basic_stated(struct work *work) {
+    struct store_attributes now = work->op.attributes;
+    struct file_basic_info info;
+
+    if (work_failed(work))
+        return;
+    if (!file_basic_info_decode(work->list, &info) || !times_take(work, &info)) {
+        work_refuse(work, STATUS_INVALID_PARAMETER);
+        return;
+    }
+    written_hold(work, &now, &info);
+    if (info.file_attributes != 0) {
+        work->op.attributes.dos_attributes = (info.file_attributes & SETTABLE_ATTRIBUTES) |
+                                             (now.dos_attributes & FILE_ATTRIBUTE_SPARSE_FILE);
+        work->op.set |= STORE_SET_DOS;
+    }
+    work_submit(work, STORE_SET, set_done);
 }
 
 static void set_basic(struct work *work, struct span buffer) {
     struct file_basic_info info;
-    struct store_attributes *a = &work->op.attributes;
+    uint32_t status = file_basic_info_decode(buffer, &info) ? basic_check(work, &info) : STATUS_INFO_LENGTH_MISMATCH;
 
-    if (!file_basic_info_decode(buffer, &info)) {
-        work_refuse(work, STATUS_INFO_LENGTH_MISMATCH);
+    if (status != STATUS_SUCCESS) {
+        work_refuse(work, status);
         return;
     }
-    time_take(work, info.creation_time, STORE_SET_CREATED, &a->created);
-    time_take(work, info.last_access_time, STORE_SET_ACCESSED, &a->accessed);
-    time_take(work, info.last_write_time, STORE_SET_WRITTEN, &a->written);
-    time_take(work, info.change_time, STORE_SET_CHANGED, &a->changed);
-    if (info.file_attributes != 0) {
-        a->dos_attributes = info.file_attributes & (FILE_ATTRIBUTE_READONLY | FILE_ATTRIBUTE_HIDDEN |
-                                                    FILE_ATTRIBUTE_SYSTEM | FILE_ATTRIBUTE_ARCHIVE);
-        work->op.set |= STORE_SET_DOS;
+    work->list = buffer;
+    work_submit(work, STORE_STAT, basic_stated);
+}
+
+static void set_position(struct work *work, struct span buffer) {
+    struct file_number_info info;
+
+    if (!file_number_info_decode(buffer, &info) || info.value > INT64_MAX) {
+        work_refuse(work, buffer.size < 8 ? STATUS_INFO_LENGTH_MISMATCH : STATUS_INVALID_PARAMETER);
+        return;
     }
-    work_submit(work, STORE_SET, set_done);
+    work->open->position = info.value;
+    set_done(work);
+}
+
+/* [MS-FSCC] 2.4.31: only some of the bits can be changed, the others have to stand as they are. */
+static void set_mode(struct work *work, struct span buffer) {
+    struct file_short_number_info info;
+
+    if (!file_short_number_info_decode(buffer, &info) || (info.value & ~(uint32_t)MODE_SETTABLE) != 0) {
+        work_refuse(work, buffer.size < 4 ? STATUS_INFO_LENGTH_MISMATCH : STATUS_INVALID_PARAMETER);
+        return;
+    }
+    work->open->mode = info.value;
+    set_done(work);
+}
+
+static void set_ea(struct work *work, struct span buffer) {
+    uint32_t status = ea_list_check(buffer);
+
+    if (status != STATUS_SUCCESS)
+        work_refuse(work, status);
+    else
+        ea_list_set(work, buffer, set_done);
 }
 
 static void set_size(struct work *work, struct span buffer, enum store_kind kind) {
@@ -287,6 +138,7 @@ static void set_size(struct work *work, struct span buffer, enum store_kind kind
         return;
     }
     work->op.size = info.value;
+    node_break_shared(host_nodes(work->connection->host), &work->open->seat);
     work_submit(work, kind, set_done);
 }
 
@@ -338,50 +190,152 @@ static void set_disposition(struct work *work, struct span buffer) {
     }
 }
 
+static void name_set(struct work *work) {
+    if (work->op.result >= 0 && work->op.kind == STORE_RENAME)
+        node_renamed(host_nodes(work->connection->host), &work->open->seat, work->path, work->op.stream);
+    set_done(work);
+}
+
+/* A stream is renamed to another of its file's, ":NAME"; a file to a path. */
+static uint32_t name_check(struct work *work, enum store_kind kind, bool has_stream) {
+    struct open *open = work->open;
+
+    if (open->is_stream)
+        return kind == STORE_RENAME && *work->path == '\0' && *work->op.stream != '\0' ? STATUS_SUCCESS : STATUS_NOT_SUPPORTED;
+    if (has_stream)
+        return STATUS_NOT_SUPPORTED;
+    if (*work->path == '\0')
+        return STATUS_OBJECT_NAME_INVALID;
+    if (kind == STORE_LINK)
+        return open->is_folder ? STATUS_FILE_IS_A_DIRECTORY : STATUS_SUCCESS;
+    return node_check_rename(host_nodes(work->connection->host), &open->seat, work->path, open->is_folder);
+}
+
 /* FileRenameInformation and FileLinkInformation ([MS-FSCC] 2.4.42.2, 2.4.28.2). */
 static void set_name(struct work *work, struct span buffer, enum store_kind kind) {
     struct file_rename_info info;
     uint32_t status = STATUS_INFO_LENGTH_MISMATCH;
+    bool has_stream = false;
 
     work->path = malloc(STORE_PATH_MAX);
     if (work->path != NULL && file_rename_info_decode(buffer, &info))
         status = info.root_directory != 0 ? STATUS_INVALID_PARAMETER
-                                          : path_decode(info.name, work->path, &work->op.stream);
-    if (status == STATUS_SUCCESS && *work->op.stream != '\0')
-        status = STATUS_NOT_SUPPORTED;
-    if (status == STATUS_SUCCESS && *work->path == '\0')
-        status = STATUS_OBJECT_NAME_INVALID;
+                                          : path_decode(info.name, work->path, &work->op.stream, &has_stream);
+    if (status == STATUS_SUCCESS)
+        status = name_check(work, kind, has_stream);
     if (status != STATUS_SUCCESS) {
         work_refuse(work, status);
         return;
     }
     work->op.path = work->path;
     work->op.replace = info.replace_if_exists != 0;
-    work_submit(work, kind, set_done);
+    work_submit(work, kind, name_set);
 }
 
-/* The access that a class takes; 0: no such class. */
-static uint32_t set_access(uint8_t info_class) {
-    switch (info_class) {
-    case FILE_BASIC_INFORMATION: return FILE_WRITE_ATTRIBUTES;
-    case FILE_END_OF_FILE_INFORMATION:
-    case FILE_ALLOCATION_INFORMATION: return FILE_WRITE_DATA;
-    case FILE_DISPOSITION_INFORMATION:
-    case FILE_RENAME_INFORMATION: return ACCESS_DELETE;
-    case FILE_LINK_INFORMATION: return FILE_READ_DATA | FILE_WRITE_DATA | FILE_READ_ATTRIBUTES;
-    default: return 0;
-    }
+/* --- the security descriptor --- */
+
+/* What of it may be changed by this open; [MS-FSA] 2.1.5.16. */
+static uint32_t security_check(const struct work *work, uint32_t information) {
+    uint32_t access = work->open->access;
+
+    if ((information & SECURITY_SACL) != 0)
+        return STATUS_ACCESS_DENIED; /* nobody has ACCESS_SYSTEM_SECURITY */
+    if ((information & SECURITY_DACL) != 0 && (access & ACCESS_WRITE_DAC) == 0)
+        return STATUS_ACCESS_DENIED;
+    if ((information & (SECURITY_OWNER | SECURITY_GROUP)) != 0 && (access & ACCESS_WRITE_OWNER) == 0)
+        return STATUS_ACCESS_DENIED;
+    return STATUS_SUCCESS;
 }
 
-static void set_file(struct work *work, uint8_t info_class, struct span buffer) {
-    switch (info_class) {
-    case FILE_BASIC_INFORMATION:       set_basic(work, buffer); break;
-    case FILE_END_OF_FILE_INFORMATION: set_size(work, buffer, STORE_TRUNCATE); break;
-    case FILE_ALLOCATION_INFORMATION:  set_size(work, buffer, STORE_ALLOCATE); break;
-    case FILE_DISPOSITION_INFORMATION: set_disposition(work, buffer); break;
-    case FILE_RENAME_INFORMATION:      set_name(work, buffer, STORE_RENAME); break;
-    default:                           set_name(work, buffer, STORE_LINK); break;
+static void security_had(struct work *work) {
+    struct security kept, changes, merged;
+    struct writer writer;
+    uint8_t *octets;
+
+    if (work_failed(work))
+        return;
+    octets = malloc(SECURITY_SIZE_MAX);
+    free(work->name);
+    work->name = (char *)octets;
+    if (octets == NULL || !work_security(work, &kept)) {
+        work_refuse(work, STATUS_INSUFFICIENT_RESOURCES);
+        return;
     }
+    security_decode(work->list, &changes);
+    changes.control |= SECURITY_DACL_PRESENT; /* none at all is one that grants everything */
+    merged = security_merge(&kept, &changes, work->information);
+    writer = writer_over(octets, SECURITY_SIZE_MAX);
+    security_encode(&merged, &writer);
+    work->op.data = octets;
+    work->op.size = writer.failed ? SIZE_MAX : writer.at; /* -E2BIG then */
+    work_submit(work, STORE_SECURITY_SET, set_done);
+}
+
+static void security_stated(struct work *work) {
+    if (!work_failed(work))
+        work_submit(work, STORE_SECURITY_GET, security_had);
+}
+
+static void set_security(struct work *work, const struct set_info_request *request) {
+    struct security changes;
+    uint32_t status = security_check(work, request->additional_information);
+
+    if (status == STATUS_SUCCESS && !security_decode(request->buffer, &changes))
+        status = STATUS_INVALID_SECURITY_DESCR;
+    if (status != STATUS_SUCCESS) {
+        work_refuse(work, status);
+        return;
+    }
+    work->list = request->buffer;
+    work->information = request->additional_information;
+    work_submit(work, STORE_STAT, security_stated);
+}
+
+/* --- SET_INFO --- */
+
+struct set_class {
+    void (*set)(struct work *work, struct span buffer);
+    uint32_t access; /* one of these */
+};
+
+static void set_end_of_file(struct work *work, struct span buffer) {
+    set_size(work, buffer, STORE_TRUNCATE);
+}
+
+static void set_allocation(struct work *work, struct span buffer) {
+    set_size(work, buffer, STORE_ALLOCATE);
+}
+
+static void set_rename(struct work *work, struct span buffer) {
+    set_name(work, buffer, STORE_RENAME);
+}
+
+static void set_link(struct work *work, struct span buffer) {
+    set_name(work, buffer, STORE_LINK);
+}
+
+static const struct set_class set_classes[] = {
+    [FILE_BASIC_INFORMATION] = {set_basic, FILE_WRITE_ATTRIBUTES},
+    [FILE_RENAME_INFORMATION] = {set_rename, ACCESS_DELETE},
+    [FILE_LINK_INFORMATION] = {set_link, ACCESS_ANY},
+    [FILE_DISPOSITION_INFORMATION] = {set_disposition, ACCESS_DELETE},
+    [FILE_POSITION_INFORMATION] = {set_position, ACCESS_ANY},
+    [FILE_FULL_EA_INFORMATION] = {set_ea, FILE_WRITE_EA},
+    [FILE_MODE_INFORMATION] = {set_mode, ACCESS_ANY},
+    [FILE_ALLOCATION_INFORMATION] = {set_allocation, FILE_WRITE_DATA},
+    [FILE_END_OF_FILE_INFORMATION] = {set_end_of_file, FILE_WRITE_DATA},
+};
+
+static void set_file(struct work *work, const struct set_info_request *request) {
+    size_t count = sizeof set_classes / sizeof *set_classes;
+    const struct set_class *found = request->file_info_class < count ? &set_classes[request->file_info_class] : NULL;
+
+    if (found == NULL || found->set == NULL)
+        work_refuse(work, STATUS_INVALID_INFO_CLASS);
+    else if (found->access != ACCESS_ANY && (work->open->access & found->access) == 0)
+        work_refuse(work, STATUS_ACCESS_DENIED);
+    else
+        found->set(work, request->buffer);
 }
 
 void serve_set_info(struct connection *connection, struct server_frame *frame) {
@@ -393,14 +347,14 @@ void serve_set_info(struct connection *connection, struct server_frame *frame) {
         return;
     if (!set_info_request_decode(frame->request.message.bytes, &request))
         status = STATUS_INVALID_PARAMETER;
-    else if (request.info_type != INFO_FILE || work->open->file == NULL)
+    else if ((request.info_type != INFO_FILE && request.info_type != INFO_SECURITY) || work->open->file == NULL)
         status = STATUS_NOT_SUPPORTED;
-    else if (set_access(request.file_info_class) == 0)
-        status = STATUS_INVALID_INFO_CLASS;
-    else if ((work->open->access & set_access(request.file_info_class)) == 0 || work->open->share->read_only)
+    else if (work->open->share->read_only)
         status = STATUS_ACCESS_DENIED;
-    if (status == STATUS_SUCCESS)
-        set_file(work, request.file_info_class, request.buffer);
-    else
+    if (status != STATUS_SUCCESS)
         work_refuse(work, status);
+    else if (request.info_type == INFO_SECURITY)
+        set_security(work, &request);
+    else
+        set_file(work, &request);
 }

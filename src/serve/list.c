@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "serve/work.h"
+#include "store/names.h"
 #include "wire/text.h"
 
 static struct directory_entry entry_of(const struct store_attributes *a, struct span name) {
@@ -10,6 +11,17 @@ static struct directory_entry entry_of(const struct store_attributes *a, struct 
         .change_time = filetime_of(a->changed), .end_of_file = a->is_folder ? 0 : a->size,
         .allocation_size = a->is_folder ? 0 : a->allocated, .file_attributes = file_attributes_of(a),
         .file_id = a->id.file, .name = name};
+}
+
+/* Empty where the name has the form itself. */
+static void short_name_set(const char *name, struct directory_entry *entry) {
+    struct writer utf16 = writer_over(entry->short_name, sizeof entry->short_name);
+    char made[SHORT_NAME_MAX];
+
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || !short_name(name, made))
+        return;
+    text_to_utf16(text_span(made), &utf16);
+    entry->short_name_length = (uint8_t)utf16.at;
 }
 
 /* Appends one entry; false, and nothing changed, where it does not fit. */
@@ -22,6 +34,7 @@ static bool entry_put(struct work *work, const char *name, const struct store_at
     if (!text_to_utf16(text_span(name), &utf16))
         return true; /* a name that has no form on the wire is left out */
     entry = entry_of(attributes, writer_done(&utf16));
+    short_name_set(name, &entry);
     entry_begin(&work->out, work->start, &work->previous);
     directory_entry_encode((enum file_info_class)work->info_class, &entry, &work->out);
     if (!work->out.failed)

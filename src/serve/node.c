@@ -3,8 +3,11 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "store/names.h"
 #include "wire/files.h"
+#include "wire/text.h"
 
 enum { NODE_BUCKETS = 1024 };
 
@@ -17,10 +20,14 @@ struct lock {
 struct node {
     struct node *next;
     struct store_id id;
+    uint64_t stream; /* 0: the file itself */
     struct node_seat *seats;
     struct lock *locks;
     struct node_wait *waits;
+    struct node_queue *queue;
     bool delete_pending;
+    const void *share;
+    char *path; /* below the share's root, as it was asked for; NULL: no memory */
 };
 
 struct nodes {
@@ -51,25 +58,57 @@ static struct node **bucket_of(struct nodes *nodes, struct store_id id) {
     return &nodes->buckets[mixed >> 54];
 }
 
-static struct node *node_of(struct nodes *nodes, struct store_id id) {
-    struct node **bucket = bucket_of(nodes, id);
-    struct node *node = *bucket;
+/* FNV-1a of the name, A to Z as a to z; two streams of a file that have the same share a node, and disturb each other. */
+static uint64_t stream_hash(const char *stream) {
+    uint64_t hash = 0xcbf29ce484222325u;
 
-    while (node != NULL && (node->id.file != id.file || node->id.volume != id.volume))
+    if (stream == NULL || *stream == '\0')
+        return 0;
+    for (; *stream != '\0'; stream++)
+        hash = (hash ^ (uint8_t)(*stream >= 'A' && *stream <= 'Z' ? *stream | 0x20 : *stream)) * 0x100000001b3u;
+    return hash | 1;
+}
+
+static bool is_same_file(const struct node *node, struct store_id id) {
+    return node->id.file == id.file && node->id.volume == id.volume;
+}
+
+static struct node *node_find(struct nodes *nodes, struct store_id id, uint64_t stream) {
+    struct node *node = *bucket_of(nodes, id);
+
+    while (node != NULL && (!is_same_file(node, id) || node->stream != stream))
         node = node->next;
+    return node;
+}
+
+static struct node *node_of(struct nodes *nodes, struct store_id id, uint64_t stream) {
+    struct node **bucket = bucket_of(nodes, id);
+    struct node *node = node_find(nodes, id, stream);
+
     if (node == NULL && (node = calloc(1, sizeof *node)) != NULL) {
         node->id = id;
+        node->stream = stream;
         node->next = *bucket;
         *bucket = node;
     }
     return node;
 }
 
+static bool has_streams_open(struct nodes *nodes, struct store_id id) {
+    const struct node *node = *bucket_of(nodes, id);
+
+    while (node != NULL && (node->stream == 0 || !is_same_file(node, id)))
+        node = node->next;
+    return node != NULL;
+}
+
+/* A file that is to go stays known, so that nobody opens it any more, until the last of its streams is closed. */
 static void node_drop_unused(struct nodes *nodes, struct node *node) {
     struct node **at = bucket_of(nodes, node->id);
 
-    if (node->seats != NULL)
+    if (node->seats != NULL || (node->stream == 0 && node->delete_pending && has_streams_open(nodes, node->id)))
         return;
+    free(node->path);
     while (*at != node)
         at = &(*at)->next;
     *at = node->next;
@@ -97,30 +136,240 @@ static bool seats_agree(const struct node_seat *a, const struct node_seat *b) {
     return (needs_a & ~b->share) == 0 && (needs_b & ~a->share) == 0;
 }
 
-static uint32_t seat_take(struct nodes *nodes, struct node_seat *seat, struct store_id id) {
-    struct node *node = node_of(nodes, id);
+/* ---- oplocks ---- */
 
-    if (node == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    if (node->delete_pending)
-        return STATUS_DELETE_PENDING; /* it has seats, since the last one to leave takes the node with it */
+/* One that is on its way already tells what is true when it arrives. */
+static void seat_notice(struct node_seat *seat) {
+    if (seat->is_noticed)
+        return;
+    seat->is_noticed = true;
+    loop_post(seat->loop, &seat->notice);
+}
+
+static bool is_breaking(const struct node_seat *seat) {
+    return seat->broken_to != seat->oplock;
+}
+
+/* Level II goes at once: its holder is told, and not asked. */
+static void seat_break(struct node_seat *seat, enum oplock_level level) {
+    if (is_breaking(seat))
+        return;
+    seat->broken_to = level;
+    if (!oplock_is_alone(seat->oplock)) {
+        seat->oplock = level;
+        seat->was_shared = true;
+    }
+    seat->is_broken = true;
+    seat_notice(seat);
+}
+
+static void shared_break(struct node *node) {
+    for (struct node_seat *seat = node->seats; seat != NULL; seat = seat->next)
+        if (seat->oplock == OPLOCK_LEVEL_II)
+            seat_break(seat, OPLOCK_LEVEL_NONE);
+}
+
+static void queue_wake(struct node *node) {
+    while (node->queue != NULL) {
+        struct node_queue *queue = node->queue;
+
+        node->queue = queue->next;
+        queue->node = NULL;
+        loop_post(queue->loop, &queue->task);
+    }
+}
+
+/* What the claim makes of the other's oplock. */
+static enum oplock_level claim_on(const struct node_seat *seat, const struct node_entry *entry,
+                                  const struct node_seat *other) {
+    const struct oplock_claim claim = {seat->access, entry->overwrites, !seats_agree(seat, other)};
+
+    return oplock_left(other->oplock, &claim);
+}
+
+/* Breaks what is in the way. SUCCESS where nothing is any more. */
+static uint32_t seats_clear(struct node *node, const struct node_seat *seat, const struct node_entry *entry) {
+    uint32_t status = STATUS_SUCCESS;
+
     for (struct node_seat *other = node->seats; other != NULL; other = other->next)
-        if (!seats_agree(seat, other))
+        if (!seats_agree(seat, other) && claim_on(seat, entry, other) == other->oplock)
             return STATUS_SHARING_VIOLATION;
+    for (struct node_seat *other = node->seats; other != NULL; other = other->next) {
+        enum oplock_level left = claim_on(seat, entry, other);
+
+        if (left == other->oplock)
+            continue;
+        if (oplock_is_alone(other->oplock))
+            status = STATUS_PENDING;
+        seat_break(other, left);
+    }
+    return status;
+}
+
+static enum oplock_level seat_grant(const struct node *node, const struct node_seat *seat,
+                                    const struct node_entry *entry) {
+    struct oplock_scene scene = {.is_folder = entry->is_folder, .has_locks = node->locks != NULL};
+
+    for (const struct node_seat *other = node->seats; other != NULL; other = other->next) {
+        scene.has_opens |= !oplock_is_glance(other->access, false);
+        scene.has_oplocks |= other->oplock != OPLOCK_LEVEL_NONE;
+    }
+    return oplock_granted(entry->wanted, oplock_is_glance(seat->access, entry->overwrites), &scene);
+}
+
+/* Whoever may delete the file has to agree with those who have its streams open. */
+static bool streams_agree(struct nodes *nodes, const struct node_seat *seat, struct store_id id) {
+    if ((seat->access & ACCESS_DELETE) == 0)
+        return true;
+    for (const struct node *node = *bucket_of(nodes, id); node != NULL; node = node->next)
+        if (is_same_file(node, id) && node->stream != 0)
+            for (const struct node_seat *other = node->seats; other != NULL; other = other->next)
+                if (sharing(other->access) != 0 && (other->share & FILE_SHARE_DELETE) == 0)
+                    return false;
+    return true;
+}
+
+/* A node that is to go has seats, since the last one to leave takes it away. */
+static uint32_t seat_admit(struct nodes *nodes, const struct node *node, const struct node_seat *seat) {
+    const struct node *whole = node->stream != 0 ? node_find(nodes, node->id, 0) : node;
+
+    if (node->delete_pending || (whole != NULL && whole->delete_pending))
+        return STATUS_DELETE_PENDING;
+    return node->stream != 0 || streams_agree(nodes, seat, node->id) ? STATUS_SUCCESS : STATUS_SHARING_VIOLATION;
+}
+
+static uint32_t seat_take(struct node *node, struct node_seat *seat, const struct node_entry *entry,
+                          struct node_queue *queue) {
+    uint32_t status = seats_clear(node, seat, entry);
+
+    if (status == STATUS_PENDING) {
+        queue->next = node->queue;
+        queue->node = node;
+        node->queue = queue;
+    }
+    if (status != STATUS_SUCCESS)
+        return status;
+    seat->oplock = seat->broken_to = seat_grant(node, seat, entry);
     seat->next = node->seats;
     node->seats = seat;
     seat->node = node;
     return STATUS_SUCCESS;
 }
 
-uint32_t node_join(struct nodes *nodes, struct node_seat *seat, struct store_id id) {
-    uint32_t status;
+uint32_t node_join(struct nodes *nodes, struct node_seat *seat, const struct node_entry *entry,
+                   struct node_queue *queue) {
+    struct node *node;
+    uint32_t status = STATUS_INSUFFICIENT_RESOURCES;
 
-    assert(seat->node == NULL);
+    assert(seat->node == NULL && seat->loop != NULL);
     pthread_mutex_lock(&nodes->mutex);
-    status = seat_take(nodes, seat, id);
+    node = node_of(nodes, entry->id, stream_hash(entry->stream));
+    if (node != NULL && node->path == NULL && entry->path != NULL) {
+        node->share = entry->share;
+        node->path = strdup(entry->path);
+    }
+    if (node != NULL)
+        status = seat_admit(nodes, node, seat);
+    if (status == STATUS_SUCCESS)
+        status = seat_take(node, seat, entry, queue);
+    if (node != NULL)
+        node_drop_unused(nodes, node);
     pthread_mutex_unlock(&nodes->mutex);
     return status;
+}
+
+bool node_take_queue(struct nodes *nodes, struct node_queue *queue) {
+    bool waits;
+
+    pthread_mutex_lock(&nodes->mutex);
+    waits = queue->node != NULL;
+    if (waits) {
+        struct node_queue **at = &queue->node->queue;
+
+        while (*at != queue)
+            at = &(*at)->next;
+        *at = queue->next;
+        queue->node = NULL;
+    }
+    pthread_mutex_unlock(&nodes->mutex);
+    return waits;
+}
+
+enum oplock_level node_oplock(struct nodes *nodes, const struct node_seat *seat) {
+    enum oplock_level level;
+
+    pthread_mutex_lock(&nodes->mutex);
+    level = seat->oplock;
+    pthread_mutex_unlock(&nodes->mutex);
+    return level;
+}
+
+bool node_is_noticed(struct nodes *nodes, const struct node_seat *seat) {
+    bool is_noticed;
+
+    pthread_mutex_lock(&nodes->mutex);
+    is_noticed = seat->is_noticed;
+    pthread_mutex_unlock(&nodes->mutex);
+    return is_noticed;
+}
+
+struct node_notice node_take_notice(struct nodes *nodes, struct node_seat *seat) {
+    struct node_notice notice;
+
+    pthread_mutex_lock(&nodes->mutex);
+    notice = (struct node_notice){.has_left = seat->node == NULL, .is_broken = seat->is_broken, .level = seat->broken_to,
+                                  .wants_answer = seat->is_broken && is_breaking(seat)};
+    notice.is_deleted = !notice.has_left && seat->heeds_deletion && seat->node->delete_pending;
+    seat->is_noticed = seat->is_broken = false;
+    pthread_mutex_unlock(&nodes->mutex);
+    return notice;
+}
+
+void node_heed_deletion(struct nodes *nodes, struct node_seat *seat) {
+    pthread_mutex_lock(&nodes->mutex);
+    seat->heeds_deletion = true;
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
+static void node_doom(struct node *node) {
+    node->delete_pending = true;
+    for (struct node_seat *seat = node->seats; seat != NULL; seat = seat->next)
+        if (seat->heeds_deletion)
+            seat_notice(seat);
+}
+
+static void seat_settle(struct node_seat *seat, enum oplock_level level) {
+    seat->oplock = seat->broken_to = level;
+    queue_wake(seat->node);
+}
+
+uint32_t node_acknowledge(struct nodes *nodes, struct node_seat *seat, enum oplock_level level,
+                          enum oplock_level *left) {
+    uint32_t status;
+
+    pthread_mutex_lock(&nodes->mutex);
+    status = seat->was_shared ? STATUS_INVALID_OPLOCK_PROTOCOL : STATUS_INVALID_DEVICE_STATE;
+    if (is_breaking(seat)) {
+        status = oplock_acknowledged(seat->oplock, level, left);
+        if (*left > seat->broken_to)
+            *left = seat->broken_to;
+        seat_settle(seat, *left);
+    }
+    pthread_mutex_unlock(&nodes->mutex);
+    return status;
+}
+
+void node_expire(struct nodes *nodes, struct node_seat *seat) {
+    pthread_mutex_lock(&nodes->mutex);
+    if (is_breaking(seat))
+        seat_settle(seat, OPLOCK_LEVEL_NONE);
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
+void node_break_shared(struct nodes *nodes, struct node_seat *seat) {
+    pthread_mutex_lock(&nodes->mutex);
+    shared_break(seat->node);
+    pthread_mutex_unlock(&nodes->mutex);
 }
 
 /* Where ranges end, their last octet included. */
@@ -191,6 +440,7 @@ uint32_t node_lock(struct nodes *nodes, struct node_seat *seat, const struct nod
     uint32_t status = STATUS_LOCK_NOT_GRANTED;
 
     pthread_mutex_lock(&nodes->mutex);
+    shared_break(seat->node);
     if (lock_fits(seat->node, seat, range)) {
         status = lock_add(seat->node, seat, range);
     } else if (wait != NULL) {
@@ -203,15 +453,28 @@ uint32_t node_lock(struct nodes *nodes, struct node_seat *seat, const struct nod
     return status;
 }
 
+static struct lock **lock_place(struct node_seat *seat, const struct node_range *range, bool exclusive) {
+    struct lock **at = &seat->node->locks;
+
+    while (*at != NULL && ((*at)->seat != seat || (*at)->range.offset != range->offset ||
+                           (*at)->range.length != range->length || (*at)->range.exclusive != exclusive))
+        at = &(*at)->next;
+    return at;
+}
+
+/* Of several locks of the same range an exclusive one goes first. */
 static uint32_t lock_remove(struct node_seat *seat, const struct node_range *range) {
-    for (struct lock **at = &seat->node->locks, *lock; (lock = *at) != NULL; at = &lock->next)
-        if (lock->seat == seat && lock->range.offset == range->offset && lock->range.length == range->length) {
-            *at = lock->next;
-            free(lock);
-            seat->locks--;
-            return STATUS_SUCCESS;
-        }
-    return STATUS_RANGE_NOT_LOCKED;
+    struct lock **at = lock_place(seat, range, true), *lock;
+
+    if (*at == NULL)
+        at = lock_place(seat, range, false);
+    lock = *at;
+    if (lock == NULL)
+        return STATUS_RANGE_NOT_LOCKED;
+    *at = lock->next;
+    free(lock);
+    seat->locks--;
+    return STATUS_SUCCESS;
 }
 
 uint32_t node_unlock(struct nodes *nodes, struct node_seat *seat, const struct node_range *range) {
@@ -252,6 +515,8 @@ uint32_t node_check_io(struct nodes *nodes, struct node_seat *seat, uint64_t off
         if (forbids && overlap(&lock->range, &range))
             status = STATUS_FILE_LOCK_CONFLICT;
     }
+    if (write && status == STATUS_SUCCESS)
+        shared_break(seat->node);
     pthread_mutex_unlock(&nodes->mutex);
     return status;
 }
@@ -275,6 +540,23 @@ static void seat_unlink(struct node *node, struct node_seat *seat) {
     *at = seat->next;
 }
 
+/* Where the last stream of a file that is to go was closed, the file goes. */
+static bool leave_whole(struct nodes *nodes, struct node *node, struct node_seat *seat, bool remove) {
+    struct store_id id = node->id;
+    bool is_stream = node->stream != 0;
+    struct node *whole;
+
+    if (!is_stream && has_streams_open(nodes, id))
+        remove = false;
+    node_drop_unused(nodes, node);
+    whole = is_stream && !has_streams_open(nodes, id) ? node_find(nodes, id, 0) : NULL;
+    if (whole == NULL || whole->seats != NULL || !whole->delete_pending)
+        return remove;
+    seat->removes_whole = true;
+    node_drop_unused(nodes, whole);
+    return true;
+}
+
 bool node_leave(struct nodes *nodes, struct node_seat *seat) {
     struct node *node = seat->node;
     bool remove;
@@ -285,17 +567,87 @@ bool node_leave(struct nodes *nodes, struct node_seat *seat) {
     locks_drop(node, seat);
     seat_unlink(node, seat);
     seat->node = NULL;
-    node->delete_pending |= seat->delete_on_close;
+    if (seat->delete_on_close)
+        node_doom(node);
     remove = node->delete_pending && node->seats == NULL;
     waits_grant(node);
-    node_drop_unused(nodes, node);
+    queue_wake(node);
+    remove = leave_whole(nodes, node, seat, remove);
     pthread_mutex_unlock(&nodes->mutex);
     return remove;
 }
 
+/* ---- renaming ---- */
+
+/* What follows of the path below the folder, without regard to case; NULL: it is not below. */
+static const char *path_below(const char *folder, const char *path) {
+    struct reader left = reader_over(text_span(folder)), right = reader_over(text_span(path));
+
+    while (reader_left(&left) > 0) {
+        uint32_t a = text_take_utf8(&left), b = text_take_utf8(&right);
+
+        if (left.failed || right.failed || (a != b && (a > 0xffff || b > 0xffff ||
+                                                       text_upper((uint16_t)a) != text_upper((uint16_t)b))))
+            return NULL;
+    }
+    if (*folder == '\0')
+        return path;
+    return path[right.at] == '/' ? path + right.at + 1 : NULL;
+}
+
+static bool is_parent(const char *folder, const char *path) {
+    const char *below = path_below(folder, path);
+
+    return below != NULL && *below != '\0' && strchr(below, '/') == NULL;
+}
+
+static bool has_deleter(const struct node *node) {
+    for (const struct node_seat *seat = node->seats; seat != NULL; seat = seat->next)
+        if ((seat->access & ACCESS_DELETE) != 0)
+            return true;
+    return false;
+}
+
+static uint32_t rename_meets(const struct node *node, const struct node *other, const char *path, bool is_folder) {
+    if (other->path == NULL || other->share != node->share || is_same_file(other, node->id) || other->seats == NULL)
+        return STATUS_SUCCESS;
+    if (!is_folder && is_parent(other->path, node->path) && has_deleter(other))
+        return STATUS_SHARING_VIOLATION;
+    if (name_equal(other->path, path) || (is_folder && path_below(node->path, other->path) != NULL))
+        return STATUS_ACCESS_DENIED;
+    return STATUS_SUCCESS;
+}
+
+uint32_t node_check_rename(struct nodes *nodes, const struct node_seat *seat, const char *path, bool is_folder) {
+    uint32_t status = STATUS_SUCCESS;
+
+    pthread_mutex_lock(&nodes->mutex);
+    for (unsigned i = 0; i < NODE_BUCKETS && seat->node->path != NULL; i++)
+        for (const struct node *other = nodes->buckets[i]; other != NULL && status == STATUS_SUCCESS; other = other->next)
+            status = rename_meets(seat->node, other, path, is_folder);
+    pthread_mutex_unlock(&nodes->mutex);
+    return status;
+}
+
+void node_renamed(struct nodes *nodes, struct node_seat *seat, const char *path, const char *stream) {
+    struct node *node = seat->node;
+
+    pthread_mutex_lock(&nodes->mutex);
+    if (*stream != '\0' && node_find(nodes, node->id, stream_hash(stream)) == NULL)
+        node->stream = stream_hash(stream);
+    for (struct node *each = *bucket_of(nodes, node->id); each != NULL && *path != '\0'; each = each->next)
+        if (is_same_file(each, node->id)) {
+            free(each->path);
+            each->path = strdup(path);
+        }
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
 void node_set_delete(struct nodes *nodes, struct node_seat *seat, bool pending) {
     pthread_mutex_lock(&nodes->mutex);
-    seat->node->delete_pending = pending;
+    seat->node->delete_pending = false;
+    if (pending)
+        node_doom(seat->node);
     pthread_mutex_unlock(&nodes->mutex);
 }
 

@@ -1,7 +1,11 @@
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "serve/ea.h"
+#include "serve/security.h"
 #include "serve/work.h"
 #include "wire/text.h"
 
@@ -11,27 +15,17 @@ enum {
     ACCESS_UNKNOWN = 0x0ce0fe00,   /* bits that no file has a right for */
     CREATE_CONTEXTS_ROOM = 256,    /* octets of all contexts in an answer */
     CREATE_ATTRIBUTES = FILE_ATTRIBUTE_READONLY | FILE_ATTRIBUTE_HIDDEN | FILE_ATTRIBUTE_SYSTEM |
-                        FILE_ATTRIBUTE_ARCHIVE,
+                        FILE_ATTRIBUTE_ARCHIVE | FILE_ATTRIBUTE_TEMPORARY | FILE_ATTRIBUTE_OFFLINE |
+                        FILE_ATTRIBUTE_NOT_CONTENT_INDEXED,
+    MODE_OPTIONS = FILE_WRITE_THROUGH | FILE_SEQUENTIAL_ONLY | FILE_NO_INTERMEDIATE_BUFFERING | FILE_SYNCHRONOUS_IO_ALERT |
+                   FILE_SYNCHRONOUS_IO_NONALERT | FILE_DELETE_ON_CLOSE, /* what FileModeInformation shows */
+    /* What the right to delete from a folder gives for what is in it, and the right to list it. */
+    ACCESS_BY_FOLDER = ACCESS_DELETE | FILE_READ_ATTRIBUTES,
 };
 #define ACCESS_WRITES (FILE_WRITE_DATA | FILE_APPEND_DATA)
 #define ACCESS_CHANGES                                                                                     \
     (ACCESS_WRITES | FILE_WRITE_EA | FILE_DELETE_CHILD | FILE_WRITE_ATTRIBUTES | ACCESS_DELETE |            \
      ACCESS_WRITE_DAC | ACCESS_WRITE_OWNER)
-
-/* Generic rights as those of files ([MS-DTYP] 2.4.3, [MS-FSA] 2.1.5.1.2.1). */
-static uint32_t access_map(uint32_t access) {
-    uint32_t mapped = access & ACCESS_FILE_ALL;
-
-    if ((access & ACCESS_GENERIC_READ) != 0)
-        mapped |= 0x00120089;
-    if ((access & ACCESS_GENERIC_WRITE) != 0)
-        mapped |= 0x00120116;
-    if ((access & ACCESS_GENERIC_EXECUTE) != 0)
-        mapped |= 0x001200a0;
-    if ((access & ACCESS_GENERIC_ALL) != 0)
-        mapped |= ACCESS_FILE_ALL;
-    return mapped;
-}
 
 /* What a share allows at most. */
 static uint32_t access_most(const struct share *share) {
@@ -40,7 +34,7 @@ static uint32_t access_most(const struct share *share) {
 
 /* The access that is granted; 0 none. */
 static uint32_t access_grant(const struct share *share, uint32_t desired) {
-    uint32_t most = access_most(share), granted = access_map(desired);
+    uint32_t most = access_most(share), granted = security_map(desired) & ACCESS_FILE_ALL;
 
     if ((desired & ACCESS_UNKNOWN & ~(uint32_t)ACCESS_MAXIMUM_ALLOWED) != 0 || (granted & ~most) != 0)
         return 0;
@@ -57,12 +51,26 @@ static bool has_context(const struct create_request *create, const char *name) {
     return create_context_find(create->contexts, name, &data);
 }
 
+static uint32_t contexts_check(const struct create_request *create) {
+    struct security security;
+    struct span data;
+    uint32_t status = STATUS_SUCCESS;
+
+    if (create_context_find(create->contexts, "ExtA", &data))
+        status = ea_list_check(data);
+    if (create_context_find(create->contexts, "SecD", &data) && !security_decode(data, &security))
+        status = STATUS_INVALID_SECURITY_DESCR;
+    return status;
+}
+
 /* 3.3.5.9, as far as the request alone says it. */
 static uint32_t create_check(const struct create_request *create) {
     uint32_t options = create->create_options;
 
     if (create->impersonation_level > 3)
         return STATUS_BAD_IMPERSONATION_LEVEL;
+    if ((create->desired_access & ACCESS_SYSTEM_SECURITY) != 0)
+        return STATUS_PRIVILEGE_NOT_HELD;
     if (create->create_disposition > FILE_OVERWRITE_IF || (create->share_access & ~FILE_SHARE_ALL) != 0)
         return STATUS_INVALID_PARAMETER;
     if ((options & FILE_DIRECTORY_FILE) != 0 &&
@@ -72,9 +80,7 @@ static uint32_t create_check(const struct create_request *create) {
         return STATUS_NOT_SUPPORTED;
     if (has_context(create, "DHnC") || has_context(create, "DH2C") || has_context(create, "TWrp"))
         return STATUS_OBJECT_NAME_NOT_FOUND; /* no durable handle is kept, and no snapshot */
-    if (has_context(create, "ExtA"))
-        return STATUS_EAS_NOT_SUPPORTED;
-    return STATUS_SUCCESS;
+    return contexts_check(create);
 }
 
 static uint32_t create_access(struct work *work) {
@@ -90,10 +96,15 @@ static uint32_t create_access(struct work *work) {
     return STATUS_SUCCESS;
 }
 
-/* Ends a CREATE that came to nothing: the open goes, and its file, where there is one. */
+/* Ends a CREATE that came to nothing: the open goes, and its file where that was made for it. */
 static void create_fail(struct work *work, uint32_t status) {
     struct open *open = work->open;
 
+    if (open->file != NULL && work->op.made) {
+        open->unmakes = open->seat.node == NULL; /* nobody else can have it open */
+        open->seat.delete_on_close = true;
+        open->was_made = work->op.made_file;
+    }
     if (!open->is_closing)
         open_close(open);
     work_refuse(work, status);
@@ -113,7 +124,7 @@ static void contexts_put(struct work *work) {
 
     if (create_context_find(work->create.contexts, "MxAc", &data)) {
         writer_u32(&writer, STATUS_SUCCESS);
-        writer_u32(&writer, access_most(work->open->share));
+        writer_u32(&writer, work->most);
         context_put(work, "MxAc", writer_done(&writer));
     }
     if (create_context_find(work->create.contexts, "QFid", &data)) {
@@ -127,7 +138,7 @@ static void contexts_put(struct work *work) {
 
 static struct create_response create_body(const struct work *work) {
     const struct store_attributes *a = &work->op.attributes;
-    struct create_response body = {.oplock_level = OPLOCK_LEVEL_NONE, .create_action = work->action,
+    struct create_response body = {.oplock_level = (uint8_t)work->oplock, .create_action = work->action,
         .creation_time = filetime_of(a->created), .last_access_time = filetime_of(a->accessed),
         .last_write_time = filetime_of(a->written), .change_time = filetime_of(a->changed),
         .allocation_size = a->is_folder ? 0 : a->allocated, .end_of_file = a->is_folder ? 0 : a->size,
@@ -164,8 +175,11 @@ static void create_answer(struct work *work) {
         writer_u32(&head, CONTEXTS_AT);
         writer_u32(&head, (uint32_t)(work->out.at - CONTEXTS_AT));
     }
+    open_hold(open);
     open->is_ready = true;
     work_answer(work, STATUS_SUCCESS);
+    open_ready(open);
+    open_release(open);
 }
 
 static void create_restat(struct work *work) {
@@ -185,7 +199,7 @@ static void create_allocate(struct work *work) {
     struct reader reader;
 
     if (work->op.result < 0) {
-        create_fail(work, status_of_errno(work->op.result));
+        create_fail(work, work->op.result == -EOPNOTSUPP ? STATUS_EAS_NOT_SUPPORTED : status_of_errno(work->op.result));
         return;
     }
     if (!create_context_find(work->create.contexts, "AlSi", &data) || data.size != 8 || work->open->is_folder) {
@@ -195,6 +209,17 @@ static void create_allocate(struct work *work) {
     reader = reader_over(data);
     work->op.size = reader_u64(&reader);
     work_submit(work, STORE_ALLOCATE, create_allocated);
+}
+
+static void create_attributes(struct work *work) {
+    struct span data;
+
+    if (work->op.result < 0)
+        create_fail(work, status_of_errno(work->op.result));
+    else if (create_context_find(work->create.contexts, "ExtA", &data))
+        ea_list_set(work, data, create_allocate);
+    else
+        create_allocate(work);
 }
 
 /* The DOS attributes of what is made or replaced. */
@@ -210,14 +235,70 @@ static void create_set(struct work *work) {
         create_fail(work, status_of_errno(work->op.result));
         return;
     }
+    if (work->open->is_stream) { /* its file stays as it is */
+        create_attributes(work);
+        return;
+    }
     dress(work);
-    work_submit(work, STORE_SET, create_allocate);
+    work_submit(work, STORE_SET, create_attributes);
+}
+
+static struct security_token token_of(const struct work *work) {
+    (void)work;
+    return (struct security_token){.user = geteuid(), .group = getegid()};
+}
+
+/* The descriptor that the client asks for, in full, or what the folder hands on. 0: there is none. */
+static size_t security_of_new(struct work *work, uint8_t *octets) {
+    struct writer writer = writer_over(octets, SECURITY_SIZE_MAX);
+    struct security_token token = token_of(work);
+    struct security folder, wanted, own;
+    struct span data;
+    bool has_folder = work->op.security != NULL &&
+                      security_decode((struct span){work->op.security, work->op.security_size}, &folder);
+
+    if (has_folder && !security_inherit(&folder, &token, work->open->is_folder, &writer))
+        writer = writer_over(octets, SECURITY_SIZE_MAX);
+    if (!create_context_find(work->create.contexts, "SecD", &data) || !security_decode(data, &wanted))
+        return writer.at;
+    if (writer.at == 0)
+        security_default(token.user, token.group, work->op.attributes.mode, work->open->is_folder, &writer);
+    free(work->op.security);
+    work->op.security = writer.at <= SECURITY_SIZE_MAX ? malloc(writer.at) : NULL;
+    if (work->op.security == NULL)
+        return SIZE_MAX;
+    memcpy(work->op.security, octets, writer.at);
+    security_decode((struct span){work->op.security, writer.at}, &own);
+    own = security_merge(&own, &wanted, (wanted.owner.size > 0 ? SECURITY_OWNER : 0) |
+                                            (wanted.group.size > 0 ? SECURITY_GROUP : 0) |
+                                            ((wanted.control & SECURITY_DACL_PRESENT) != 0 ? SECURITY_DACL : 0));
+    writer = writer_over(octets, SECURITY_SIZE_MAX);
+    security_encode(&own, &writer);
+    return writer.failed ? SIZE_MAX : writer.at;
+}
+
+static void create_secure(struct work *work) {
+    struct span data;
+    size_t size = 0;
+
+    if (work->op.security != NULL || create_context_find(work->create.contexts, "SecD", &data)) {
+        free(work->name);
+        work->name = malloc(SECURITY_SIZE_MAX);
+        size = work->name == NULL ? SIZE_MAX : security_of_new(work, (uint8_t *)work->name);
+    }
+    if (size == 0 || !work->op.made_file) {
+        create_attributes(work);
+        return;
+    }
+    work->op.data = work->name;
+    work->op.size = size;
+    work_submit(work, STORE_SECURITY_SET, create_attributes);
 }
 
 /* The file is this open's: empty it where it is to be replaced, dress it where it is new. */
 static void create_fill(struct work *work) {
     if (work->action == CREATED_NEW) {
-        create_allocate(work); /* the store gave it its attributes */
+        create_secure(work); /* the store gave it its attributes */
     } else if (work->action == CREATED_OPENED) {
         create_answer(work);
     } else {
@@ -226,20 +307,27 @@ static void create_fill(struct work *work) {
     }
 }
 
+/* What the attributes of the file forbid. */
 static uint32_t create_admit(struct work *work) {
+    enum { MARKED = FILE_ATTRIBUTE_HIDDEN | FILE_ATTRIBUTE_SYSTEM };
     struct open *open = work->open;
-    uint32_t options = work->create.create_options;
-    bool is_fixed = (work->op.attributes.dos_attributes & FILE_ATTRIBUTE_READONLY) != 0 && !open->is_folder;
+    uint32_t options = work->create.create_options, attributes = work->op.attributes.dos_attributes;
+    bool is_fixed = (attributes & FILE_ATTRIBUTE_READONLY) != 0 && !open->is_folder;
     bool changes = replaces(work->create.create_disposition);
 
-    if (work->op.made)
-        return STATUS_SUCCESS;
-    if (is_fixed && (changes || (access_map(work->create.desired_access) & ACCESS_WRITES) != 0))
-        return STATUS_ACCESS_DENIED;
     if (is_fixed && (options & FILE_DELETE_ON_CLOSE) != 0)
         return STATUS_CANNOT_DELETE;
-    if (is_fixed) /* MAXIMUM_ALLOWED is no more than could be asked for */
-        open->access &= ~(uint32_t)ACCESS_WRITES;
+    if (work->op.made)
+        return STATUS_SUCCESS;
+    if (is_fixed && (changes || (security_map(work->create.desired_access) & ACCESS_WRITES) != 0))
+        return STATUS_ACCESS_DENIED;
+    /* Who replaces a marked file has to say that the new one is, too ([MS-FSA] 2.1.5.1.2.1). */
+    if (changes && !open->is_stream && (attributes & MARKED & ~work->create.file_attributes) != 0)
+        return STATUS_ACCESS_DENIED;
+    if (is_fixed || !work->op.can_write) { /* MAXIMUM_ALLOWED is no more than could be asked for */
+        work->most &= ~(uint32_t)ACCESS_WRITES;
+        open->access &= work->most | ~(uint32_t)ACCESS_WRITES;
+    }
     return STATUS_SUCCESS;
 }
 
@@ -255,14 +343,130 @@ static uint32_t action_of(const struct work *work) {
 static uint32_t create_join(struct work *work) {
     struct open *open = work->open;
     bool changes = replaces(work->create.create_disposition);
+    struct node_entry entry = {.id = work->op.attributes.id, .stream = work->op.stream, .share = open->share, .path = work->path,
+                               .is_folder = open->is_folder, .overwrites = changes,
+                               .wanted = work->create.requested_oplock_level};
+    struct nodes *nodes = host_nodes(work->connection->host);
     uint32_t status;
 
     open->seat.access = open->access | (changes ? FILE_WRITE_DATA : 0);
     open->seat.share = work->create.share_access;
     open->seat.delete_on_close = (work->create.create_options & FILE_DELETE_ON_CLOSE) != 0;
-    status = node_join(host_nodes(work->connection->host), &open->seat, work->op.attributes.id);
+    status = node_join(nodes, &open->seat, &entry, &work->queue);
     open->seat.access = open->access;
+    work->oplock = node_oplock(nodes, &open->seat);
     return status;
+}
+
+static void create_submit(struct work *work);
+
+/* The name may be another file's by now. */
+static void create_again(struct work *work) {
+    work->open->file = NULL;
+    if (work->open->is_closing)
+        create_fail(work, STATUS_FILE_CLOSED);
+    else
+        create_submit(work);
+}
+
+static void create_woken(struct loop_task *task) {
+    struct work *work = (struct work *)((char *)task - offsetof(struct work, queue.task));
+
+    work_resume(work);
+    work_submit(work, STORE_CLOSE, create_again);
+}
+
+static bool create_take_back(struct work *work) {
+    return node_take_queue(host_nodes(work->connection->host), &work->queue);
+}
+
+static const struct waiting create_waiting = {create_take_back, create_fail, STATUS_FILE_CLOSED};
+
+/* Everything allows it: share modes and oplocks are next. */
+static void create_enter(struct work *work) {
+    uint32_t status = create_join(work);
+
+    if (status == STATUS_SUCCESS)
+        create_fill(work);
+    else if (status == STATUS_PENDING)
+        work_wait(work, &create_waiting);
+    else
+        create_fail(work, status);
+}
+
+/* `granted`: by the file's descriptor and its folder's. */
+static void create_granted(struct work *work, uint32_t granted) {
+    uint32_t desired = security_map(work->create.desired_access) & ACCESS_FILE_ALL;
+
+    work->most &= granted;
+    if ((desired & ~granted & ~(uint32_t)ACCESS_SYNCHRONIZE) != 0) {
+        create_fail(work, STATUS_ACCESS_DENIED);
+        return;
+    }
+    if ((work->create.desired_access & ACCESS_MAXIMUM_ALLOWED) != 0)
+        work->open->access &= granted;
+    create_enter(work);
+}
+
+static void create_folder_had(struct work *work) {
+    struct security_token token = token_of(work);
+    struct security folder;
+    uint32_t granted = work->granted;
+
+    if (work->op.result >= 0 && work->op.security == NULL)
+        granted |= ACCESS_BY_FOLDER;
+    if (work->op.result >= 0 && work->op.security != NULL &&
+        security_decode((struct span){work->op.security, work->op.security_size}, &folder)) {
+        uint32_t by_folder = security_grant(&folder, &token);
+
+        granted |= (by_folder & FILE_DELETE_CHILD) != 0 ? ACCESS_DELETE : 0;
+        granted |= (by_folder & FILE_READ_DATA) != 0 ? FILE_READ_ATTRIBUTES : 0;
+    }
+    create_granted(work, granted);
+}
+
+/* A descriptor that is kept is obeyed. What it does not grant the folder may. */
+static void create_check_file(struct work *work, const struct security *security) {
+    struct security_token token = token_of(work);
+
+    work->granted = security_grant(security, &token) | ACCESS_SYNCHRONIZE;
+    if ((work->granted & ACCESS_BY_FOLDER) == ACCESS_BY_FOLDER) {
+        create_granted(work, work->granted);
+        return;
+    }
+    free(work->op.security);
+    work->op.security = NULL;
+    work->op.of_folder = true;
+    work_submit(work, STORE_SECURITY_GET, create_folder_had);
+}
+
+/* What was made needs the folder's leave. */
+static uint32_t create_check_folder(struct work *work, const struct security *folder) {
+    struct security_token token = token_of(work);
+    uint32_t needs = work->open->is_folder ? FILE_APPEND_DATA : FILE_WRITE_DATA;
+
+    return (security_grant(folder, &token) & needs) != 0 ? STATUS_SUCCESS : STATUS_ACCESS_DENIED;
+}
+
+static void create_authorize(struct work *work) {
+    struct security security;
+    struct span kept = {work->op.security, work->op.security_size};
+    uint32_t status = STATUS_SUCCESS;
+
+    if (work->op.security == NULL) {
+        create_enter(work);
+        return;
+    }
+    if (!security_decode(kept, &security))
+        status = STATUS_ACCESS_DENIED; /* somebody else wrote it */
+    else if (work->op.made_file)
+        status = create_check_folder(work, &security);
+    if (status != STATUS_SUCCESS)
+        create_fail(work, status);
+    else if (work->op.made_file)
+        create_enter(work);
+    else
+        create_check_file(work, &security);
 }
 
 static void create_opened(struct work *work) {
@@ -278,13 +482,18 @@ static void create_opened(struct work *work) {
         return;
     }
     open->file = work->op.file;
+    if (open->is_closing) {
+        create_fail(work, STATUS_FILE_CLOSED);
+        return;
+    }
     open->is_folder = work->op.attributes.is_folder && !open->is_stream;
     work->action = action_of(work);
+    work->most = access_most(open->share);
+    work->queue.task.run = create_woken;
+    work->queue.loop = work->connection->loop;
     status = create_admit(work);
     if (status == STATUS_SUCCESS)
-        status = create_join(work);
-    if (status == STATUS_SUCCESS)
-        create_fill(work);
+        create_authorize(work);
     else
         create_fail(work, status);
 }
@@ -297,14 +506,38 @@ static enum store_how how_of(const struct open *open, uint32_t disposition) {
     return STORE_EITHER;
 }
 
+static void create_submit(struct work *work) {
+    const struct create_request *create = &work->create;
+    struct open *open = work->open;
+
+    bool replaced = replaces(create->create_disposition);
+
+    work->op.path = work->path;
+    work->op.how = how_of(open, create->create_disposition);
+    work->op.want_folder = (create->create_options & FILE_DIRECTORY_FILE) != 0;
+    work->op.want_file = !open->is_stream && ((create->create_options & FILE_NON_DIRECTORY_FILE) != 0 || replaced ||
+                                              open->is_data);
+    work->op.write_if_can = (create->desired_access & ACCESS_MAXIMUM_ALLOWED) != 0 && !replaced &&
+                            (security_map(create->desired_access) & ACCESS_WRITES) == 0;
+    work->op.want_write = work->op.write_if_can ? !open->share->read_only : (open->access & ACCESS_WRITES) != 0 || replaced;
+    work->op.made = work->op.made_file = false;
+    free(work->op.security); /* of an attempt before */
+    work->op.security = NULL;
+    dress(work);
+    work_submit(work, STORE_OPEN, create_opened);
+}
+
 static void create_file(struct work *work) {
     const struct create_request *create = &work->create;
     struct open *open = work->open;
+    bool has_stream = false;
     uint32_t status;
 
     work->path = malloc(STORE_PATH_MAX);
     status = work->path == NULL ? STATUS_INSUFFICIENT_RESOURCES
-                                : path_decode(create->name, work->path, &work->op.stream);
+                                : path_decode(create->name, work->path, &work->op.stream, &has_stream);
+    if (status == STATUS_SUCCESS && has_stream && (create->create_options & FILE_DIRECTORY_FILE) != 0)
+        status = STATUS_NOT_A_DIRECTORY;
     if (status == STATUS_SUCCESS)
         status = create_access(work);
     if (status != STATUS_SUCCESS) {
@@ -312,16 +545,8 @@ static void create_file(struct work *work) {
         return;
     }
     open->is_stream = *work->op.stream != '\0';
-    work->op.path = work->path;
-    work->op.how = how_of(open, create->create_disposition);
-    work->op.want_folder = (create->create_options & FILE_DIRECTORY_FILE) != 0;
-    work->op.want_file = (create->create_options & FILE_NON_DIRECTORY_FILE) != 0 ||
-                         replaces(create->create_disposition);
-    work->op.want_write = (create->desired_access & ACCESS_MAXIMUM_ALLOWED) == 0
-                              ? (open->access & ACCESS_WRITES) != 0 || replaces(create->create_disposition)
-                              : !open->share->read_only;
-    dress(work);
-    work_submit(work, STORE_OPEN, create_opened);
+    open->is_data = has_stream;
+    create_submit(work);
 }
 
 /* The only pipe there is. */
@@ -353,6 +578,7 @@ void serve_create(struct connection *connection, struct server_frame *frame) {
     }
     open_hold(work->open);
     work->open->options = work->create.create_options;
+    work->open->mode = work->create.create_options & MODE_OPTIONS;
     if (work->open->share->store == NULL)
         create_pipe(work);
     else

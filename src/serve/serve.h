@@ -9,30 +9,38 @@
 #ifndef SMBPROOF_SERVE_SERVE_H
 #define SMBPROOF_SERVE_SERVE_H
 
+#include <stdatomic.h>
+
 #include "core/server.h"
 #include "net/loop.h"
+#include "net/pool.h"
 #include "net/workers.h"
 #include "store/store.h"
 
 struct host;
 struct connection;
 struct nodes; /* the table of open files (serve/node.h) */
+struct watcher; /* store/watch.h */
 struct open; /* a file that is open: [MS-SMB2] 3.3.1.10 Open */
 
 struct share {
     const char *name;      /* UTF-8 */
     struct store *store;   /* NULL: IPC$ */
     bool read_only, allow_guest, encrypt;
+    atomic_bool gone;      /* no longer served: its trees know STATUS_NETWORK_NAME_DELETED only */
+    atomic_uint holders;   /* editions (edition.h) */
 };
 
 /* What a connection offers to the commands. `frame` is in the shell's hands (SERVER_REQUEST) until connection_answer(). */
 struct connection {
     struct host *host;
     struct loop *loop;
+    struct pool *pool;     /* the loop's, for what lives no longer than a request; NULL: malloc()'s */
     struct server server;
     struct open *opens;    /* list */
     uint64_t opens_made;   /* FileIds count them */
     unsigned open_count;   /* in `opens` */
+    unsigned open_limit;
     void *inside;          /* the host's: socket, queues, timers */
 };
 
@@ -40,19 +48,44 @@ struct connection {
 void dispatch(struct connection *connection, struct server_frame *frame);
 /* CANCEL came for a request that dispatch() keeps. */
 void dispatch_cancel(struct connection *connection, struct server_frame *frame);
-/* Closes what is open of a tree (NULL: of the session; both NULL: of the connection); calls `done` afterwards. */
+/* The same for all that wait (a change, a lock): the server ends. */
+void dispatch_cancel_all(struct connection *connection);
+/* The end of several opens; embedded in its owner. */
+struct closing {
+    void (*done)(struct closing *ending);
+    unsigned left;
+};
+
+/* Closes what is open of a tree (NULL: of the session; both NULL: of the connection); calls ending->done() afterwards,
+ * which may be before this returns. */
 void dispatch_end(struct connection *connection, struct server_session *session, struct server_tree *tree,
-                  void (*done)(void *argument), void *argument);
+                  struct closing *ending);
+
+/* Tells of the opens of a list, at most `room`; how many that were. */
+struct status_file;
+unsigned opens_tell(const struct open *opens, uint64_t connection, struct status_file *files, unsigned room);
 
 /* Room for a response body of so many octets, growing the frame's output where it must; NULL: no memory (refuse then). */
 uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size);
 void connection_answer(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size);
+/* The answer ends with `size` octets out of a file, which server_may_trail() has to allow. They are zeros where the file
+ * ends sooner by then. The descriptor is borrowed until sent(), which is called in any case, later or before this
+ * returns. */
+struct file_part {
+    int descriptor;
+    uint64_t offset;
+    size_t size;
+};
+void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
+                            const struct file_part *part, void (*sent)(void *argument), void *argument);
 void connection_refuse(struct connection *connection, struct server_frame *frame, uint32_t status);
 /* Sends the interim response of a request that takes longer (3.3.4.2). */
 void connection_pend(struct connection *connection, struct server_frame *frame);
 /* Sends an unsolicited OPLOCK_BREAK. */
 void connection_notify(struct connection *connection, struct server_session *session, const struct server_tree *tree,
                        uint16_t command, const void *body, size_t body_size);
+/* What tells the connection's loop of changes in folders; NULL: there is none. */
+struct watcher *connection_watcher(struct connection *connection);
 /* The table of open files (nodes_new() at its start), workers for jobs, and the shares, of the host. A tree's owner is
  * its `const struct share`. */
 struct workers *host_workers(struct host *host);

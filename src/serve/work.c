@@ -1,20 +1,21 @@
+#include "serve/security.h"
+#include "serve/status.h"
 #include "serve/work.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct work *work_new(struct connection *connection, struct server_frame *frame) {
-    struct work *work = calloc(1, sizeof *work);
+    struct work *work = pool_take(connection->pool, sizeof *work);
 
     if (work == NULL) {
         connection_refuse(connection, frame, STATUS_INSUFFICIENT_RESOURCES);
         return NULL;
     }
-    work->connection = connection;
-    work->frame = frame;
-    work->wait.loop = connection->loop;
+    *work = (struct work){.connection = connection, .frame = frame, .pool = connection->pool};
     return work;
 }
 
@@ -40,7 +41,26 @@ static void work_free(struct work *work) {
     if (work->source != NULL)
         open_release(work->source);
     free(work->path);
-    free(work);
+    free(work->name);
+    free(work->op.security);
+    pool_give(work->pool, work, sizeof *work); /* the connection may be gone */
+}
+
+/* What it waits for is posted to this thread, so it cannot come before. */
+void work_wait(struct work *work, const struct waiting *waiting) {
+    work->waiting = waiting;
+    work->next = work->open->waiting;
+    work->open->waiting = work;
+    connection_pend(work->connection, work->frame);
+}
+
+void work_resume(struct work *work) {
+    struct work **at = &work->open->waiting;
+
+    while (*at != work)
+        at = &(*at)->next;
+    *at = work->next;
+    work->waiting = NULL;
 }
 
 static void operation_done(struct store_op *op) {
@@ -49,15 +69,19 @@ static void operation_done(struct store_op *op) {
     work->step(work);
 }
 
-void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work)) {
+void work_submit_on(struct work *work, const struct open *open, enum store_kind kind, void (*step)(struct work *work)) {
     work->step = step;
     work->op.kind = kind;
     work->op.owner = work;
     work->op.done = operation_done;
     work->op.loop = work->connection->loop;
-    if (work->open->file != NULL)
-        work->op.file = work->open->file;
-    store_submit(work->open->share->store, &work->op);
+    if (open->file != NULL)
+        work->op.file = open->file;
+    store_submit(open->share->store, &work->op);
+}
+
+void work_submit(struct work *work, enum store_kind kind, void (*step)(struct work *work)) {
+    work_submit_on(work, work->open, kind, step);
 }
 
 void work_refuse(struct work *work, uint32_t status) {
@@ -72,6 +96,14 @@ void work_answer(struct work *work, uint32_t status) {
     else
         connection_answer(work->connection, work->frame, status, work->out.at - SMB2_HEADER_SIZE);
     work_free(work);
+}
+
+static void file_sent(void *argument) {
+    work_free(argument);
+}
+
+void work_answer_file(struct work *work, uint32_t status, const struct file_part *part) {
+    connection_answer_file(work->connection, work->frame, status, work->out.at - SMB2_HEADER_SIZE, part, file_sent, work);
 }
 
 bool work_failed(struct work *work) {
@@ -121,7 +153,7 @@ void work_answer_output(struct work *work, uint32_t status) {
 /* --- opens --- */
 
 struct open *open_new(struct connection *connection, struct server_frame *frame) {
-    struct open *open = connection->open_count < OPENS_MAX ? calloc(1, sizeof *open) : NULL;
+    struct open *open = connection->open_count < connection->open_limit ? calloc(1, sizeof *open) : NULL;
 
     if (open == NULL)
         return NULL;
@@ -131,6 +163,9 @@ struct open *open_new(struct connection *connection, struct server_frame *frame)
     open->tree = frame->request.tree;
     open->share = open->tree->owner;
     open->uses = 1;
+    open->seat.loop = connection->loop;
+    open->seat.notice.run = open_noticed;
+    open->patience.expired = open_impatient;
     open->id = ++connection->opens_made;
     open->next = connection->opens;
     if (open->next != NULL)
@@ -139,15 +174,21 @@ struct open *open_new(struct connection *connection, struct server_frame *frame)
     return open;
 }
 
-struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]) {
+struct open *open_find_key(struct connection *connection, const struct server_session *session, const uint8_t id[16]) {
     struct reader reader = reader_over((struct span){id, 16});
     uint64_t persistent = reader_u64(&reader), fleeting = reader_u64(&reader);
 
     for (struct open *open = connection->opens; open != NULL; open = open->next)
         if (open->id == fleeting && open->id == persistent && open->is_ready && !open->is_closing &&
-            open->session == request->session && open->tree == request->tree)
+            open->session == session)
             return open;
     return NULL;
+}
+
+struct open *open_find_id(struct connection *connection, const struct server_request *request, const uint8_t id[16]) {
+    struct open *open = open_find_key(connection, request->session, id);
+
+    return open != NULL && open->tree == request->tree ? open : NULL;
 }
 
 struct open *open_find(struct connection *connection, const struct server_request *request) {
@@ -165,13 +206,6 @@ void open_hold(struct open *open) {
     open->uses++;
 }
 
-static bool ending_has_more(const struct open *open) {
-    for (const struct open *other = open->connection->opens; other != NULL; other = other->next)
-        if (other->ended == open->ended && other->ended_argument == open->ended_argument)
-            return true;
-    return false;
-}
-
 static void open_unlink(struct open *open) {
     if (open->previous != NULL)
         open->previous->next = open->next;
@@ -183,17 +217,18 @@ static void open_unlink(struct open *open) {
 }
 
 static void open_free(struct open *open) {
-    bool ends;
+    struct closing *endings[OPEN_ENDINGS];
 
+    memcpy(endings, open->endings, sizeof endings);
     open_unlink(open);
     if (open->closed != NULL)
         open->closed(open->closed_argument);
-    ends = open->ended != NULL && !ending_has_more(open);
-    if (ends)
-        open->ended(open->ended_argument);
     free(open->pattern);
     free(open->reply);
     free(open);
+    for (unsigned i = 0; i < OPEN_ENDINGS; i++)
+        if (endings[i] != NULL && --endings[i]->left == 0)
+            endings[i]->done(endings[i]);
 }
 
 static void file_closed(struct store_op *op) {
@@ -208,41 +243,75 @@ static void file_close(struct store_op *op) {
     store_submit(open->share->store, op);
 }
 
-void open_release(struct open *open) {
-    assert(open->uses > 0);
-    if (--open->uses > 0)
-        return;
+void open_leave(struct open *open) {
     if (open->file == NULL) {
         open_free(open);
         return;
     }
     open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_close,
                                  .loop = open->connection->loop};
-    if (node_leave(host_nodes(open->connection->host), &open->seat))
+    open->op.whole = open->was_made || open->seat.removes_whole;
+    if (open->is_removed)
         store_submit(open->share->store, &open->op);
     else
         file_close(&open->op);
 }
 
-/* Those that wait for a lock end with the file ([MS-SMB2] 3.3.5.14.2, as Windows does it). */
-static void waiting_refuse(struct open *open) {
+/* A notice that is on its way finds the open by its seat: it goes on then. */
+void open_release(struct open *open) {
     struct nodes *nodes = host_nodes(open->connection->host);
 
-    for (struct work **at = &open->waiting, *work; (work = *at) != NULL; ) {
-        if (!node_take_wait(nodes, &work->wait)) {
-            at = &work->next;
-            continue;
-        }
-        *at = work->next;
-        work_refuse(work, STATUS_RANGE_NOT_LOCKED);
+    assert(open->uses > 0);
+    if (--open->uses > 0)
+        return;
+    loop_timer_clear(open->connection->loop, &open->patience);
+    notify_end(open);
+    open->is_removed = node_leave(nodes, &open->seat) || open->unmakes;
+    if (!node_is_noticed(nodes, &open->seat))
+        open_leave(open);
+}
+
+static struct work *waiting_take(struct open *open) {
+    struct work *work = open->waiting;
+
+    while (work != NULL && !work->waiting->take_back(work))
+        work = work->next;
+    return work;
+}
+
+/* Those that wait end with the file; each is taken out of the list before it ends. */
+static void waiting_end(struct open *open) {
+    struct work *work;
+
+    while ((work = waiting_take(open)) != NULL) {
+        const struct waiting *waiting = work->waiting;
+
+        work_resume(work);
+        waiting->end(work, waiting->closed_status);
     }
 }
 
 void open_close(struct open *open) {
     assert(!open->is_closing);
     open->is_closing = true;
-    waiting_refuse(open);
+    waiting_end(open);
     open_release(open);
+}
+
+bool work_security(struct work *work, struct security *security) {
+    const struct store_attributes *a = &work->op.attributes;
+    struct writer writer;
+
+    if (work->op.security != NULL && security_decode((struct span){work->op.security, work->op.security_size}, security))
+        return true;
+    free(work->op.security);
+    work->op.security = malloc(SECURITY_DEFAULT_MAX);
+    if (work->op.security == NULL)
+        return false;
+    writer = writer_over(work->op.security, SECURITY_DEFAULT_MAX);
+    security_default(a->user, a->group, a->mode, a->is_folder, &writer);
+    work->op.security_size = writer.at;
+    return security_decode(writer_done(&writer), security);
 }
 
 /* --- times, attributes, errors --- */
@@ -278,4 +347,25 @@ uint32_t status_of_errno(int64_t result) {
         if (statuses[i].error == -result)
             return statuses[i].status;
     return STATUS_UNSUCCESSFUL;
+}
+
+unsigned opens_tell(const struct open *opens, uint64_t connection, struct status_file *files, unsigned room) {
+    unsigned count = 0;
+    char path[STORE_PATH_MAX];
+
+    for (const struct open *open = opens; open != NULL && count < room; open = open->next) {
+        struct status_file *file = &files[count];
+        struct store *store = open->share->store;
+
+        if (!open->is_ready || open->is_closing)
+            continue;
+        if (store == NULL || store->methods->path(store, open->file, path) != 0)
+            path[0] = '\0';
+        file->connection = connection;
+        file->writes = (open->access & (FILE_WRITE_DATA | FILE_APPEND_DATA)) != 0;
+        snprintf(file->share, sizeof file->share, "%.255s", open->share->name);
+        snprintf(file->path, sizeof file->path, "%.511s", path);
+        count++;
+    }
+    return count;
 }

@@ -11,49 +11,78 @@
 #include "store/directory_parts.h"
 #include "wire/bytes.h"
 
-#define DOS_READONLY 0x01u
-#define DOS_ARCHIVE  0x20u
-#define DOS_SIZE     16u         /* octets: attributes, nanoseconds, seconds */
-#define NO_TIME      UINT32_MAX  /* in place of nanoseconds: the file system's own birth time counts */
-#define STAT_BLOCK   512u        /* octets of stx_blocks */
+#define DOS_READONLY     0x01u
+#define DOS_ARCHIVE      0x20u
+#define DOS_SIZE         16u        /* octets: attributes, nanoseconds, seconds */
+#define DOS_SIZE_CHANGED 40u        /* and the time of change that was set, and when it was set */
+#define NO_TIME          UINT32_MAX /* in place of nanoseconds: the file system's own birth time counts */
+#define STAT_BLOCK       512u       /* octets of stx_blocks */
+/* A time of change that was set counts until the file changes again. Setting it is itself a change, which the kernel notes
+ * with its own clock; whatever it notes within this time afterwards is taken for that one. */
+#define CHANGED_SETTLES_S 1
 
 /* What the extended attribute XATTR_DOS holds. */
 struct dos {
-    uint32_t attributes, nanoseconds;
-    uint64_t seconds;
+    uint32_t attributes;
+    struct timespec created;  /* tv_nsec NO_TIME: none */
+    struct timespec changed;  /* tv_nsec NO_TIME: none was set */
+    struct timespec noted;    /* when `changed` was set */
 };
 
 static struct timespec time_of(struct statx_timestamp stamp) {
     return (struct timespec){.tv_sec = stamp.tv_sec, .tv_nsec = stamp.tv_nsec};
 }
 
+static struct timespec time_take(struct reader *reader) {
+    uint32_t nanoseconds = reader_u32(reader);
+    return (struct timespec){.tv_nsec = nanoseconds, .tv_sec = (time_t)reader_u64(reader)};
+}
+
+static void time_put(struct writer *writer, struct timespec time) {
+    writer_u32(writer, (uint32_t)time.tv_nsec);
+    writer_u64(writer, (uint64_t)time.tv_sec);
+}
+
 /* False: there is none, or the file system has no extended attributes. */
 static bool dos_parse(const uint8_t *octets, ssize_t size, struct dos *dos) {
-    if (size != DOS_SIZE)
+    if (size != DOS_SIZE && size != DOS_SIZE_CHANGED)
         return false;
-    struct reader reader = reader_over((struct span){octets, DOS_SIZE});
-    *dos = (struct dos){.attributes = reader_u32(&reader), .nanoseconds = reader_u32(&reader)};
-    dos->seconds = reader_u64(&reader);
+    struct reader reader = reader_over((struct span){octets, (size_t)size});
+    *dos = (struct dos){.attributes = reader_u32(&reader), .changed.tv_nsec = NO_TIME};
+    dos->created = time_take(&reader);
+    if (size == DOS_SIZE_CHANGED) {
+        dos->changed = time_take(&reader);
+        dos->noted = time_take(&reader);
+    }
     return true;
 }
 
 static bool dos_get(int fd, struct dos *dos) {
-    uint8_t octets[DOS_SIZE];
+    uint8_t octets[DOS_SIZE_CHANGED];
     return dos_parse(octets, fgetxattr(fd, XATTR_DOS, octets, sizeof octets), dos);
 }
 
+/* All at once, so that nobody ever finds a part of it. */
 static int dos_put(int fd, const struct dos *dos) {
-    uint8_t octets[DOS_SIZE];
+    uint8_t octets[DOS_SIZE_CHANGED];
     struct writer writer = writer_over(octets, sizeof octets);
     writer_u32(&writer, dos->attributes);
-    writer_u32(&writer, dos->nanoseconds);
-    writer_u64(&writer, dos->seconds);
-    return fsetxattr(fd, XATTR_DOS, octets, sizeof octets, 0) < 0 ? -errno : 0;
+    time_put(&writer, dos->created);
+    if (dos->changed.tv_nsec != NO_TIME) {
+        time_put(&writer, dos->changed);
+        time_put(&writer, dos->noted);
+    }
+    return fsetxattr(fd, XATTR_DOS, octets, writer.at, 0) < 0 ? -errno : 0;
 }
 
 static uint32_t derived_dos(const struct statx *status) {
     bool is_read_only = (status->stx_mode & 0222) == 0;
     return (S_ISDIR(status->stx_mode) ? 0 : DOS_ARCHIVE) | (is_read_only ? DOS_READONLY : 0);
+}
+
+static bool is_settled(struct timespec changed, struct timespec noted) {
+    noted.tv_sec += CHANGED_SETTLES_S;
+    return changed.tv_sec < noted.tv_sec || (changed.tv_sec == noted.tv_sec && changed.tv_nsec <= noted.tv_nsec);
 }
 
 static void fill(struct store_attributes *attributes, const struct statx *status, const struct dos *dos) {
@@ -62,18 +91,23 @@ static void fill(struct store_attributes *attributes, const struct statx *status
         .is_folder = S_ISDIR(status->stx_mode),
         .dos_attributes = dos != NULL ? dos->attributes : derived_dos(status),
         .links = status->stx_nlink,
+        .mode = status->stx_mode & 07777u,
+        .user = status->stx_uid,
+        .group = status->stx_gid,
         .size = S_ISDIR(status->stx_mode) ? 0 : status->stx_size,
         .allocated = S_ISDIR(status->stx_mode) ? 0 : status->stx_blocks * STAT_BLOCK,
         .accessed = time_of(status->stx_atime),
         .written = time_of(status->stx_mtime),
         .changed = time_of(status->stx_ctime),
     };
-    if (dos != NULL && dos->nanoseconds != NO_TIME)
-        attributes->created = (struct timespec){(time_t)dos->seconds, dos->nanoseconds};
+    if (dos != NULL && dos->created.tv_nsec != NO_TIME)
+        attributes->created = dos->created;
     else if ((status->stx_mask & STATX_BTIME) != 0)
         attributes->created = time_of(status->stx_btime);
     else
         attributes->created = attributes->written;
+    if (dos != NULL && dos->changed.tv_nsec != NO_TIME && is_settled(attributes->changed, dos->noted))
+        attributes->changed = dos->changed;
 }
 
 int attributes_get(int fd, struct store_attributes *attributes) {
@@ -110,7 +144,7 @@ static int link_attributes(const struct directory *directory, int folder, const 
 int attributes_at(const struct directory *directory, int folder, const char *name, struct store_attributes *attributes) {
     struct statx status;
     struct dos dos;
-    uint8_t octets[DOS_SIZE];
+    uint8_t octets[DOS_SIZE_CHANGED];
     char path[64 + NAME_MAX];
     if (statx(folder, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &status) < 0)
         return -errno;
@@ -127,37 +161,49 @@ int attributes_at(const struct directory *directory, int folder, const char *nam
 
 static int dos_set(int fd, unsigned set, const struct store_attributes *attributes) {
     struct dos dos;
-    if ((set & (STORE_SET_DOS | STORE_SET_CREATED)) == 0)
+    if ((set & (STORE_SET_DOS | STORE_SET_CREATED | STORE_SET_CHANGED)) == 0)
         return 0;
     if (!dos_get(fd, &dos)) {
         struct store_attributes now;
         int result = attributes_get(fd, &now);
         if (result < 0)
             return result;
-        dos = (struct dos){.attributes = now.dos_attributes, .nanoseconds = NO_TIME};
+        dos = (struct dos){.attributes = now.dos_attributes, .created.tv_nsec = NO_TIME, .changed.tv_nsec = NO_TIME};
     }
     if ((set & STORE_SET_DOS) != 0)
         dos.attributes = attributes->dos_attributes;
-    if ((set & STORE_SET_CREATED) != 0) {
-        dos.seconds = (uint64_t)attributes->created.tv_sec;
-        dos.nanoseconds = (uint32_t)attributes->created.tv_nsec;
+    if ((set & STORE_SET_CREATED) != 0)
+        dos.created = attributes->created;
+    if ((set & STORE_SET_CHANGED) != 0) {
+        dos.changed = attributes->changed;
+        clock_gettime(CLOCK_REALTIME, &dos.noted);
     }
     return dos_put(fd, &dos);
 }
 
-/* The time of change is the kernel's and cannot be set. Where the file system has no extended attributes, attributes and
- * creation time stay derived: no error, since clients set them on every copy. */
+/* Where the file system has no extended attributes, attributes, creation time and time of change stay what they are: no
+ * error, since clients set them on every copy. */
 int attributes_set(int fd, unsigned set, const struct store_attributes *attributes) {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
-    int result = dos_set(fd, set, attributes);
-    if (result < 0 && result != -EOPNOTSUPP)
-        return result;
     if ((set & STORE_SET_ACCESSED) != 0)
         times[0] = attributes->accessed;
     if ((set & STORE_SET_WRITTEN) != 0)
         times[1] = attributes->written;
     bool has_times = (set & (STORE_SET_ACCESSED | STORE_SET_WRITTEN)) != 0;
-    return has_times && futimens(fd, times) < 0 ? -errno : 0;
+    if (has_times && futimens(fd, times) < 0)
+        return -errno;
+    int result = dos_set(fd, set, attributes); /* last, so that no change by us comes after a time of change */
+    return result == -EOPNOTSUPP ? 0 : result;
+}
+
+int sparse_set(int fd, bool sparse) {
+    struct store_attributes attributes;
+    int result = attributes_get(fd, &attributes);
+    uint32_t wanted = (attributes.dos_attributes & ~DOS_SPARSE) | (sparse ? DOS_SPARSE : 0);
+    if (result < 0 || wanted == attributes.dos_attributes)
+        return result;
+    attributes.dos_attributes = wanted;
+    return dos_set(fd, STORE_SET_DOS, &attributes);
 }
 
 static void attribute_get(struct store_op *op, const char *attribute) {
@@ -172,15 +218,52 @@ static void attribute_get(struct store_op *op, const char *attribute) {
     op->result = size >= 0 ? size : errno == EOPNOTSUPP ? -ENODATA : -errno;
 }
 
+int security_get(int fd, uint8_t **security, size_t *security_size) {
+    ssize_t size = fgetxattr(fd, XATTR_SECURITY, NULL, 0);
+    *security = size > 0 ? malloc((size_t)size) : NULL;
+    if (size <= 0)
+        return size == 0 || errno == ENODATA || errno == EOPNOTSUPP ? 0 : -errno;
+    if (*security == NULL)
+        return -ENOMEM;
+    size = fgetxattr(fd, XATTR_SECURITY, *security, (size_t)size);
+    *security_size = size > 0 ? (size_t)size : 0;
+    if (size > 0)
+        return 0;
+    int result = size < 0 ? -errno : -EIO;
+    free(*security);
+    *security = NULL;
+    return result;
+}
+
+/* Of the folder that the file has its name in. */
+static int folder_security(struct directory *directory, struct store_op *op) {
+    char disk[STORE_PATH_MAX];
+    int result = descriptor_path(directory, op->file->fd, disk);
+    if (result < 0)
+        return result;
+    char *slash = strrchr(disk, '/');
+    *(slash != NULL ? slash : disk) = '\0';
+    int folder = beneath_open(directory, disk, O_RDONLY | O_DIRECTORY, 0, 0);
+    if (folder < 0)
+        return folder;
+    result = security_get(folder, &op->security, &op->security_size);
+    close(folder);
+    return result;
+}
+
 void security_work(struct directory *directory, struct store_op *op) {
-    (void)directory;
-    if (op->kind == STORE_SECURITY_GET)
-        attribute_get(op, XATTR_SECURITY);
+    op->security = NULL;
+    if (op->kind == STORE_SECURITY_GET && op->of_folder)
+        op->result = folder_security(directory, op);
+    else if (op->kind == STORE_SECURITY_GET)
+        op->result = security_get(op->file->fd, &op->security, &op->security_size);
     else if (op->size > STORE_STREAM_MAX)
         op->result = -E2BIG;
     else
         op->result = fsetxattr(op->file->fd, XATTR_SECURITY, op->data, op->size, 0) < 0 ? -errno : 0;
 }
+
+#define USER_SIZE (sizeof "user." - 1)
 
 static bool is_own(const char *attribute) {
     return strncmp(attribute, XATTR_OWN, strlen(XATTR_OWN)) == 0;
@@ -193,19 +276,49 @@ static int attribute_name(const struct store_op *op, char attribute[XATTR_NAME_S
     return op->name[0] == '\0' || is_own(attribute) ? -EINVAL : 0;
 }
 
+/* Attributes whose value goes while it is looked at are left out. */
+static bool attribute_deliver(struct store_op *op, const char *name, uint8_t *value) {
+    ssize_t size = fgetxattr(op->file->fd, name, value, STORE_STREAM_MAX);
+    struct store_attributes attributes = {.size = size > 0 ? (uint64_t)size : 0};
+    if (size < 0)
+        return true;
+    op->data = value;
+    op->size = (uint64_t)size;
+    if (!op->entry(op, name + USER_SIZE, &attributes))
+        return false;
+    op->result++;
+    return true;
+}
+
 static void attribute_list(struct store_op *op) {
     char *names = malloc(XATTR_LIST_SIZE);
+    uint8_t *value = NULL;
     ssize_t size = names == NULL ? -1 : flistxattr(op->file->fd, names, XATTR_LIST_SIZE);
-    op->result = size < 0 ? (errno == EOPNOTSUPP ? 0 : -errno) : 0;
+    op->result = names == NULL ? -ENOMEM : size < 0 ? (errno == EOPNOTSUPP ? 0 : -errno) : 0;
     for (char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) {
-        if (strncmp(name, "user.", 5) != 0 || is_own(name))
+        if (strncmp(name, "user.", USER_SIZE) != 0 || is_own(name))
             continue;
-        ssize_t octets = fgetxattr(op->file->fd, name, NULL, 0);
-        struct store_attributes attributes = {.size = octets > 0 ? (uint64_t)octets : 0};
-        if (!op->entry(op, name + 5, &attributes))
+        if (value == NULL && (value = malloc(STORE_STREAM_MAX)) == NULL) {
+            op->result = -ENOMEM;
             break;
-        op->result++;
+        }
+        if (!attribute_deliver(op, name, value))
+            break;
     }
+    free(value);
+    free(names);
+    op->data = NULL;
+}
+
+/* The attribute that has this name without regard to case, as clients have it; else the name as it is. */
+static void attribute_match(int fd, char attribute[XATTR_NAME_SIZE]) {
+    char *names = malloc(XATTR_LIST_SIZE);
+    ssize_t size = names == NULL ? -1 : flistxattr(fd, names, XATTR_LIST_SIZE);
+    for (char *name = names; size > 0 && name < names + size; name += strlen(name) + 1)
+        if (strncmp(name, "user.", USER_SIZE) == 0 && name_equal(name, attribute)) {
+            strcpy(attribute, name);
+            break;
+        }
     free(names);
 }
 
@@ -219,6 +332,7 @@ void xattr_work(struct directory *directory, struct store_op *op) {
     op->result = attribute_name(op, attribute);
     if (op->result < 0)
         return;
+    attribute_match(op->file->fd, attribute);
     if (op->kind == STORE_XATTR_GET)
         attribute_get(op, attribute);
     else if (op->size > STORE_STREAM_MAX)

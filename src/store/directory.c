@@ -2,12 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/directory_parts.h"
+#include "store/watch.h"
 
 static bool is_change(const struct store_op *op) {
     switch (op->kind) {
@@ -48,7 +52,7 @@ static bool work_inline(struct directory *directory, struct store_op *op) {
     case STORE_STAT:
         op->result = attributes_get(op->file->fd, &op->attributes);
         if (op->result == 0 && op->file->stream[0] != '\0')
-            op->attributes.size = op->attributes.allocated = (uint64_t)stream_size(op->file);
+            stream_attributes(op->file, &op->attributes);
         return true;
     case STORE_STREAMS:
         streams_list(op);
@@ -59,8 +63,6 @@ static bool work_inline(struct directory *directory, struct store_op *op) {
     case STORE_RANGES:
         io_work(directory, op);
         return true;
-    case STORE_SPARSE: /* every file can have holes here */
-        return true;
     case STORE_LIST:
         return listing_ready(op) && listing_deliver(op);
     default:
@@ -70,8 +72,10 @@ static bool work_inline(struct directory *directory, struct store_op *op) {
 
 static void work(struct directory *directory, struct store_op *op) {
     bool is_contents = op->kind == STORE_READ || op->kind == STORE_WRITE || op->kind == STORE_TRUNCATE ||
-                       op->kind == STORE_ALLOCATE || op->kind == STORE_ZERO || op->kind == STORE_COPY || op->kind == STORE_REMOVE;
-    if (is_contents && op->file->stream[0] != '\0') {
+                       op->kind == STORE_ALLOCATE || op->kind == STORE_ZERO || op->kind == STORE_COPY || op->kind == STORE_RENAME ||
+                       (op->kind == STORE_REMOVE && !op->whole);
+    bool of_stream = op->kind == STORE_COPY && op->source->stream[0] != '\0';
+    if (is_contents && (of_stream || op->file->stream[0] != '\0')) {
         stream_work(directory, op);
         return;
     }
@@ -80,6 +84,7 @@ static void work(struct directory *directory, struct store_op *op) {
     case STORE_FLUSH: flush_work(directory, op); break;
     case STORE_SET: op->result = attributes_set(op->file->fd, op->set, &op->attributes); break;
     case STORE_RENAME: rename_work(directory, op); break;
+    case STORE_SPARSE: op->result = sparse_set(op->file->fd, op->sparse); break;
     case STORE_LINK: link_work(directory, op); break;
     case STORE_REMOVE: remove_work(directory, op); break;
     case STORE_LIST: listing_work(directory, op); break;
@@ -152,30 +157,47 @@ static void directory_free(struct store *store) {
         pthread_cond_wait(&directory->idle, &directory->counting);
     pthread_mutex_unlock(&directory->counting);
     close(directory->root);
+    index_free(directory->index);
     free(directory);
 }
 
 static int directory_path(struct store *store, struct store_file *file, char *path) {
     char disk[STORE_PATH_MAX];
     int result = descriptor_path(directory_of(store), file->fd, disk);
-    return result < 0 ? result : path_from_disk(disk, path) ? 0 : -ENAMETOOLONG;
+    if (result < 0 || !path_from_disk(disk, path))
+        return result < 0 ? result : -ENAMETOOLONG;
+    if (file->stream[0] == '\0')
+        return 0;
+    size_t size = strlen(path), room = STORE_PATH_MAX - size;
+    return (size_t)snprintf(path + size, room, ":%s", stream_name(file)) < room ? 0 : -ENAMETOOLONG;
 }
 
-static const struct store_methods methods = {directory_submit, directory_free, directory_path};
+static int directory_watch(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree) {
+    return watch_begin(watcher, watch, file->fd, is_tree);
+}
+
+static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch, io_sendable};
+
+static bool is_memory(int root) {
+    struct statfs status;
+    return fstatfs(root, &status) == 0 && (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
 
 struct store *directory_new(const char *folder, const struct directory_settings *settings, struct workers *workers, int *error) {
     struct stat status;
     int root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *error = root < 0 || fstat(root, &status) < 0 ? -errno : 0;
     struct directory *directory = *error == 0 ? calloc(1, sizeof *directory) : NULL;
-    if (directory == NULL) {
+    struct name_index *index = directory != NULL ? index_new() : NULL;
+    if (index == NULL) {
         *error = *error < 0 ? *error : -ENOMEM;
+        free(directory);
         if (root >= 0)
             close(root);
         return NULL;
     }
     *directory = (struct directory){.store = {&methods}, .settings = *settings, .workers = workers, .root = root,
-                                    .device = status.st_dev};
+                                    .device = status.st_dev, .index = index, .is_memory = is_memory(root)};
     pthread_mutex_init(&directory->making, NULL);
     pthread_mutex_init(&directory->streams, NULL);
     pthread_mutex_init(&directory->counting, NULL);

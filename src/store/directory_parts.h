@@ -18,6 +18,7 @@
 #define XATTR_SECURITY XATTR_OWN "security"
 #define XATTR_NAME_SIZE 256u  /* octets with the NUL, of the kernel */
 #define XATTR_LIST_SIZE 65536u /* octets of all names, of the kernel */
+#define DOS_SPARSE      0x0200u /* [MS-FSCC] 2.6 */
 
 struct name_index;
 
@@ -27,6 +28,7 @@ struct directory {
     struct workers *workers;
     int root; /* descriptor */
     dev_t device;
+    bool is_memory; /* all of it, always: nothing waits for a disk, though RWF_NOWAIT is not known there */
     struct name_index *index;
     pthread_mutex_t making;  /* from looking for a name to making it: else "A" and "a" could both be made */
     pthread_mutex_t streams; /* streams are read and written as a whole */
@@ -37,9 +39,8 @@ struct directory {
 
 struct store_file {
     int fd;
-    bool is_folder, can_write;
+    bool is_folder;
     bool is_fresh;  /* its folder entry is not on disk for sure */
-    bool is_removed;
     char stream[XATTR_NAME_SIZE]; /* the attribute's name; "": none */
     pthread_mutex_t lock;         /* of `listing` and `is_fresh` */
     struct store_listing *listing;
@@ -59,7 +60,10 @@ int lookup(struct directory *directory, char disk[STORE_PATH_MAX], bool *path_mi
 /* The path below the root that a descriptor has now, as the file system has it. -ENOENT: it has none any more. */
 int descriptor_path(const struct directory *directory, int fd, char disk[STORE_PATH_MAX]);
 
-/* index.c. The name in the folder that equals this one without regard to case, by reading all of it. -ENOENT: none does. */
+/* index.c. NULL: no memory. */
+struct name_index *index_new(void);
+void index_free(struct name_index *index);
+/* The name in the folder that equals this one without regard to case, or has it as its short name. -ENOENT: none does. */
 int index_find(struct name_index *index, int folder, const char *disk_name, char found[NAME_MAX + 1]);
 
 /* open.c */
@@ -72,6 +76,9 @@ int attributes_get(int fd, struct store_attributes *attributes);
 int attributes_set(int fd, unsigned set, const struct store_attributes *attributes);
 /* Of a name in a folder, without opening it for reading. */
 int attributes_at(const struct directory *directory, int folder, const char *name, struct store_attributes *attributes);
+int sparse_set(int fd, bool sparse);
+/* As of struct store_op; 0 with NULL where none is kept. */
+int security_get(int fd, uint8_t **security, size_t *security_size);
 void xattr_work(struct directory *directory, struct store_op *op);
 void security_work(struct directory *directory, struct store_op *op);
 
@@ -79,8 +86,10 @@ void security_work(struct directory *directory, struct store_op *op);
 bool read_cached(struct directory *directory, struct store_op *op);
 bool write_cached(struct directory *directory, struct store_op *op);
 void io_work(struct directory *directory, struct store_op *op);
+int io_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 
-/* entries.c */
+/* entries.c. Removes the name that the descriptor has now. */
+int entry_remove(struct directory *directory, int fd, bool is_folder);
 void rename_work(struct directory *directory, struct store_op *op);
 void link_work(struct directory *directory, struct store_op *op);
 void remove_work(struct directory *directory, struct store_op *op);
@@ -89,7 +98,10 @@ void flush_work(struct directory *directory, struct store_op *op);
 /* streams.c */
 int stream_find(int fd, const char *stream, char attribute[XATTR_NAME_SIZE]);
 int stream_open(struct directory *directory, struct store_op *op, int fd, char attribute[XATTR_NAME_SIZE]);
-int64_t stream_size(const struct store_file *file);
+/* Its bare name. */
+const char *stream_name(const struct store_file *file);
+/* Sets the sizes to those of the stream. */
+void stream_attributes(const struct store_file *file, struct store_attributes *attributes);
 void streams_list(struct store_op *op);
 void stream_work(struct directory *directory, struct store_op *op);
 

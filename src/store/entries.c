@@ -71,7 +71,7 @@ static int entry_change(struct directory *directory, struct store_op *op) {
     char source[STORE_PATH_MAX], target[STORE_PATH_MAX];
     const char *old, *name;
     if (op->file->stream[0] != '\0')
-        return -EOPNOTSUPP; /* the descriptor is the whole file's */
+        return -EOPNOTSUPP; /* a stream has no names of its own */
     int result = descriptor_path(directory, op->file->fd, source);
     if (result < 0)
         return result;
@@ -108,18 +108,22 @@ void link_work(struct directory *directory, struct store_op *op) {
     entry_change_work(directory, op);
 }
 
-void remove_work(struct directory *directory, struct store_op *op) {
+/* The name could go to another file just before it is removed, by somebody beside this server; a moment that no call of
+ * the kernel spares. */
+int entry_remove(struct directory *directory, int fd, bool is_folder) {
     char disk[STORE_PATH_MAX];
     const char *name;
-    op->result = descriptor_path(directory, op->file->fd, disk);
-    if (op->result == 0 && disk[0] == '\0')
-        op->result = -EBUSY; /* the root */
-    int parent = op->result < 0 ? (int)op->result : parent_open(directory, disk, &name);
-    if (parent < 0) {
-        op->result = parent;
-        return;
-    }
-    op->result = unlinkat(parent, name, op->file->is_folder ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
-    op->file->is_removed = op->result == 0;
-    close(parent);
+    int result = descriptor_path(directory, fd, disk);
+    if (result < 0 || disk[0] == '\0')
+        return result < 0 ? result : -EBUSY; /* the root */
+    int folder = parent_open(directory, disk, &name);
+    if (folder < 0)
+        return folder;
+    result = unlinkat(folder, name, is_folder ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
+    close(folder);
+    return result;
+}
+
+void remove_work(struct directory *directory, struct store_op *op) {
+    op->result = entry_remove(directory, op->file->fd, op->file->is_folder);
 }

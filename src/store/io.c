@@ -1,11 +1,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "store/directory_parts.h"
+
+/* What is copied in one go where the file system cannot do it, in octets. */
+#define COPY_BUFFER_MAX (1024u * 1024u)
+/* Octets between two places where io_sendable() looks whether they are in memory. */
+#define SENDABLE_STEP 131072u
 
 /* What is left of the request, behind what was transferred already. */
 static ssize_t transfer(struct store_op *op, bool is_write, int flags) {
@@ -33,14 +39,40 @@ static bool transfer_all(struct store_op *op, bool is_write, int flags) {
     return true;
 }
 
+static int no_wait(const struct directory *directory) {
+    return directory->is_memory ? 0 : RWF_NOWAIT;
+}
+
 bool read_cached(struct directory *directory, struct store_op *op) {
-    (void)directory;
-    return op->file->stream[0] == '\0' && transfer_all(op, false, RWF_NOWAIT);
+    return op->file->stream[0] == '\0' && transfer_all(op, false, no_wait(directory));
 }
 
 bool write_cached(struct directory *directory, struct store_op *op) {
-    (void)directory;
-    return op->file->stream[0] == '\0' && !op->durable && transfer_all(op, true, RWF_NOWAIT);
+    return op->file->stream[0] == '\0' && !op->durable && transfer_all(op, true, no_wait(directory));
+}
+
+static bool is_cached(int fd, uint64_t offset) {
+    uint8_t octet;
+    struct iovec part = {&octet, sizeof octet};
+    return preadv2(fd, &part, 1, (off_t)offset, RWF_NOWAIT) >= 0;
+}
+
+/* Looks at a place here and there: what is read ahead comes in pieces that are larger. */
+static bool range_is_cached(int fd, uint64_t offset, uint64_t size) {
+    bool cached = is_cached(fd, offset + size - 1);
+    for (uint64_t at = 0; at < size && cached; at += SENDABLE_STEP)
+        cached = is_cached(fd, offset + at);
+    return cached;
+}
+
+int io_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size) {
+    struct stat status;
+    uint64_t end;
+    if (file->stream[0] != '\0' || fstat(file->fd, &status) < 0 || (uint64_t)status.st_size <= offset)
+        return -1;
+    end = (uint64_t)status.st_size;
+    *size = *size < end - offset ? *size : end - offset;
+    return directory_of(store)->is_memory || range_is_cached(file->fd, offset, *size) ? file->fd : -1;
 }
 
 static int allocate(const struct store_op *op) {
@@ -55,12 +87,31 @@ static int allocate(const struct store_op *op) {
     return result == -EOPNOTSUPP ? 0 : result;
 }
 
-/* Zeroes within the file; it does not grow. */
+/* Zeroes within the file; it does not grow. Only a sparse one gives space back, where the file system can tell. */
 static int zero(const struct store_op *op) {
-    int flags = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    if (op->size == 0)
-        return 0;
-    return fallocate(op->file->fd, flags, (off_t)op->offset, (off_t)op->size) < 0 ? -errno : 0;
+    struct store_attributes attributes;
+    int result = op->size == 0 ? 0 : attributes_get(op->file->fd, &attributes);
+    if (op->size == 0 || result < 0 || op->offset >= attributes.size)
+        return result;
+    uint64_t size = op->size < attributes.size - op->offset ? op->size : attributes.size - op->offset;
+    int flags = (attributes.dos_attributes & DOS_SPARSE) != 0 ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+    result = fallocate(op->file->fd, flags | FALLOC_FL_KEEP_SIZE, (off_t)op->offset, (off_t)size);
+    if (result < 0 && errno == EOPNOTSUPP && flags == FALLOC_FL_ZERO_RANGE)
+        result = fallocate(op->file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)op->offset, (off_t)size);
+    return result < 0 ? -errno : 0;
+}
+
+/* Read as a whole before it is written: what overlaps is copied as it was. */
+static int64_t copy_through(const struct store_op *op) {
+    uint64_t size = op->size < COPY_BUFFER_MAX ? op->size : COPY_BUFFER_MAX;
+    uint8_t *data = malloc(size);
+    if (data == NULL)
+        return -ENOMEM;
+    ssize_t got = pread(op->source->fd, data, size, (off_t)op->source_offset);
+    ssize_t put = got > 0 ? pwrite(op->file->fd, data, (size_t)got, (off_t)op->offset) : got;
+    int64_t result = put < 0 ? -errno : put;
+    free(data);
+    return result;
 }
 
 static int64_t copy(const struct store_op *op) {
@@ -68,8 +119,9 @@ static int64_t copy(const struct store_op *op) {
     int64_t done = 0;
     while ((uint64_t)done < op->size) {
         ssize_t moved = copy_file_range(op->source->fd, &from, op->file->fd, &to, op->size - (uint64_t)done, 0);
-        if (moved < 0 && done == 0)
-            return -errno;
+        bool is_impossible = moved < 0 && (errno == EINVAL || errno == EXDEV || errno == EOPNOTSUPP);
+        if (moved < 0 && done == 0) /* EINVAL: the ranges overlap */
+            return is_impossible ? copy_through(op) : -errno;
         if (moved <= 0)
             break;
         done += moved;

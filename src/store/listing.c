@@ -8,7 +8,8 @@
 #include "store/directory_parts.h"
 
 /* Entries that are looked at in one go, on a worker. */
-#define LISTING_BATCH_MAX 128u
+#define LISTING_BATCH_MAX   128u
+#define LISTING_REFRESH_MAX 16u
 
 struct listing_entry {
     char name[STORE_NAME_MAX];
@@ -19,6 +20,7 @@ struct store_listing {
     DIR *entries;
     char pattern[STORE_NAME_MAX];
     unsigned count, at;
+    unsigned fresh; /* up to there they were looked at for this request */
     bool is_finished;
     struct listing_entry batch[LISTING_BATCH_MAX];
 };
@@ -72,24 +74,44 @@ static void entry_take(const struct directory *directory, struct store_op *op, c
         listing->count++;
 }
 
+/* Looks again at some of what is left from a request before: it may be gone, and has no name then. */
+static void listing_refresh(struct directory *directory, struct store_op *op) {
+    struct store_listing *listing = op->file->listing;
+    unsigned end = listing->fresh + LISTING_REFRESH_MAX < listing->count ? listing->fresh + LISTING_REFRESH_MAX : listing->count;
+    for (; listing->fresh < end; listing->fresh++) {
+        char disk[STORE_PATH_MAX];
+        struct listing_entry *entry = &listing->batch[listing->fresh];
+        bool is_dots = strcmp(entry->name, ".") == 0 || strcmp(entry->name, "..") == 0;
+        if (is_dots)
+            strcpy(disk, entry->name);
+        if ((!is_dots && path_to_disk(entry->name, disk) < 0) ||
+            entry_attributes(directory, op, disk, &entry->attributes) < 0)
+            entry->name[0] = '\0';
+    }
+}
+
 static int listing_fill(struct directory *directory, struct store_op *op) {
     struct store_listing *listing = op->file->listing;
-    listing->count = listing->at = 0;
+    listing->count = listing->at = listing->fresh = 0;
     while (listing->count < LISTING_BATCH_MAX) {
         errno = 0;
         struct dirent *entry = readdir(listing->entries);
         if (entry == NULL) {
             listing->is_finished = errno == 0;
+            listing->fresh = listing->count;
             return -errno;
         }
         entry_take(directory, op, entry->d_name);
     }
+    listing->fresh = listing->count;
     return 0;
 }
 
 bool listing_ready(struct store_op *op) {
     struct store_listing *listing = op->file->listing;
-    return listing != NULL && !op->restart && (listing->at < listing->count || listing->is_finished);
+    if (listing == NULL || op->restart)
+        return false;
+    return listing->at < listing->fresh || (listing->at == listing->count && listing->is_finished);
 }
 
 void listing_work(struct directory *directory, struct store_op *op) {
@@ -98,7 +120,9 @@ void listing_work(struct directory *directory, struct store_op *op) {
     if (result == 0 && (op->file->listing == NULL || op->restart))
         result = listing_start(op);
     op->restart = false;
-    if (result == 0)
+    if (result == 0 && op->file->listing->fresh < op->file->listing->count)
+        listing_refresh(directory, op);
+    else if (result == 0)
         result = listing_fill(directory, op);
     op->result = result < 0 ? result : before;
 }
@@ -107,10 +131,15 @@ bool listing_deliver(struct store_op *op) {
     struct store_listing *listing = op->file->listing;
     if (op->result < 0)
         return true;
-    for (; listing->at < listing->count; listing->at++, op->result++) {
+    for (; listing->at < listing->fresh; listing->at++) {
         const struct listing_entry *entry = &listing->batch[listing->at];
-        if (!op->entry(op, entry->name, &entry->attributes))
+        if (entry->name[0] == '\0')
+            continue;
+        if (!op->entry(op, entry->name, &entry->attributes)) {
+            listing->fresh = listing->at;
             return true;
+        }
+        op->result++;
     }
-    return listing->is_finished;
+    return listing->at == listing->count && listing->is_finished;
 }

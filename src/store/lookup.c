@@ -68,8 +68,18 @@ static int component_find(struct directory *directory, char disk[STORE_PATH_MAX]
     return result;
 }
 
+/* Where the folder before the last name is there as it was asked for, only that name is looked for. */
+static size_t lookup_start(const struct directory *directory, const char *disk) {
+    const char *name;
+    int parent = strchr(disk, '/') != NULL ? parent_open(directory, disk, &name) : -ENOENT;
+    if (parent < 0)
+        return 0;
+    close(parent);
+    return (size_t)(name - disk);
+}
+
 int lookup(struct directory *directory, char disk[STORE_PATH_MAX], bool *path_missing) {
-    for (size_t at = 0; disk[at] != '\0';) {
+    for (size_t at = lookup_start(directory, disk); disk[at] != '\0';) {
         size_t size = strcspn(disk + at, "/");
         bool is_last = disk[at + size] == '\0';
         int result = component_find(directory, disk, at, size);

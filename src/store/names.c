@@ -140,6 +140,67 @@ uint32_t name_hash(const char *name) {
     return hash;
 }
 
+/* ---- short names ---- */
+
+#define SHORT_BASE_MAX      8u
+#define SHORT_EXTENSION_MAX 3u
+#define SHORT_KEPT          2u /* letters of the name in front of "~" */
+#define SHORT_DIGITS        5u
+
+static bool is_digit(char letter) {
+    return (letter >= '0' && letter <= '9') || (letter >= 'A' && letter <= 'Z');
+}
+
+static char short_letter(char letter) {
+    return letter >= 'a' && letter <= 'z' ? (char)(letter - 'a' + 'A') : letter;
+}
+
+static bool is_short_letter(char letter) {
+    return letter != '\0' && (is_digit(short_letter(letter)) || strchr("!#$%&'()-@^_`{}~", letter) != NULL);
+}
+
+/* The legal letters of a part, at most so many, in upper case. */
+static size_t short_part(const char *part, size_t size, size_t most, char *made) {
+    size_t count = 0;
+    for (size_t i = 0; i < size && count < most; i++)
+        if (is_short_letter(part[i]))
+            made[count++] = short_letter(part[i]);
+    return count;
+}
+
+bool short_name(const char *name, char made[SHORT_NAME_MAX]) {
+    const char *dot = strrchr(name, '.');
+    size_t size = strlen(name), base = dot != NULL && dot > name ? (size_t)(dot - name) : size;
+    size_t extension = base < size ? size - base - 1 : 0;
+    size_t at = short_part(name, base, SHORT_BASE_MAX, made);
+    char tail[SHORT_EXTENSION_MAX];
+    size_t tail_size = extension > 0 ? short_part(dot + 1, extension, SHORT_EXTENSION_MAX, tail) : 0;
+    bool is_made_up = at != base || at == 0 || tail_size != extension || (base < size && extension == 0);
+    if (is_made_up) {
+        uint32_t hash = name_hash(name);
+        at = at < SHORT_KEPT ? at : SHORT_KEPT;
+        made[at++] = '~';
+        for (unsigned i = 0; i < SHORT_DIGITS; i++, hash /= 36)
+            made[at++] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[hash % 36];
+    }
+    if (tail_size > 0)
+        made[at++] = '.';
+    memcpy(made + at, tail, tail_size);
+    made[at + tail_size] = '\0';
+    return is_made_up;
+}
+
+bool is_short_name(const char *name) {
+    const char *tilde = strchr(name, '~');
+    if (tilde == NULL || tilde - name > (ptrdiff_t)SHORT_KEPT)
+        return false;
+    for (unsigned i = 1; i <= SHORT_DIGITS; i++)
+        if (!is_digit(short_letter(tilde[i])))
+            return false;
+    const char *rest = tilde + 1 + SHORT_DIGITS;
+    return *rest == '\0' || (*rest == '.' && strlen(rest) <= 1 + SHORT_EXTENSION_MAX);
+}
+
 /* How one step of the pattern goes on. */
 enum step { STEP_NO, STEP_BOTH, STEP_PATTERN };
 

@@ -16,6 +16,13 @@ bool path_from_disk(const char *disk, char path[STORE_PATH_MAX]);
 bool name_equal(const char *a, const char *b);
 uint32_t name_hash(const char *name);
 
+/* The 8.3 name ([MS-FSCC] 2.1.5.2.1) of a name as clients see it. One that has the form itself is its own, in upper case,
+ * and false; to the others one is made up from their hash: "AB~12345.EXT". */
+#define SHORT_NAME_MAX 13u /* octets with the NUL */
+bool short_name(const char *name, char made[SHORT_NAME_MAX]);
+/* Could short_name() have made it up? */
+bool is_short_name(const char *name);
+
 /* A pattern of [MS-FSCC] 2.1.4.4: * ? and < (DOS_STAR) > (DOS_QM) " (DOS_DOT), without regard to case. */
 bool pattern_matches(const char *pattern, const char *name);
 

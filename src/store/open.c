@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,20 @@
 /* Pipes and terminals neither block the opening nor become ours; they are refused once they are open. */
 #define OPEN_FLAGS (O_NONBLOCK | O_NOCTTY)
 
-static uint64_t flags_of(const struct store_op *op) {
-    bool has_stream = op->stream != NULL && op->stream[0] != '\0';
-    return OPEN_FLAGS | (op->want_write && !has_stream ? O_RDWR : O_RDONLY);
+static bool has_stream(const struct store_op *op) {
+    return op->stream != NULL && op->stream[0] != '\0';
+}
+
+/* A folder is never opened for writing, though its access may say so; a stream is written by its attribute. */
+static int existing_open(const struct directory *directory, struct store_op *op, const char *disk, uint64_t resolve) {
+    bool writes = op->want_write && !has_stream(op);
+    int fd = beneath_open(directory, disk, OPEN_FLAGS | (writes ? O_RDWR : O_RDONLY), 0, resolve);
+    bool is_refused = fd == -EACCES || fd == -EROFS || fd == -EPERM || fd == -ETXTBSY;
+    op->can_write = op->want_write;
+    if (!writes || !((fd == -EISDIR && !op->want_file) || (is_refused && op->write_if_can)))
+        return fd;
+    op->can_write = fd == -EISDIR;
+    return beneath_open(directory, disk, OPEN_FLAGS | O_RDONLY, 0, resolve);
 }
 
 static int kind_check(int fd, const struct store_op *op, bool *is_folder) {
@@ -42,16 +54,17 @@ static struct store_file *file_new(int fd, bool is_folder, const struct store_op
         return NULL;
     file->fd = fd;
     file->is_folder = is_folder;
-    file->can_write = op->want_write;
-    file->is_fresh = op->made;
+    file->is_fresh = op->made_file;
     pthread_mutex_init(&file->lock, NULL);
     return file;
 }
 
-static int opened_finish(struct directory *directory, struct store_op *op, int fd, bool is_folder, const char *attribute) {
+static int opened_finish(struct store_op *op, int fd, bool is_folder, const char *attribute) {
     if (op->truncate && !op->made && !is_folder && attribute[0] == '\0' && ftruncate(fd, 0) < 0)
         return -errno;
-    int result = op->made ? attributes_set(fd, op->set, &op->attributes) : 0;
+    int result = op->made_file ? attributes_set(fd, op->set, &op->attributes) : 0;
+    if (result == 0 && !op->made_file)
+        result = security_get(fd, &op->security, &op->security_size);
     if (result == 0)
         result = attributes_get(fd, &op->attributes);
     if (result < 0)
@@ -60,65 +73,86 @@ static int opened_finish(struct directory *directory, struct store_op *op, int f
     if (op->file == NULL)
         return -ENOMEM;
     strcpy(op->file->stream, attribute);
-    (void)directory;
     return 0;
 }
 
-/* Takes over the descriptor. What was made stays where a later step fails: it is whole, only not as wished. */
+/* Takes over the descriptor. What was made goes again where a later step fails. */
 static int opened(struct directory *directory, struct store_op *op, int fd) {
     char attribute[XATTR_NAME_SIZE] = "";
-    bool is_folder = false, has_stream = op->stream != NULL && op->stream[0] != '\0';
+    bool is_folder = false;
     int result = kind_check(fd, op, &is_folder);
-    if (result == 0 && has_stream)
+    op->made = op->made_file;
+    if (result == 0 && has_stream(op))
         result = stream_open(directory, op, fd, attribute);
     if (result == 0)
-        result = opened_finish(directory, op, fd, is_folder, attribute);
-    if (result < 0)
-        close(fd);
-    else if (has_stream)
-        op->attributes.size = op->attributes.allocated = (uint64_t)stream_size(op->file);
+        result = opened_finish(op, fd, is_folder, attribute);
+    if (result == 0 && has_stream(op))
+        stream_attributes(op->file, &op->attributes);
+    if (result == 0)
+        return 0;
+    if (op->made_file)
+        entry_remove(directory, fd, is_folder);
+    free(op->security);
+    op->security = NULL;
+    close(fd);
     return result;
 }
 
 bool open_cached(struct directory *directory, struct store_op *op) {
     char disk[STORE_PATH_MAX];
-    bool has_stream = op->stream != NULL && op->stream[0] != '\0';
-    if (has_stream || op->truncate || op->how == STORE_MUST_NOT_EXIST)
+    if (has_stream(op) || op->truncate || op->how == STORE_MUST_NOT_EXIST)
         return false;
     op->result = path_to_disk(op->path, disk);
     if (op->result < 0)
         return true;
-    int fd = beneath_open(directory, disk, flags_of(op), 0, RESOLVE_CACHED);
+    int fd = existing_open(directory, op, disk, RESOLVE_CACHED);
     if (fd < 0)
         return false;
-    op->made = false;
+    op->made_file = false;
     op->result = opened(directory, op, fd);
     return true;
+}
+
+/* The folder's descriptor is kept for what is made in it, from which it may inherit. */
+static int folder_security(struct store_op *op, int folder) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", folder); /* what O_PATH opened has no attributes itself */
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES ? 0 : -errno;
+    int result = security_get(fd, &op->security, &op->security_size);
+    close(fd);
+    return result;
+}
+
+static int make_in(struct store_op *op, int folder, const char *name) {
+    int access = op->want_write ? O_RDWR : O_RDONLY;
+    if (!op->want_folder)
+        return openat(folder, name, access | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MADE_FILE_MODE);
+    if (mkdirat(folder, name, MADE_FOLDER_MODE) < 0)
+        return -1;
+    return openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 /* Makes the last name of `disk`, in a folder that exists. */
 static int make(struct directory *directory, struct store_op *op, const char *disk) {
     const char *name;
-    int parent = parent_open(directory, disk, &name);
-    if (parent < 0)
-        return parent;
-    int fd;
-    if (op->want_folder) {
-        fd = mkdirat(parent, name, MADE_FOLDER_MODE) < 0 ? -errno : 0;
-        if (fd == 0)
-            fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    } else {
-        int access = op->want_write ? O_RDWR : O_RDONLY;
-        fd = openat(parent, name, access | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MADE_FILE_MODE);
+    int folder = parent_open(directory, disk, &name);
+    if (folder < 0)
+        return folder;
+    int result = folder_security(op, folder);
+    if (result == 0) {
+        result = make_in(op, folder, name);
+        result = result < 0 ? -errno : result;
     }
-    int result = fd == -1 ? -errno : fd;
-    close(parent);
-    op->made = result >= 0;
+    close(folder);
+    op->made_file = result >= 0;
+    op->can_write = op->want_write;
     return result;
 }
 
 static bool may_exist(const struct store_op *op) {
-    return op->how != STORE_MUST_NOT_EXIST || (op->stream != NULL && op->stream[0] != '\0');
+    return op->how != STORE_MUST_NOT_EXIST || has_stream(op);
 }
 
 /* One attempt with `making` held. */
@@ -130,7 +164,7 @@ static int open_or_make(struct directory *directory, struct store_op *op) {
         result = lookup(directory, disk, &path_missing);
     op->path_missing = path_missing;
     if (result == 0)
-        return may_exist(op) ? beneath_open(directory, disk, flags_of(op), 0, 0) : -EEXIST;
+        return may_exist(op) ? existing_open(directory, op, disk, 0) : -EEXIST;
     if (result != -ENOENT || path_missing || op->how == STORE_MUST_EXIST)
         return result;
     return directory->settings.read_only ? -EROFS : make(directory, op, disk);
@@ -138,14 +172,13 @@ static int open_or_make(struct directory *directory, struct store_op *op) {
 
 static int open_once(struct directory *directory, struct store_op *op) {
     char disk[STORE_PATH_MAX];
-    op->made = false;
     int fd = path_to_disk(op->path, disk);
     if (fd == 0)
-        fd = beneath_open(directory, disk, flags_of(op), 0, 0);
-    if (fd >= 0 && !may_exist(op)) {
+        fd = existing_open(directory, op, disk, 0);
+    if (fd >= 0 && !may_exist(op))
         close(fd);
+    if ((fd >= 0 || fd == -EISDIR) && !may_exist(op))
         fd = -EEXIST;
-    }
     if (fd != -ENOENT)
         return fd;
     pthread_mutex_lock(&directory->making);
@@ -156,6 +189,7 @@ static int open_once(struct directory *directory, struct store_op *op) {
 
 void open_work(struct directory *directory, struct store_op *op) {
     int fd = -EEXIST;
+    op->made_file = false;
     for (unsigned i = 0; i < DIRECTORY_ATTEMPTS_MAX; i++) {
         fd = open_once(directory, op);
         bool is_race = (fd == -EEXIST && op->how == STORE_EITHER) || (fd == -ENOENT && op->how == STORE_EITHER);
@@ -163,4 +197,8 @@ void open_work(struct directory *directory, struct store_op *op) {
             break;
     }
     op->result = fd < 0 ? fd : opened(directory, op, fd);
+    if (fd < 0) { /* of the folder, where nothing was made after all */
+        free(op->security);
+        op->security = NULL;
+    }
 }

@@ -11,3 +11,7 @@ void store_free(struct store *store) {
     if (store != NULL)
         store->methods->free(store);
 }
+
+int store_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size) {
+    return store->methods->sendable != NULL ? store->methods->sendable(store, file, offset, size) : -1;
+}

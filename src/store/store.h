@@ -27,6 +27,8 @@
 struct store;
 struct store_file;   /* an open file, folder or stream */
 struct store_listing; /* a position in a folder */
+struct watch;
+struct watcher;
 
 /* A file for itself: the same for all its names and opens. */
 struct store_id { uint64_t volume, file; };
@@ -36,6 +38,7 @@ struct store_attributes {
     bool is_folder;
     uint32_t dos_attributes; /* [MS-FSCC] 2.6, without DIRECTORY and NORMAL */
     uint32_t links;
+    uint32_t mode, user, group; /* of Unix: permissions, ids of the owners */
     uint64_t size, allocated; /* octets */
     struct timespec created, accessed, written, changed;
 };
@@ -43,7 +46,7 @@ struct store_attributes {
 enum store_set { STORE_SET_DOS = 1, STORE_SET_CREATED = 2, STORE_SET_ACCESSED = 4, STORE_SET_WRITTEN = 8, STORE_SET_CHANGED = 16 };
 
 enum store_kind {
-    STORE_OPEN,       /* path, how, stream, set and attributes of what is made -> file, attributes, made */
+    STORE_OPEN,       /* path, how, stream, set and attributes of what is made -> file, attributes, made, security */
     STORE_CLOSE,      /* file */
     STORE_READ,       /* file, offset, data, size -> result: octets, 0 at the end */
     STORE_WRITE,      /* file, offset, data, size, durable -> result: octets */
@@ -52,16 +55,17 @@ enum store_kind {
     STORE_SET,        /* file, set (which), attributes (values) */
     STORE_TRUNCATE,   /* file, size */
     STORE_ALLOCATE,   /* file, size: reserve at least, or cut to */
-    STORE_RENAME,     /* file, path (the new one), replace */
+    STORE_RENAME,     /* file, path (the new one), replace; of a stream: its new bare name in `stream` */
     STORE_LINK,       /* file, path, replace */
-    STORE_REMOVE,     /* file: its name, or the stream; an empty folder */
+    STORE_REMOVE,     /* file: its name, or the stream (unless `whole`); an empty folder */
     STORE_LIST,       /* file (folder), pattern, restart -> entries by op->entry(); result: how many; 0 at the end, or
                        * where the first was not taken */
     STORE_STREAMS,    /* file -> names and sizes by op->entry(), without the unnamed one; result as LIST */
     /* Extended attributes of users: name, data, size. -> result: octets; -ENODATA: none; -ERANGE: `size` is too small,
-     * op->size says what it takes. */
+     * op->size says what it takes. LIST calls op->entry() with op->data and op->size at the value. */
     STORE_XATTR_LIST, STORE_XATTR_GET, STORE_XATTR_SET,
-    /* A security descriptor as octets ([MS-DTYP] 2.4.6); results as of XATTR_GET. */
+    /* A security descriptor as octets ([MS-DTYP] 2.4.6). GET: file (of_folder: of the folder that it is in) -> security;
+     * SET: data, size. */
     STORE_SECURITY_GET, STORE_SECURITY_SET,
     STORE_COPY,       /* file, offset, source, source_offset, size -> result: octets (copy_file_range) */
     STORE_ZERO,       /* file, offset, size */
@@ -102,11 +106,17 @@ struct store_op {
     bool want_folder, want_file;     /* -ENOTDIR, -EISDIR where it is the other */
     bool want_write;                 /* data will be written */
     bool truncate;                   /* an existing file is emptied once it is open */
-    bool made, durable, replace, sparse;
+    bool made, made_file;            /* OPEN: what was asked for is new; the file is (not its stream alone) */
+    bool write_if_can, can_write;    /* OPEN: without writing where want_write is refused; whether it can be written */
+    bool durable, replace, sparse, whole, of_folder;
     bool path_missing;               /* with -ENOENT: a folder on the way is what is missing */
     uint64_t offset, source_offset, size;
     void *data;
     struct store_attributes attributes;
+    /* OPEN: the descriptor that is kept for the file or, where it was made, for the folder that it is in. Of malloc(), for
+     * the receiver to free; NULL where none is kept. */
+    uint8_t *security;
+    size_t security_size;
     unsigned set;                    /* enum store_set */
     struct store_volume volume;
     struct store_listing *listing;   /* the store's; the position is kept with the file */
@@ -120,8 +130,13 @@ struct store_methods {
     void (*submit)(struct store *store, struct store_op *op);
     /* Waits until nothing is in flight. */
     void (*free)(struct store *store);
-    /* The path that the file has now, "" for the root; into `path` of STORE_PATH_MAX. */
+    /* The path that the file has now, "" for the root, with ":" and its name behind that of a stream; into `path` of
+     * STORE_PATH_MAX. */
     int (*path)(struct store *store, struct store_file *file, char *path);
+    /* Begins a watch of a folder (store/watch.h); it is ended with watch_end(). NULL: not to be had. */
+    int (*watch)(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree);
+    /* May be NULL: never. */
+    int (*sendable)(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 };
 
 struct store {
@@ -130,5 +145,8 @@ struct store {
 
 void store_submit(struct store *store, struct store_op *op);
 void store_free(struct store *store);
+/* A descriptor, still the file's own, to send the file's contents from without copying them; *size becomes what of it is there.
+ * -1: it would have to wait for the disk, or cannot be done, and STORE_READ is what remains. */
+int store_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 
 #endif

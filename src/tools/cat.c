@@ -30,7 +30,6 @@ int command_cat(int argc, char **argv) {
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     int status;
 
-    interrupt_install();
     status = file_command_each(arguments, cat_one);
     free(arguments);
     return status;

@@ -14,7 +14,9 @@ int command_rmdir(int argc, char **argv);
 int command_shares(int argc, char **argv);
 int command_stat(int argc, char **argv);
 int command_probe(int argc, char **argv);
+int command_relay(int argc, char **argv);
 int command_serve(int argc, char **argv);
+int command_status(int argc, char **argv);
 int command_settings(int argc, char **argv);
 int command_passwd(int argc, char **argv);
 

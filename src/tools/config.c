@@ -18,7 +18,8 @@ struct config {
     const char *path;
     unsigned line;
     bool in_section;
-    char host[CONFIG_HOST_MAX]; /* of the section; "" in [defaults] */
+    char name[CONFIG_NAME_MAX]; /* of the section; "" in the plain one */
+    const struct config_sections *sections;
     config_take *take;
     void *context;
     char *complaint; /* the first one; "" none */
@@ -36,23 +37,49 @@ static const char *skip_blanks(const char *text) {
     return text;
 }
 
+const struct config_sections config_hosts = {"defaults", "host", "one host name or address, as the URL spells it",
+                                             false, false};
+
+static bool complain_sections(struct config *config) {
+    char why[CONFIG_COMPLAINT_MAX / 2];
+
+    snprintf(why, sizeof why, "sections are [%s] and [%s NAME]", config->sections->plain, config->sections->named);
+    return complain(config, why);
+}
+
+static bool complain_name(struct config *config) {
+    char why[CONFIG_COMPLAINT_MAX / 2];
+
+    snprintf(why, sizeof why, "[%s NAME] takes %s", config->sections->named, config->sections->name_is);
+    return complain(config, why);
+}
+
+static bool announce(struct config *config) {
+    const struct config_entry entry = {config->name, NULL, NULL, config->path, config->line};
+    char why[CONFIG_COMPLAINT_MAX] = "";
+
+    return !config->sections->announced || config->take(config->context, &entry, why) || complain(config, why);
+}
+
 /* "host NAME" or "defaults", `size` octets. */
-static bool take_section(struct config *config, const char *name, size_t size) {
-    const char *host = name + 4;
+static bool take_section(struct config *config, const char *title, size_t size) {
+    const struct config_sections *sections = config->sections;
+    size_t word = strlen(sections->named);
+    const char *name = title + word;
 
     config->in_section = true;
-    config->host[0] = '\0';
-    if (size == strlen("defaults") && strncasecmp(name, "defaults", size) == 0)
+    config->name[0] = '\0';
+    if (size == strlen(sections->plain) && strncasecmp(title, sections->plain, size) == 0)
         return true;
-    if (size < 6 || strncasecmp(name, "host", 4) != 0 || !isspace((unsigned char)*host))
-        return complain(config, "sections are [defaults] and [host NAME]");
-    host = skip_blanks(host);
-    size -= (size_t)(host - name);
-    if (size == 0 || size >= sizeof config->host || memchr(host, ' ', size) != NULL)
-        return complain(config, "[host NAME] takes one host name or address, as the URL spells it");
-    memcpy(config->host, host, size);
-    config->host[size] = '\0';
-    return true;
+    if (size < word + 2 || strncasecmp(title, sections->named, word) != 0 || !isspace((unsigned char)*name))
+        return complain_sections(config);
+    name = skip_blanks(name);
+    size -= (size_t)(name - title);
+    if (size == 0 || size >= sizeof config->name || (!sections->blanks && memchr(name, ' ', size) != NULL))
+        return complain_name(config);
+    memcpy(config->name, name, size);
+    config->name[size] = '\0';
+    return announce(config);
 }
 
 static bool note_section(struct config *config, const char *line) {
@@ -94,18 +121,22 @@ static char *next_line(char *line, int size, void *stream) {
 /* Of type ini_handler. */
 static int take_entry(void *user, const char *section, const char *key, const char *value) {
     struct config *config = user;
-    const struct config_entry entry = {config->host, key, value, config->path, config->line};
+    const struct config_entry entry = {config->name, key, value, config->path, config->line};
     char why[CONFIG_COMPLAINT_MAX] = "";
 
     (void)section;
-    if (!config->in_section)
-        return complain(config, "an entry in front of the first section: say [defaults] or [host NAME] before it");
+    if (!config->in_section) {
+        snprintf(why, sizeof why, "an entry in front of the first section: say [%s] or [%s NAME] before it",
+                 config->sections->plain, config->sections->named);
+        return complain(config, why);
+    }
     return config->take(config->context, &entry, why) || complain(config, why);
 }
 
-bool config_parse(struct span text, const char *path, config_take *take, void *context,
-                  char complaint[CONFIG_COMPLAINT_MAX]) {
-    struct config config = {.text = text, .path = path, .take = take, .context = context, .complaint = complaint};
+bool config_parse(struct span text, const char *path, const struct config_sections *sections, config_take *take,
+                  void *context, char complaint[CONFIG_COMPLAINT_MAX]) {
+    struct config config = {
+        .text = text, .path = path, .sections = sections, .take = take, .context = context, .complaint = complaint};
 
     complaint[0] = '\0';
     if (text.size > 0 && memchr(text.data, '\0', text.size) != NULL)
@@ -120,7 +151,8 @@ static bool complain_file(const char *path, const char *why, char *complaint) {
     return false;
 }
 
-static bool read_open(int descriptor, const char *path, config_take *take, void *context, char *complaint) {
+static bool read_open(int descriptor, const char *path, const struct config_sections *sections, config_take *take,
+                      void *context, char *complaint) {
     static const char too_large[] = "this is longer than a configuration file may be (65536 octets)";
     uint8_t text[CONFIG_SIZE_MAX + 1];
     size_t size = 0;
@@ -137,11 +169,11 @@ static bool read_open(int descriptor, const char *path, config_take *take, void 
         return complain_file(path, strerror(errno), complaint);
     if (size > CONFIG_SIZE_MAX)
         return complain_file(path, too_large, complaint);
-    return config_parse((struct span){text, size}, path, take, context, complaint);
+    return config_parse((struct span){text, size}, path, sections, take, context, complaint);
 }
 
-bool config_read(const char *path, bool must_exist, config_take *take, void *context,
-                 char complaint[CONFIG_COMPLAINT_MAX]) {
+bool config_read(const char *path, bool must_exist, const struct config_sections *sections, config_take *take,
+                 void *context, char complaint[CONFIG_COMPLAINT_MAX]) {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     bool taken;
 
@@ -150,7 +182,7 @@ bool config_read(const char *path, bool must_exist, config_take *take, void *con
         return true;
     if (descriptor < 0)
         return complain_file(path, strerror(errno), complaint);
-    taken = read_open(descriptor, path, take, context, complaint);
+    taken = read_open(descriptor, path, sections, take, context, complaint);
     close(descriptor);
     return taken;
 }

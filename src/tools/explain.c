@@ -26,14 +26,17 @@ enum option_key {
 static const struct argp_option options_table[] = {
     {"json", KEY_JSON, NULL, 0, "Write JSON lines, one object per connection, and nothing else to standard output", 0},
     {"verbose", KEY_VERBOSE, NULL, 0, "Tell all about healthy connections, too", 0},
-    {"taken-at", KEY_TAKEN_AT, "PLACE", 0, "Where the capture was taken: client, server or middle (inferred where not given)", 0},
+    {"taken-at", KEY_TAKEN_AT, "PLACE", 0,
+     "Where the capture was taken: client, server or middle (inferred where not given)", 0},
     {"client-os", KEY_CLIENT_OS, "SYSTEM", 0,
      "The client's system: windows-7, windows-8, windows-10, windows-11, linux, macos, samba or other", 0},
     {"server-os", KEY_SERVER_OS, "SYSTEM", 0, "The server's system, likewise", 0},
     {"fail-on", KEY_FAIL_ON, "SEVERITY", 0, "Exit with 1 for this and worse: problem (default) or exposure", 0},
     {"code", KEY_CODE, "CODE", 0,
-     "Explain an error code, status, Windows event id or message instead of a capture (1240, 0xC000A000, 31012, ...)", 0},
-    {"color", KEY_COLOUR, "WHEN", 0, "Use colour: auto (default: on a terminal, unless NO_COLOR is set), always or never", 0},
+     "Explain an error code, status, Windows event id or message instead of a capture (1240, 0xC000A000, 31012, ...)",
+     0},
+    {"color", KEY_COLOUR, "WHEN", 0,
+     "Use colour: auto (default: on a terminal, unless NO_COLOR is set), always or never", 0},
     {0},
 };
 
@@ -124,7 +127,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     case ARGP_KEY_END:
         if (arguments->captures == 0 && arguments->code == NULL)
             argp_error(state, "name a capture file, or - for standard input");
-        if (arguments->captures == 2 && strcmp(options->captures[0], "-") == 0 && strcmp(options->captures[1], "-") == 0)
+        if (arguments->captures == 2 && strcmp(options->captures[0], "-") == 0 &&
+            strcmp(options->captures[1], "-") == 0)
             argp_error(state, "standard input can be only one of the two captures");
         return 0;
     default:
@@ -170,11 +174,12 @@ int command_explain(int argc, char **argv) {
         .options = options_table,
         .parser = parse_option,
         .args_doc = "CAPTURE [CAPTURE-FROM-THE-OTHER-SIDE]\n--code CODE",
-        .doc = "Say for every SMB connection of a capture whether its negotiation was fine, and if it was aborted: by "
-               "whom, at which packet, why, how sure that is, and what to do.\v"
-               "Reads pcap, pcapng and Network Monitor files, plain, gzip or zstd; - is standard input. Two captures of "
-               "the same connections from both ends prove what was changed between them.\n\n"
-               "Exit status: 0 no problem, 1 problems, 2 cannot tell, 3 usage, 4 input unreadable, 5 internal error.",
+        .doc =
+            "Say for every SMB connection of a capture whether its negotiation was fine, and if it was aborted: by "
+            "whom, at which packet, why, how sure that is, and what to do.\v"
+            "Reads pcap, pcapng and Network Monitor files, plain, gzip or zstd; - is standard input. Two captures of "
+            "the same connections from both ends prove what was changed between them.\n\n"
+            "Exit status: 0 no problem, 1 problems, 2 cannot tell, 3 usage, 4 input unreadable, 5 internal error.",
     };
     struct arguments arguments = {.options.style.width = WIDTH_DEFAULT};
 

@@ -10,6 +10,7 @@
 #include "explain/explain.h"
 #include "tools/commands.h"
 #include "tools/file_command.h"
+#include "tools/interrupt.h"
 #include "tools/progress.h"
 
 static const struct argp_option options_table[] = {
@@ -84,10 +85,23 @@ static int get_file(struct copy *copy, const char *text, const char *path, const
     enum copy_end end;
 
     if (stream < 0)
-        return copy_complain(text, copy, copy_get(copy, path, NULL, where->folder, where->name));
+        return copy_complain(text, copy, copy_get(copy, path, where->folder, where->name));
     end = copy_to_stream(copy, path, stream);
     close(stream);
     return copy_complain(text, copy, end);
+}
+
+/* -r takes a file, too. False: it cannot be looked at, which was told. */
+static bool look_for_folder(struct copy *copy, const char *text, const char *path, bool *is_folder, int *status) {
+    struct session_error error;
+    struct file_status known;
+
+    if (!share_stat(copy->share, path, &known, &error)) {
+        *status = remote_complain(text, &error);
+        return false;
+    }
+    *is_folder = file_is_folder(&known);
+    return true;
 }
 
 static int get_to(struct copy *copy, const char *text, const struct url *url, const char *target, bool is_tree) {
@@ -99,6 +113,8 @@ static int get_to(struct copy *copy, const char *text, const struct url *url, co
         return copy_complain(text, copy, copy_to_stream(copy, url->path, STDOUT_FILENO));
     if (!name_is_safe(name))
         return complain(text, "its name is none that a file here may have: name the target", EXIT_USAGE);
+    if (is_tree && !look_for_folder(copy, text, url->path, &is_tree, &status))
+        return status;
     status = find_target(target, name, &where);
     if (status < 0)
         return complain(target, strerror(-status), EXIT_INPUT);
@@ -128,12 +144,12 @@ int command_get(int argc, char **argv) {
     struct copy copy = {.resume = file_command_has(arguments, 'c')};
     int status;
 
-    interrupt_install();
     progress_init(&progress, file_command_has(arguments, 'q'));
     progress_attach(&progress, &copy);
     remote_init(&remote, &arguments->options);
     status = remote_go_share(&remote, arguments->items[0]);
     copy.share = &remote.share;
+    interrupt_install();
     if (status == EXIT_NO_PROBLEM)
         status = get_to(&copy, arguments->items[0], &remote.url, arguments->count > 1 ? arguments->items[1] : ".",
                         file_command_has(arguments, 'r'));

@@ -23,13 +23,17 @@ static const struct command commands[] = {
     {"mv", "rename or move within a share", command_mv},
     {"passwd", "change who may log on, in a file of accounts", command_passwd},
     {"put", "copy files to a share", command_put},
+    {"relay", "be the box on the path that changes packets, and see who notices", command_relay},
     {"rm", "delete files of a share", command_rm},
     {"rmdir", "delete empty folders of a share", command_rmdir},
 #ifdef SMBPROOF_SERVE
-    {"serve", "serve files (not finished: see docs/serve.md)", command_serve},
+    {"serve", "serve files", command_serve},
 #endif
     {"settings", "show the settings in force, and their equivalents elsewhere", command_settings},
     {"shares", "list the shares of a server", command_shares},
+#ifdef SMBPROOF_SERVE
+    {"status", "show what a server on this machine is doing", command_status},
+#endif
     {"stat", "tell what a server knows of a file", command_stat},
 };
 

@@ -145,7 +145,7 @@ static const struct option_row table[OPTION_COUNT] = {
                         "",
                         false,
                         {{0}},
-                        "Tell on standard error what is negotiated; twice, each message"},
+                        "Tell on standard error what was negotiated"},
 };
 
 const struct option_row *option_row(enum option_id id) {
@@ -168,8 +168,7 @@ static bool words_have(const char *words, const char *word) {
     return false;
 }
 
-/* "allowed or required" */
-static void choices_text(const struct option_row *row, char *text, size_t size) {
+const char *option_choices_text(const struct option_row *row, char *text, size_t size) {
     text[0] = '\0';
     for (unsigned i = 0; i < OPTION_CHOICES_MAX && row->choices[i].word != NULL; i++) {
         bool last = i + 1 == OPTION_CHOICES_MAX || row->choices[i + 1].word == NULL;
@@ -177,6 +176,7 @@ static void choices_text(const struct option_row *row, char *text, size_t size) 
         strncat(text, i == 0 ? "" : last ? " or " : ", ", size - strlen(text) - 1);
         strncat(text, row->choices[i].word, size - strlen(text) - 1);
     }
+    return text;
 }
 
 static bool parse_number(const char *text, int base, unsigned long most, unsigned *number) {
@@ -191,18 +191,17 @@ static bool parse_number(const char *text, int base, unsigned long most, unsigne
 }
 
 /* Windows 8 and Server 2012 take any number but 1 for off ([MS-SMB2] 3.2.3, note 108). */
-static bool parse_registry_number(enum option_id id, const char *text, struct option_value *value) {
+static bool parse_registry_number(const struct option_row *row, const char *text, struct option_value *value) {
     unsigned number;
 
-    if (id != OPTION_REQUIRE_SECURE_NEGOTIATE || !parse_number(text, 0, UINT32_MAX, &number))
+    if (row != &table[OPTION_REQUIRE_SECURE_NEGOTIATE] || !parse_number(text, 0, UINT32_MAX, &number))
         return false;
     value->number = number == 1 ? SWITCH_ON : SWITCH_OFF;
     value->unusual_number = number > 1;
     return true;
 }
 
-static bool parse_choice(enum option_id id, const char *text, struct option_value *value, char *complaint) {
-    const struct option_row *row = &table[id];
+static bool parse_choice(const struct option_row *row, const char *text, struct option_value *value, char *complaint) {
     char allowed[CONFIG_COMPLAINT_MAX / 2];
 
     for (unsigned i = 0; i < OPTION_CHOICES_MAX && row->choices[i].word != NULL; i++)
@@ -211,9 +210,9 @@ static bool parse_choice(enum option_id id, const char *text, struct option_valu
             snprintf(value->text, sizeof value->text, "%s", row->choices[i].word);
             return true;
         }
-    if (parse_registry_number(id, text, value))
+    if (parse_registry_number(row, text, value))
         return true;
-    choices_text(row, allowed, sizeof allowed);
+    option_choices_text(row, allowed, sizeof allowed);
     snprintf(complaint, CONFIG_COMPLAINT_MAX, "`%.64s' is not possible here: say %s", text, allowed);
     return false;
 }
@@ -243,6 +242,25 @@ static void add_dialect(struct id_list *list, uint16_t dialect) {
     list->count++;
 }
 
+/* One dialect, or "2.1-3.0.2". */
+static bool add_dialects(struct id_list *list, char *word) {
+    char *end = strchr(word, '-');
+    uint16_t first, last;
+    struct client_policy policy;
+
+    if (end != NULL)
+        *end++ = '\0';
+    first = dialect_of(word);
+    last = end != NULL ? dialect_of(end) : first;
+    if (first == 0 || last < first)
+        return false;
+    client_policy_defaults(&policy);
+    for (unsigned i = 0; i < policy.dialects.count; i++)
+        if (policy.dialects.ids[i] >= first && policy.dialects.ids[i] <= last)
+            add_dialect(list, policy.dialects.ids[i]);
+    return true;
+}
+
 static bool parse_dialects(const char *text, struct option_value *value, char *complaint) {
     const char *at = text + strspn(text, ", ");
 
@@ -250,16 +268,14 @@ static bool parse_dialects(const char *text, struct option_value *value, char *c
     while (*at != '\0') {
         size_t size = strcspn(at, ", ");
         char word[WORD_MAX];
-        uint16_t dialect;
 
         snprintf(word, sizeof word, "%.*s", (int)size, at);
-        dialect = size < sizeof word ? dialect_of(word) : 0;
-        if (dialect == 0) {
-            snprintf(complaint, CONFIG_COMPLAINT_MAX, "`%s' is no dialect: say some of 2.0.2, 2.1, 3.0, 3.0.2, 3.1.1",
-                     word);
+        if (size >= sizeof word || !add_dialects(&value->dialects, word)) {
+            snprintf(complaint, CONFIG_COMPLAINT_MAX,
+                     "`%.*s' is no dialect: say some of 2.0.2, 2.1, 3.0, 3.0.2, 3.1.1, or a range such as 2.1-3.1.1",
+                     (int)(size < WORD_MAX ? size : WORD_MAX - 1), at);
             return false;
         }
-        add_dialect(&value->dialects, dialect);
         at += size;
         at += strspn(at, ", ");
     }
@@ -283,28 +299,43 @@ static bool parse_descriptor(const char *text, struct option_value *value, char 
     return false;
 }
 
-bool option_parse(enum option_id id, const char *text, struct option_value *value,
-                  char complaint[CONFIG_COMPLAINT_MAX]) {
+static bool parse_limited(const struct option_row *row, const char *text, struct option_value *value, char *complaint) {
+    if (parse_number(text, 10, row->most, &value->number) && value->number >= row->least)
+        return true;
+    snprintf(complaint, CONFIG_COMPLAINT_MAX, "`%.64s' is not possible here: say %u to %u %s", text, row->least,
+             row->most, row->unit);
+    return false;
+}
+
+bool option_row_parse(const struct option_row *row, const char *text, struct option_value *value,
+                      char complaint[CONFIG_COMPLAINT_MAX]) {
     *value = (struct option_value){0};
     if (strlen(text) >= sizeof value->text) {
         snprintf(complaint, CONFIG_COMPLAINT_MAX, "the value is too long");
         return false;
     }
     snprintf(value->text, sizeof value->text, "%s", text);
-    switch (table[id].type) {
+    switch (row->type) {
     case OPTION_TYPE_CHOICE:
-        return parse_choice(id, text, value, complaint);
+        return parse_choice(row, text, value, complaint);
     case OPTION_TYPE_DIALECTS:
         return parse_dialects(text, value, complaint);
     case OPTION_TYPE_SECONDS:
         return parse_seconds(text, value, complaint);
     case OPTION_TYPE_DESCRIPTOR:
         return text[0] == '\0' || parse_descriptor(text, value, complaint);
+    case OPTION_TYPE_NUMBER:
+        return parse_limited(row, text, value, complaint);
     case OPTION_TYPE_TEXT:
     case OPTION_TYPE_COUNT:
         return true;
     }
     return false;
+}
+
+bool option_parse(enum option_id id, const char *text, struct option_value *value,
+                  char complaint[CONFIG_COMPLAINT_MAX]) {
+    return option_row_parse(option_row(id), text, value, complaint);
 }
 
 const char *option_origin_text(enum option_id id, const struct option_value *value, char *text, size_t size) {
@@ -347,12 +378,15 @@ static error_t parse_argument(int key, char *text, struct argp_state *state) {
     return ARGP_ERR_UNKNOWN;
 }
 
-static void fill_help(const struct option_row *row, char help[OPTION_HELP_MAX]) {
-    char choices[OPTION_HELP_MAX / 2];
+void option_help(const struct option_row *row, char help[OPTION_HELP_MAX]) {
+    char possible[OPTION_HELP_MAX / 2] = "";
 
-    choices_text(row, choices, sizeof choices);
     if (row->argument != NULL && row->type == OPTION_TYPE_CHOICE)
-        snprintf(help, OPTION_HELP_MAX, "%s: %s (default: %s)", row->what, choices, row->standard);
+        option_choices_text(row, possible, sizeof possible);
+    else if (row->type == OPTION_TYPE_NUMBER)
+        snprintf(possible, sizeof possible, "%u to %u %s", row->least, row->most, row->unit);
+    if (row->argument != NULL && possible[0] != '\0')
+        snprintf(help, OPTION_HELP_MAX, "%s: %s (default: %s)", row->what, possible, row->standard);
     else if (row->argument != NULL && row->standard[0] != '\0')
         snprintf(help, OPTION_HELP_MAX, "%s (default: %s)", row->what, row->standard);
     else
@@ -375,7 +409,7 @@ void options_init(struct options *options) {
     for (unsigned id = 0; id < OPTION_COUNT; id++) {
         const struct option_row *row = &table[id];
 
-        fill_help(row, options->help[id]);
+        option_help(row, options->help[id]);
         options->rows[id] = (struct argp_option){
             row->flag, row->letter != 0 ? row->letter : KEY_FIRST + (int)id, row->argument, 0, options->help[id], 0};
     }
@@ -440,10 +474,10 @@ static bool take_entry(void *context, const struct config_entry *entry, char *co
         snprintf(complaint, CONFIG_COMPLAINT_MAX, "%s: %.400s", table[id].key, why);
         return false;
     }
-    if (table[id].for_named_host && entry->host[0] == '\0' && differs_from_default(id, &value))
+    if (table[id].for_named_host && entry->name[0] == '\0' && differs_from_default(id, &value))
         return refuse_unnamed(id, complaint);
-    if (reading->pass == PASS_DEFAULTS ? entry->host[0] != '\0'
-                                       : settings->host == NULL || strcasecmp(entry->host, settings->host) != 0)
+    if (reading->pass == PASS_DEFAULTS ? entry->name[0] != '\0'
+                                       : settings->host == NULL || strcasecmp(entry->name, settings->host) != 0)
         return true;
     value.origin = ORIGIN_FILE;
     value.path = entry->path;
@@ -457,14 +491,14 @@ static bool read_files(const struct options *options, struct settings *settings)
         struct reading reading = {settings, pass};
 
         if (options->config_path != NULL) {
-            if (!config_read(options->config_path, true, take_entry, &reading, settings->complaint))
+            if (!config_read(options->config_path, true, &config_hosts, take_entry, &reading, settings->complaint))
                 return false;
             continue;
         }
-        if (!config_read(options->system_path, false, take_entry, &reading, settings->complaint))
+        if (!config_read(options->system_path, false, &config_hosts, take_entry, &reading, settings->complaint))
             return false;
         if (options->user_path[0] != '\0' &&
-            !config_read(options->user_path, false, take_entry, &reading, settings->complaint))
+            !config_read(options->user_path, false, &config_hosts, take_entry, &reading, settings->complaint))
             return false;
     }
     return true;

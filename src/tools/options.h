@@ -53,6 +53,7 @@ enum option_type {
     OPTION_TYPE_SECONDS,
     OPTION_TYPE_DESCRIPTOR,
     OPTION_TYPE_TEXT,
+    OPTION_TYPE_NUMBER, /* from `least` to `most` */
     OPTION_TYPE_COUNT, /* a flag without a value that may stand more than once */
 };
 
@@ -74,9 +75,13 @@ struct option_row {
     bool for_named_host;  /* any value but the default has to be for a named host */
     struct option_choice choices[OPTION_CHOICES_MAX]; /* their index is the value; up to the first without word */
     const char *what;                                 /* a sentence, without full stop */
+    unsigned least, most;                             /* OPTION_TYPE_NUMBER */
+    const char *unit;
 };
 
 const struct option_row *option_row(enum option_id id);
+/* What --help says of it: the sentence, what is possible, the default. */
+void option_help(const struct option_row *row, char help[OPTION_HELP_MAX]);
 
 enum option_origin { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_FLAG };
 
@@ -90,9 +95,13 @@ struct option_value {
     bool unusual_number;        /* RequireSecureNegotiate: a number that is neither 0 nor 1 */
 };
 
-/* Reads a value of that option. False, and `complaint` says what is allowed. */
+/* Reads a value of such an option. False, and `complaint` says what is allowed. */
+bool option_row_parse(const struct option_row *row, const char *text, struct option_value *value,
+                      char complaint[CONFIG_COMPLAINT_MAX]);
 bool option_parse(enum option_id id, const char *text, struct option_value *value,
                   char complaint[CONFIG_COMPLAINT_MAX]);
+/* "off, allowed or required"; returns `text`. */
+const char *option_choices_text(const struct option_row *row, char *text, size_t size);
 /* "default", "/etc/smbproof.conf:3" or "--sign"; returns `text`. */
 const char *option_origin_text(enum option_id id, const struct option_value *value, char *text, size_t size);
 

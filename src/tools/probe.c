@@ -152,9 +152,9 @@ static int report_all(const struct arguments *arguments, const struct remote *re
         probe_write_json(report, stdout);
     else
         probe_write_text(report, remote->settings.verbosity > 0, stdout);
-    if (fflush(stdout) != 0)
-        return complain("standard output", "cannot be written", EXIT_INTERNAL);
-    status = arguments->junit != NULL ? write_junit(report, arguments->junit) : EXIT_NO_PROBLEM;
+    status = standard_output_end(EXIT_NO_PROBLEM);
+    if (arguments->junit != NULL)
+        status = exit_worse(status, write_junit(report, arguments->junit));
     return status != EXIT_NO_PROBLEM ? status : status_of(report, arguments->fail_on);
 }
 
@@ -201,7 +201,7 @@ int command_probe(int argc, char **argv) {
         return complain(arguments.only, "a name in it is no test's; `smbproof probe --list' has them", EXIT_USAGE);
     if (arguments.list || arguments.dry_run) {
         probe_write_plan(options.wanted, arguments.dry_run, stdout);
-        return fflush(stdout) == 0 ? EXIT_NO_PROBLEM : EXIT_INTERNAL;
+        return standard_output_end(EXIT_NO_PROBLEM);
     }
     remote_init(&remote, &arguments.options);
     status = probe_server(&arguments, &remote, &options);

@@ -1,4 +1,5 @@
-/* How far a copy is, on a terminal; and Ctrl-C, which is asked for at the same moments. */
+/* How far a copy is, on a terminal; and whether it is to end (tools/interrupt.h), which is asked at the same moments.
+ */
 #ifndef SMBPROOF_TOOLS_PROGRESS_H
 #define SMBPROOF_TOOLS_PROGRESS_H
 
@@ -20,10 +21,6 @@ void progress_init(struct progress *progress, bool quiet);
 void progress_attach(struct progress *progress, struct copy *copy);
 /* Takes the bar away, for something else to be written. */
 void progress_clear(struct progress *progress);
-
-/* From now on SIGINT and SIGTERM are remembered once, and kill at the second time. */
-void interrupt_install(void);
-bool interrupt_came(void);
 
 /* Tells why a copy of `about` did not come to its end, and returns the exit status. */
 int copy_complain(const char *about, const struct copy *copy, enum copy_end end);

@@ -11,6 +11,7 @@
 #include "crypto/crypto.h"
 #include "explain/explain.h"
 #include "explain/output.h"
+#include "tools/interrupt.h"
 #include "wire/names.h"
 
 #define SHOWN_MAX  1024u
@@ -29,12 +30,21 @@ int output_end(struct output *output, int status) {
     return error == 0 ? status : complain("standard output", strerror(-error), EXIT_INTERNAL);
 }
 
+int standard_output_end(int status) {
+    bool failed = ferror(stdout) != 0; /* before now: errno has forgotten why */
+
+    if (fflush(stdout) != 0)
+        return complain("standard output", strerror(errno), EXIT_INTERNAL);
+    return failed ? complain("standard output", "cannot be written", EXIT_INTERNAL) : status;
+}
+
 static int status_of(const struct session_error *error) {
     switch (error->kind) {
     case SESSION_ERROR_NONE:
         return EXIT_NO_PROBLEM;
     case SESSION_ERROR_ARGUMENT:
     case SESSION_ERROR_REFUSED:
+    case SESSION_ERROR_STOPPED:
         return EXIT_PROBLEM;
     case SESSION_ERROR_UNREACHABLE:
         return EXIT_UNREACHABLE;
@@ -53,13 +63,18 @@ static int status_of(const struct session_error *error) {
 
 int remote_complain(const char *about, const struct session_error *error) {
     char sentence[2 * SESSION_SENTENCE_MAX];
-    bool has_remedy = error->kind == SESSION_ERROR_REFUSED && error->phase == CLIENT_PHASE_READY;
-    const char *remedy = has_remedy ? "" : session_error_remedy(error);
+    bool needs_none = error->kind == SESSION_ERROR_STOPPED ||
+                      (error->kind == SESSION_ERROR_REFUSED && error->phase == CLIENT_PHASE_READY); /* or has one */
+    const char *remedy = needs_none ? "" : session_error_remedy(error);
 
     size_t length = strlen(error->sentence);
     bool is_ended = length > 0 && error->sentence[length - 1] == '.';
 
-    snprintf(sentence, sizeof sentence, "%s%s%s", error->sentence, remedy[0] == '\0' ? "" : is_ended ? " " : ". ", remedy);
+    snprintf(sentence, sizeof sentence, "%s%s%s", error->sentence,
+             remedy[0] == '\0' ? ""
+             : is_ended        ? " "
+                               : ". ",
+             remedy);
     return complain(about, sentence, status_of(error));
 }
 
@@ -164,6 +179,7 @@ static bool open_session(struct remote *remote, struct session_error *error) {
         .policy = &remote->settings.policy,
         .credentials = &remote->credentials,
         .timeout_ms = remote->settings.timeout_ms,
+        .stop_fd = interrupt_descriptor(),
     };
 
     remote->session = session_open(&options, error);

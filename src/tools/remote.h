@@ -45,6 +45,8 @@ int complain(const char *about, const char *sentence, int status);
 /* Flushes what a command prints; returns `status`, or complains and returns EXIT_INTERNAL. */
 struct output;
 int output_end(struct output *output, int status);
+/* The same for what was written to stdout itself. */
+int standard_output_end(int status);
 /* The graver of two exit statuses: one that ends everything before EXIT_PROBLEM, that before 0. */
 int exit_worse(int a, int b);
 

@@ -1,11 +1,13 @@
 /* `smbproof rm`: files, and with -r folders, deleted. */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "client/batch.h"
 #include "client/names.h"
 #include "explain/explain.h"
 #include "tools/commands.h"
 #include "tools/file_command.h"
-#include "tools/progress.h"
 
 /* Folders within folders that -r goes into. */
 #define DEPTH_MAX 128u
@@ -15,20 +17,82 @@ static const struct argp_option options_table[] = {
     {0},
 };
 
-static int delete_folder(struct share *share, const char *path, unsigned depth);
+/* A file on its way to being deleted, beside others. */
+struct job {
+    struct batch_task task; /* first: the one is known by the other */
+    char path[URL_PATH_MAX];
+    int *worst;
+};
 
-static int delete_entry(struct share *share, const char *path, const struct share_entry *entry, unsigned depth) {
-    bool is_folder = file_is_folder(&entry->status), is_link = file_is_reparse_point(&entry->status);
+static void told(struct batch_task *task, const struct session_error *error) {
+    struct job *job = (struct job *)task;
+    struct session_error own;
+
+    if (error == NULL && task->task.status != STATUS_SUCCESS) {
+        chain_refused(&own, task->task.status);
+        error = &own;
+    }
+    if (error != NULL) /* a connection is lost once */
+        *job->worst =
+            exit_worse(*job->worst, *job->worst > EXIT_PROBLEM ? *job->worst : remote_complain(job->path, error));
+    free(job);
+}
+
+static int start_deletion(struct batch *batch, const char *path, bool is_folder, int *worst) {
+    struct job *job = malloc(sizeof *job);
     struct session_error error;
+    int status;
+
+    if (job == NULL)
+        return complain(path, strerror(ENOMEM), EXIT_INTERNAL);
+    job->task.done = told;
+    job->worst = worst;
+    snprintf(job->path, sizeof job->path, "%s", path);
+    if (file_task_delete(&job->task.task, path, is_folder, &error)) {
+        batch_start(batch, &job->task);
+        return *worst;
+    }
+    status = remote_complain(path, &error);
+    free(job);
+    return status;
+}
+
+/* A link to a folder is deleted like a file. */
+static bool is_entered(const struct share_entry *entry) {
+    return file_is_folder(&entry->status) && !file_is_reparse_point(&entry->status);
+}
+
+static bool has_name(const char *path, const struct share_entry *entry, char inner[URL_PATH_MAX]) {
+    return entry->is_text && name_is_safe(entry->name) && url_join(path, entry->name, inner);
+}
+
+static int delete_files(struct share *share, const char *path, const struct listing *listing) {
+    struct batch batch = {.share = share};
+    int worst = EXIT_NO_PROBLEM;
     char inner[URL_PATH_MAX];
 
-    if (!entry->is_text || !name_is_safe(entry->name) || !url_join(path, entry->name, inner))
-        return complain(entry->name, "is left: a request cannot name it", EXIT_PROBLEM);
-    if (is_folder && !is_link)
-        return delete_folder(share, inner, depth + 1);
-    if (share_delete(share, inner, is_folder, &error))
-        return EXIT_NO_PROBLEM;
-    return remote_complain(inner, &error);
+    for (size_t i = 0; i < listing->count && session_is_open(share->session); i++) {
+        const struct share_entry *entry = &listing->entries[i];
+
+        if (!has_name(path, entry, inner))
+            worst = exit_worse(worst, complain(entry->name, "is left: a request cannot name it", EXIT_PROBLEM));
+        else if (!is_entered(entry))
+            worst = exit_worse(worst, start_deletion(&batch, inner, file_is_folder(&entry->status), &worst));
+    }
+    batch_finish(&batch);
+    return worst;
+}
+
+static int delete_folder(struct share *share, const char *path, unsigned depth);
+
+static int delete_folders(struct share *share, const char *path, const struct listing *listing, unsigned depth) {
+    int worst = EXIT_NO_PROBLEM;
+    char inner[URL_PATH_MAX];
+
+    for (size_t i = 0; i < listing->count && session_is_open(share->session); i++)
+        if (is_entered(&listing->entries[i]) && has_name(path, &listing->entries[i], inner))
+            worst = exit_worse(worst, delete_folder(share, inner, depth + 1));
+    return worst;
 }
 
 static int delete_contents(struct share *share, const char *path, unsigned depth) {
@@ -38,10 +102,10 @@ static int delete_contents(struct share *share, const char *path, unsigned depth
 
     if (!share_list(share, path, &listing, &error))
         worst = remote_complain(path, &error);
-    for (size_t i = 0; i < listing.count && session_is_open(share->session) && !interrupt_came(); i++)
-        worst = exit_worse(worst, delete_entry(share, path, &listing.entries[i], depth));
+    worst = exit_worse(worst, delete_files(share, path, &listing));
+    worst = exit_worse(worst, delete_folders(share, path, &listing, depth));
     listing_free(&listing);
-    return interrupt_came() ? exit_worse(worst, EXIT_PROBLEM) : worst;
+    return worst;
 }
 
 static int delete_folder(struct share *share, const char *path, unsigned depth) {
@@ -84,7 +148,6 @@ int command_rm(int argc, char **argv) {
     struct file_arguments *arguments = file_command_parse(&command, argc, argv);
     int status;
 
-    interrupt_install();
     status = file_command_each(arguments, delete_one);
     free(arguments);
     return status;

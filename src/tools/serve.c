@@ -1,172 +1,69 @@
-/* `smbproof serve`: options -> a listening socket -> host_run(). */
+/* `smbproof serve`: options and configuration file -> listening sockets -> host_run(). */
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "explain/explain.h"
+#include "explain/output.h"
 #include "serve/host.h"
-#include "store/directory.h"
+#include "serve/log.h"
+#include "serve/service.h"
 #include "tools/commands.h"
-#include "tools/options.h"
+#include "tools/serve_config.h"
+#include "tools/serve_status.h"
 
-#define LISTEN_BACKLOG 4096
+#define LISTEN_BACKLOG  4096
 #define LOOPS_USUAL_MAX 8u
 
-enum { KEY_LISTEN = 256, KEY_SHARE, KEY_ACCOUNTS, KEY_KEYTAB, KEY_CHECK, KEY_DIALECTS, KEY_SIGN, KEY_ENCRYPT };
+enum { KEY_CHECK = 256, KEY_OUTPUT = 'o' };
 
 struct arguments {
-    struct host_config config;
-    const char *accounts, *folders[HOST_SHARES_MAX];
-    char *host, *port;
-    bool check;
+    struct serve_options options;
+    struct serve_settings settings;
+    bool check, json;
+    int listeners[HOST_LISTENERS_MAX];
+    unsigned listener_count;
 };
 
 static const struct argp_option options_table[] = {
-    {"listen", KEY_LISTEN, "ADDRESS:PORT", 0, "Listen there (default: 127.0.0.1:4450); port 0 takes a free one", 0},
-    {"share", KEY_SHARE, "NAME=FOLDER[,ro][,guest][,encrypt]", 0, "Serve this folder; may stand more than once", 0},
-    {"accounts", KEY_ACCOUNTS, "FILE", 0, "Who may log on, as smbproof passwd keeps them", 0},
-    {"keytab", KEY_KEYTAB, "FILE", 0, "Take Kerberos tickets with the keys of FILE", 0},
-    {"dialects", KEY_DIALECTS, "LIST", 0, "Speak just these dialects (default: 2.0.2,2.1,3.0,3.0.2,3.1.1)", 0},
-    {"sign", KEY_SIGN, "WHEN", 0, "Signing is allowed or required (default: required)", 0},
-    {"encrypt", KEY_ENCRYPT, "WHEN", 0, "Encryption (SMB 3) is off, allowed or required (default: allowed)", 0},
-    {"check", KEY_CHECK, NULL, 0, "Look whether all this is right, and serve nothing", 0},
+    {"check", KEY_CHECK, NULL, 0, "Look whether all this is right, show what would be in force, and serve nothing", 1},
+    {"output", KEY_OUTPUT, "FORMAT", 0, "--check shows it as text (default) or json", 1},
     {0},
 };
 
-static void take_words(struct share *share, char *words, struct argp_state *state) {
-    char *word;
-
-    while ((word = strsep(&words, ",")) != NULL) {
-        if (strcmp(word, "ro") == 0)
-            share->read_only = true;
-        else if (strcmp(word, "guest") == 0)
-            share->allow_guest = true;
-        else if (strcmp(word, "encrypt") == 0)
-            share->encrypt = true;
-        else
-            argp_error(state, "--share: after the folder come ro, guest or encrypt, not `%s'", word);
-    }
-}
-
-static void take_share(struct arguments *arguments, char *text, struct argp_state *state) {
-    struct host_config *config = &arguments->config;
-    char *folder = strchr(text, '='), *words;
-
-    if (folder == NULL || folder == text || folder[1] == '\0')
-        argp_error(state, "--share takes NAME=FOLDER, not `%s'", text);
-    if (config->share_count == HOST_SHARES_MAX)
-        argp_error(state, "--share: no more than %u", HOST_SHARES_MAX);
-    *folder++ = '\0';
-    if (strcasecmp(text, "IPC$") == 0)
-        argp_error(state, "--share: IPC$ is the server's own");
-    words = strchr(folder, ',');
-    if (words != NULL)
-        *words++ = '\0';
-    config->shares[config->share_count] = (struct share){.name = text};
-    if (words != NULL)
-        take_words(&config->shares[config->share_count], words, state);
-    arguments->folders[config->share_count++] = folder;
-}
-
-/* "127.0.0.1:4450", "[::1]:4450" */
-static void take_listen(struct arguments *arguments, char *text, struct argp_state *state) {
-    char *colon = strrchr(text, ':');
-
-    if (colon == NULL || colon[1] == '\0')
-        argp_error(state, "--listen takes ADDRESS:PORT, not `%s'", text);
-    *colon = '\0';
-    arguments->port = colon + 1;
-    arguments->host = text;
-    if (text[0] == '[' && colon[-1] == ']') {
-        colon[-1] = '\0';
-        arguments->host = text + 1;
-    }
-}
-
-/* With the values of the options that clients have. */
-static void take_policy(struct server_policy *policy, enum option_id id, const char *text, struct argp_state *state) {
-    static const enum encryption_policy encryption[] = {ENCRYPTION_OFF, ENCRYPTION_OFFERED, ENCRYPTION_MUST};
-    char complaint[CONFIG_COMPLAINT_MAX];
-    struct option_value value;
-
-    if (!option_parse(id, text, &value, complaint))
-        argp_error(state, "--%s: %s", option_row(id)->flag, complaint);
-    else if (id == OPTION_DIALECTS)
-        policy->dialects = value.dialects;
-    else if (id == OPTION_SIGN)
-        policy->signing_required = value.number == 1;
-    else
-        policy->encryption = encryption[value.number];
-}
-
 static error_t parse_option(int key, char *text, struct argp_state *state) {
     struct arguments *arguments = state->input;
-    struct server_policy *policy = &arguments->config.policy;
 
     switch (key) {
-    case KEY_LISTEN:
-        take_listen(arguments, text, state);
-        return 0;
-    case KEY_SHARE:
-        take_share(arguments, text, state);
-        return 0;
-    case KEY_ACCOUNTS:
-        arguments->accounts = text;
-        return 0;
-    case KEY_KEYTAB:
-        arguments->config.acceptor.keytab = text;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &arguments->options;
         return 0;
     case KEY_CHECK:
         arguments->check = true;
         return 0;
-    case KEY_DIALECTS:
-        take_policy(policy, OPTION_DIALECTS, text, state);
-        return 0;
-    case KEY_SIGN:
-        take_policy(policy, OPTION_SIGN, text, state);
-        return 0;
-    case KEY_ENCRYPT:
-        take_policy(policy, OPTION_ENCRYPT, text, state);
+    case KEY_OUTPUT:
+        if (strcmp(text, "text") != 0 && strcmp(text, "json") != 0)
+            argp_error(state, "--output takes text or json, not `%s'", text);
+        arguments->json = strcmp(text, "json") == 0;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-static bool check_shares(struct arguments *arguments) {
-    struct host_config *config = &arguments->config;
-    struct stat status;
-    int error;
-
-    for (unsigned i = 0; i < config->share_count; i++) {
-        if (stat(arguments->folders[i], &status) != 0 || !S_ISDIR(status.st_mode)) {
-            fprintf(stderr, "smbproof serve: %s is no folder that can be read\n", arguments->folders[i]);
-            return false;
-        }
-        config->shares[i].store = directory_new(arguments->folders[i],
-            &(struct directory_settings){.read_only = config->shares[i].read_only}, NULL, &error);
-        if (config->shares[i].store == NULL) {
-            fprintf(stderr, "smbproof serve: %s: %s\n", arguments->folders[i], strerror(-error));
-            return false;
-        }
-        if (config->shares[i].allow_guest) {
-            config->policy.allow_guest = true;
-            config->acceptor.allow_guest = config->acceptor.allow_anonymous = true;
-        }
-    }
-    return true;
-}
-
 static int complain(const char *about, const char *what, int status) {
-    fprintf(stderr, "smbproof serve: %s: %s\n", about, what);
+    fprintf(stderr, "smbproof serve: %s%s%s\n", about, about[0] != '\0' ? ": " : "", what);
     return status;
 }
+
+/* ---- sockets ---- */
 
 static int bind_one(const struct addrinfo *address) {
     int descriptor = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
@@ -174,24 +71,98 @@ static int bind_one(const struct addrinfo *address) {
     if (descriptor < 0)
         return -1;
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (address->ai_family == AF_INET6)
+        setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     if (bind(descriptor, address->ai_addr, address->ai_addrlen) == 0 && listen(descriptor, LISTEN_BACKLOG) == 0)
         return descriptor;
     close(descriptor);
     return -1;
 }
 
-static int open_listener(const struct arguments *arguments) {
+static int open_listener(const char *host, const char *port) {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
     struct addrinfo *address;
     int descriptor;
 
-    if (getaddrinfo(arguments->host, arguments->port, &hints, &address) != 0) {
+    if (getaddrinfo(host, port, &hints, &address) != 0) {
         errno = EADDRNOTAVAIL;
         return -1;
     }
     descriptor = bind_one(address);
     freeaddrinfo(address);
     return descriptor;
+}
+
+static bool open_listeners(struct arguments *arguments) {
+    const char *list = arguments->settings.values[SERVE_LISTEN].text;
+    char host[OPTION_TEXT_MAX], port[16], about[OPTION_TEXT_MAX + 32];
+
+    while (serve_listen_at(list, arguments->listener_count, host, sizeof host, port, sizeof port)) {
+        int descriptor = open_listener(host, port);
+
+        if (descriptor < 0) {
+            snprintf(about, sizeof about, "%s port %s", host, port);
+            complain(about, strerror(errno), 0);
+            return false;
+        }
+        arguments->listeners[arguments->listener_count++] = descriptor;
+    }
+    return true;
+}
+
+/* Sockets that a service manager opened stand in place of the addresses. False: one of them is of no use. */
+static bool take_listeners(struct arguments *arguments) {
+    unsigned count = service_descriptors();
+
+    for (unsigned i = 0; i < count; i++) {
+        int descriptor = SERVICE_DESCRIPTOR_FIRST + (int)i;
+
+        if (i == HOST_LISTENERS_MAX || !service_descriptor_listens(descriptor)) {
+            complain("LISTEN_FDS", "these have to be sockets that listen for TCP, and no more than 16", 0);
+            return false;
+        }
+        fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK);
+        arguments->listeners[arguments->listener_count++] = descriptor;
+    }
+    return count > 0 || open_listeners(arguments);
+}
+
+static bool is_loopback(const struct addrinfo *address) {
+    if (address->ai_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address->ai_addr)->sin_addr.s_addr) >> 24 == 127;
+    return address->ai_family == AF_INET6 &&
+           IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address->ai_addr)->sin6_addr);
+}
+
+/* Nobody logs on for the numbers, so they stay on this machine. -1, and it was said why. */
+static int open_metrics(const char *text) {
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
+    char host[OPTION_TEXT_MAX], port[16];
+    struct addrinfo *address;
+    int descriptor = -1;
+
+    if (!serve_listen_at(text, 0, host, sizeof host, port, sizeof port) || getaddrinfo(host, port, &hints, &address) != 0) {
+        complain(text, "this is no address", 0);
+        return -1;
+    }
+    if (!is_loopback(address))
+        complain(text, "--metrics takes a loopback address, such as 127.0.0.1:9645", 0);
+    else if ((descriptor = bind_one(address)) < 0)
+        complain(text, strerror(errno), 0);
+    freeaddrinfo(address);
+    return descriptor;
+}
+
+/* False, and it was said why. */
+static bool open_status(const struct serve_settings *settings, struct host_setup *setup) {
+    const char *path = settings->values[SERVE_STATUS_SOCKET].text, *metrics = settings->values[SERVE_METRICS].text;
+
+    setup->status_write = serve_status_write;
+    if (path[0] != '\0' && (setup->status_local = serve_status_listen(path)) < 0) {
+        complain(path, strerror(-setup->status_local), 0);
+        return false;
+    }
+    return metrics[0] == '\0' || (setup->status_http = open_metrics(metrics)) >= 0;
 }
 
 static void tell_address(int listener) {
@@ -202,8 +173,9 @@ static void tell_address(int listener) {
     getsockname(listener, (struct sockaddr *)&address, &size);
     host_address_text(&address, text);
     printf("%s\n", text);
-    fflush(stdout);
 }
+
+/* ---- the run ---- */
 
 static void block_signals(void) {
     sigset_t signals;
@@ -215,54 +187,163 @@ static void block_signals(void) {
     sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
-static int serve(struct arguments *arguments) {
-    int listener, error;
+/* Each connection and each open file takes a descriptor: as many as the system lets it have. */
+static void raise_descriptors(const struct serve_settings *settings) {
+    struct rlimit limit;
 
-    if (arguments->check)
-        return EXIT_NO_PROBLEM;
-    block_signals();
-    listener = open_listener(arguments);
-    if (listener < 0)
-        return complain("cannot listen there", strerror(errno), EXIT_UNREACHABLE);
-    tell_address(listener);
-    error = host_run(&arguments->config, listener);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < settings->limits.connections)
+        log_warning("limits", "descriptors=%llu connections=%u", (unsigned long long)limit.rlim_cur,
+                    settings->limits.connections);
+}
+
+static unsigned loop_count(const struct serve_settings *settings) {
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (settings->values[SERVE_LOOPS].number > 0)
+        return settings->values[SERVE_LOOPS].number;
+    return processors < 1 ? 1 : processors > (long)LOOPS_USUAL_MAX ? LOOPS_USUAL_MAX : (unsigned)processors;
+}
+
+static int run(struct arguments *arguments, struct host_setup *setup) {
+    int error;
+
+    if (!take_listeners(arguments) || !open_status(&arguments->settings, setup)) {
+        workers_free(setup->workers);
+        setup->config->free(setup->config);
+        return EXIT_UNREACHABLE;
+    }
+    setup->listeners = arguments->listeners;
+    setup->listener_count = arguments->listener_count;
+    for (unsigned i = 0; i < arguments->listener_count; i++)
+        tell_address(arguments->listeners[i]);
+    fflush(stdout);
+    error = host_run(setup);
+    if (setup->status_local >= 0)
+        unlink(arguments->settings.values[SERVE_STATUS_SOCKET].text);
     return error == 0 ? EXIT_NO_PROBLEM : complain("stopped", strerror(-error), EXIT_INTERNAL);
 }
 
-static void set_defaults(struct arguments *arguments) {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    static char host[] = "127.0.0.1", port[] = "4450";
+static int serve(struct arguments *arguments) {
+    char problem[HOST_PROBLEM_MAX];
+    struct serve_reload reload = {&arguments->options, NULL};
+    struct host_setup setup = {
+        .loop_count = loop_count(&arguments->settings), .reload = serve_config_reload, .context = &reload,
+        .status_local = -1, .status_http = -1};
 
-    server_policy_defaults(&arguments->config.policy);
-    arguments->config.policy.signing_required = true;
-    arguments->config.policy.capabilities = SMB2_GLOBAL_CAP_LARGE_MTU;
-    arguments->config.acceptor.computer = "SMBPROOF";
-    arguments->config.loop_count =
-        processors < 1 ? 1 : processors > (long)LOOPS_USUAL_MAX ? LOOPS_USUAL_MAX : (unsigned)processors;
-    arguments->host = host;
-    arguments->port = port;
+    block_signals();
+    raise_descriptors(&arguments->settings);
+    setup.workers = reload.workers = workers_new(HOST_WORKERS);
+    if (setup.workers == NULL)
+        return complain("", "no threads can be had", EXIT_INTERNAL);
+    setup.config = serve_config_new(&arguments->settings, setup.workers, NULL, problem);
+    if (setup.config == NULL) {
+        workers_free(setup.workers);
+        return complain("", problem, EXIT_INPUT);
+    }
+    return run(arguments, &setup);
+}
+
+/* ---- --check ---- */
+
+static void print_row(struct output *output, bool json, const struct option_row *row, const struct option_value *value) {
+    char origin[OPTION_TEXT_MAX], allowed[OPTION_HELP_MAX];
+
+    if (value->origin == ORIGIN_FILE)
+        snprintf(origin, sizeof origin, "%s:%u", value->path, value->line);
+    else
+        snprintf(origin, sizeof origin, "%s", value->origin == ORIGIN_FLAG ? "command line" : "default");
+    if (!json) {
+        output_format(output, "%s = %s\t; %s\n", row->key, value->text, origin);
+        return;
+    }
+    json_open(output, NULL, '{');
+    json_string(output, "key", row->key);
+    json_string(output, "flag", row->flag);
+    json_string(output, "value", value->text);
+    json_string(output, "from", origin);
+    json_string(output, "default", row->standard);
+    json_string(output, "allowed", serve_allowed_text(row, allowed));
+    json_string(output, "meaning", row->what);
+    json_close(output, '}');
+}
+
+static void print_settings(struct output *output, const struct serve_settings *settings, bool json) {
+    if (json)
+        json_open(output, "server", '[');
+    else
+        output_text(output, "[server]\n");
+    for (unsigned id = 0; id < SERVE_OPTION_COUNT; id++)
+        if (serve_option_row(id)->key != NULL)
+            print_row(output, json, serve_option_row(id), &settings->values[id]);
+    if (json)
+        json_close(output, ']');
+}
+
+static void print_share(struct output *output, const struct serve_share *share, bool json) {
+    if (json) {
+        json_open(output, NULL, '{');
+        json_string(output, "name", share->name);
+        json_open(output, "settings", '[');
+    } else {
+        output_format(output, "\n[share %s]\n", share->name);
+    }
+    for (unsigned id = 0; id < SHARE_OPTION_COUNT; id++)
+        print_row(output, json, serve_share_row(id), &share->values[id]);
+    if (json) {
+        json_close(output, ']');
+        json_close(output, '}');
+    }
+}
+
+static int show(const struct arguments *arguments) {
+    static struct output output;
+    const struct serve_settings *settings = &arguments->settings;
+
+    output_init(&output, stdout);
+    if (arguments->json) {
+        json_open(&output, NULL, '{');
+        json_number(&output, "schema", 1);
+    }
+    print_settings(&output, settings, arguments->json);
+    if (arguments->json)
+        json_open(&output, "shares", '[');
+    for (unsigned i = 0; i < settings->share_count; i++)
+        print_share(&output, &settings->shares[i], arguments->json);
+    if (arguments->json) {
+        json_close(&output, ']');
+        json_close(&output, '}');
+        output_text(&output, "\n");
+    }
+    return output_finish(&output) == 0 ? EXIT_NO_PROBLEM : EXIT_INTERNAL;
+}
+
+/* All that a start looks at, but for the addresses. */
+static int check(const struct arguments *arguments) {
+    char problem[HOST_PROBLEM_MAX];
+    struct host_config *config = serve_config_new(&arguments->settings, NULL, NULL, problem);
+
+    if (config == NULL)
+        return complain("", problem, EXIT_INPUT);
+    config->free(config);
+    return show(arguments);
 }
 
 int command_serve(int argc, char **argv) {
     static struct arguments arguments;
-    char problem[ACCOUNTS_PROBLEM_MAX];
     const struct argp argp = {.options = options_table,
                               .parser = parse_option,
-                              .doc = "Serve files over SMB 2 and 3. The address is printed once the server is ready."};
-    int status;
+                              .doc = "Serve files over SMB 2 and 3. Each address is printed once the server is ready.",
+                              .children = arguments.options.children};
 
-    set_defaults(&arguments);
+    serve_options_init(&arguments.options);
     argp_err_exit_status = EXIT_USAGE;
     argv[0] = (char[]){"smbproof serve"};
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-    if (!check_shares(&arguments))
-        return EXIT_INPUT;
-    if (arguments.accounts != NULL && accounts_open(arguments.accounts, &arguments.config.acceptor.accounts, problem) != 0)
-        return complain(arguments.accounts, problem, EXIT_INPUT);
-    status = serve(&arguments);
-    for (unsigned i = 0; i < arguments.config.share_count; i++)
-        store_free(arguments.config.shares[i].store);
-    if (arguments.config.acceptor.accounts != NULL)
-        accounts_close(arguments.config.acceptor.accounts);
-    return status;
+    if (!serve_options_settle(&arguments.options, &arguments.settings))
+        return complain("", arguments.settings.complaint, EXIT_USAGE);
+    return arguments.check ? check(&arguments) : serve(&arguments);
 }

@@ -6,6 +6,7 @@
 #include "tools/commands.h"
 #include "tools/equivalents.h"
 #include "tools/options.h"
+#include "tools/remote.h"
 #include "wire/messages.h"
 #include "wire/names.h"
 
@@ -64,6 +65,9 @@ static const char *allowed_text(const struct option_row *row, char text[ALLOWED_
         return "the number of an open descriptor";
     case OPTION_TYPE_COUNT:
         return "up to three times";
+    case OPTION_TYPE_NUMBER:
+        snprintf(text, ALLOWED_MAX, "%u to %u %s", row->least, row->most, row->unit);
+        return text;
     case OPTION_TYPE_TEXT:
         break;
     }
@@ -208,5 +212,5 @@ int command_settings(int argc, char **argv) {
         print_json(&settings, &output);
     else
         print_text(&settings, &output);
-    return output_finish(&output) == 0 ? EXIT_NO_PROBLEM : EXIT_INTERNAL;
+    return output_end(&output, EXIT_NO_PROBLEM);
 }

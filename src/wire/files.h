@@ -2,8 +2,8 @@
  *
  * Decoders take a message from its protocol id; message_decode() leaves these bodies alone (it yields
  * MESSAGE_OTHER_REQUEST and MESSAGE_OTHER_RESPONSE), so only those who want a body pay for it. Encoders write the body
- * alone, behind a header that stands in front of it. `..._place` sets StructureSize, offsets and lengths from the spans,
- * as this project sends them. TREE_DISCONNECT, ECHO, CANCEL and FLUSH's response are struct empty_body.
+ * alone, behind a header that stands in front of it. `..._place` sets StructureSize, offsets and lengths from the
+ * spans, as this project sends them. TREE_DISCONNECT, ECHO, CANCEL and FLUSH's response are struct empty_body.
  *
  * Sections are those of [MS-SMB2] unless said otherwise. Spans borrow from the message. */
 #ifndef SMBPROOF_WIRE_FILES_H
@@ -30,6 +30,7 @@ enum access_mask {
     ACCESS_WRITE_DAC = 0x00040000,
     ACCESS_WRITE_OWNER = 0x00080000,
     ACCESS_SYNCHRONIZE = 0x00100000,
+    ACCESS_SYSTEM_SECURITY = 0x01000000,
     ACCESS_MAXIMUM_ALLOWED = 0x02000000,
     ACCESS_GENERIC_ALL = 0x10000000,
     ACCESS_GENERIC_EXECUTE = 0x20000000,

@@ -16,7 +16,7 @@
 
 #define LAYOUT_DEFINE(name, start, size, structure_size, least, ...)                                                   \
     static const struct layout name##_layout = {                                                                       \
-        name##_fields, &name##_fields_count, size, start, structure_size, least, {__VA_ARGS__}};                           \
+        name##_fields, &name##_fields_count, size, start, structure_size, least, {__VA_ARGS__}};                       \
     bool name##_decode(struct span bytes, struct name *record) {                                                       \
         return layout_decode(&name##_layout, bytes, record);                                                           \
     }                                                                                                                  \

@@ -84,8 +84,11 @@ enum smb2_session_flag {
 #define NTSTATUS_LIST(ONE)                                                                         \
     ONE(SUCCESS, 0x00000000u)                                                                      \
     ONE(PENDING, 0x00000103u)                                                                      \
+    ONE(NOTIFY_CLEANUP, 0x0000010bu)                                                               \
     ONE(NOTIFY_ENUM_DIR, 0x0000010cu)                                                              \
     ONE(BUFFER_OVERFLOW, 0x80000005u)                                                              \
+    ONE(NO_MORE_EAS, 0x80000012u)                                                                  \
+    ONE(INVALID_EA_NAME, 0x80000013u)                                                              \
     ONE(NO_MORE_FILES, 0x80000006u)                                                                \
     ONE(STOPPED_ON_SYMLINK, 0x8000002du)                                                           \
     ONE(UNSUCCESSFUL, 0xc0000001u)                                                                 \
@@ -97,6 +100,7 @@ enum smb2_session_flag {
     ONE(NO_SUCH_DEVICE, 0xc000000eu)                                                               \
     ONE(NO_SUCH_FILE, 0xc000000fu)                                                                 \
     ONE(INVALID_DEVICE_REQUEST, 0xc0000010u)                                                       \
+    ONE(INVALID_VIEW_SIZE, 0xc000001fu)                                                            \
     ONE(END_OF_FILE, 0xc0000011u)                                                                  \
     ONE(MORE_PROCESSING_REQUIRED, 0xc0000016u)                                                     \
     ONE(ACCESS_DENIED, 0xc0000022u)                                                                \
@@ -110,9 +114,11 @@ enum smb2_session_flag {
     ONE(SHARING_VIOLATION, 0xc0000043u)                                                            \
     ONE(QUOTA_EXCEEDED, 0xc0000044u)                                                               \
     ONE(EAS_NOT_SUPPORTED, 0xc000004fu)                                                            \
+    ONE(NO_EAS_ON_FILE, 0xc0000052u)                                                               \
     ONE(FILE_LOCK_CONFLICT, 0xc0000054u)                                                           \
     ONE(LOCK_NOT_GRANTED, 0xc0000055u)                                                             \
     ONE(DELETE_PENDING, 0xc0000056u)                                                               \
+    ONE(PRIVILEGE_NOT_HELD, 0xc0000061u)                                                           \
     ONE(NO_SUCH_USER, 0xc0000064u)                                                                 \
     ONE(WRONG_PASSWORD, 0xc000006au)                                                               \
     ONE(LOGON_FAILURE, 0xc000006du)                                                                \
@@ -121,6 +127,7 @@ enum smb2_session_flag {
     ONE(INVALID_WORKSTATION, 0xc0000070u)                                                          \
     ONE(PASSWORD_EXPIRED, 0xc0000071u)                                                             \
     ONE(ACCOUNT_DISABLED, 0xc0000072u)                                                             \
+    ONE(INVALID_SECURITY_DESCR, 0xc0000079u)                                                       \
     ONE(RANGE_NOT_LOCKED, 0xc000007eu)                                                             \
     ONE(DISK_FULL, 0xc000007fu)                                                                    \
     ONE(INSUFFICIENT_RESOURCES, 0xc000009au)                                                       \
@@ -151,6 +158,7 @@ enum smb2_session_flag {
     ONE(INVALID_LEVEL, 0xc0000148u)                                                                \
     ONE(PIPE_BROKEN, 0xc000014bu)                                                                  \
     ONE(LOGON_TYPE_NOT_GRANTED, 0xc000015bu)                                                       \
+    ONE(INVALID_DEVICE_STATE, 0xc0000184u)                                                         \
     ONE(IO_DEVICE_ERROR, 0xc0000185u)                                                              \
     ONE(TRUSTED_RELATIONSHIP_FAILURE, 0xc000018du)                                                 \
     ONE(ACCOUNT_EXPIRED, 0xc0000193u)                                                              \
@@ -169,6 +177,7 @@ enum smb2_session_flag {
     ONE(NOT_A_REPARSE_POINT, 0xc0000275u)                                                          \
     ONE(NETWORK_SESSION_EXPIRED, 0xc000035cu)                                                      \
     ONE(DOWNGRADE_DETECTED, 0xc0000388u)                                                           \
+    ONE(REQUEST_OUT_OF_SEQUENCE, 0xc000042au)                                                      \
     ONE(SERVER_UNAVAILABLE, 0xc0000466u)                                                           \
     ONE(FILE_NOT_AVAILABLE, 0xc0000467u)                                                           \
     ONE(INVALID_SIGNATURE, 0xc000a000u)                                                            \

@@ -1,4 +1,5 @@
-/* URLs and names against any octets: what is taken has only harmless parts, and what is shown only harmless characters. */
+/* URLs and names against any octets: what is taken has only harmless parts, and what is shown only harmless characters.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -18,8 +18,8 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-from relay import ALTERATIONS, Relay  # noqa: E402
 from samba import Samba, free_port  # noqa: E402
+from tamper_relay import TamperRelay  # noqa: E402
 from tap import Tap  # noqa: E402
 
 TIMEOUT_SECONDS = 280
@@ -45,21 +45,21 @@ IMPACKET_DEVIATES = {
     "bad-signature": "S10",
 }
 IMPACKET_EXPOSED = {"signing-offered": "X02", "smb1": "X04"}
-# Alteration -> the field that has to be named, None where it cannot be found out, and M10 where protection is lost.
+# Change -> the field that has to be named, None where it cannot be found out, and M10 where protection is lost.
 RELAYS = {
-    "request-capabilities": ("NEGOTIATE request Capabilities", True),
-    "request-security-mode": ("NEGOTIATE request SecurityMode", False),
-    "request-guid-zero": ("NEGOTIATE request ClientGuid", False),
-    "request-without-3.1.1": ("NEGOTIATE request Dialects", True),
-    "request-without-3.x": ("NEGOTIATE request Dialects", True),
-    "request-cipher": ("NEGOTIATE request SMB2_ENCRYPTION_CAPABILITIES context", False),
-    "response-capabilities": ("NEGOTIATE response Capabilities", False),
-    "response-security-mode": ("NEGOTIATE response SecurityMode", False),
-    "response-guid": ("NEGOTIATE response ServerGuid", False),
-    "response-max-read": ("NEGOTIATE response MaxReadSize", False),
-    "request-guid": (None, False),
+    "negotiate.request.Capabilities&=~0x40": ("NEGOTIATE request Capabilities", True),
+    "negotiate.request.SecurityMode^=2": ("NEGOTIATE request SecurityMode", False),
+    "negotiate.request.ClientGuid=0": ("NEGOTIATE request ClientGuid", False),
+    "negotiate.request.Dialects-=0x0311": ("NEGOTIATE request Dialects", True),
+    "negotiate.request.Dialects-=0x0300,0x0302,0x0311": ("NEGOTIATE request Dialects", True),
+    "negotiate.request:cipher": ("NEGOTIATE request SMB2_ENCRYPTION_CAPABILITIES context", False),
+    "negotiate.response.Capabilities&=~4": ("NEGOTIATE response Capabilities", False),
+    "negotiate.response.SecurityMode^=2": ("NEGOTIATE response SecurityMode", False),
+    "negotiate.response.ServerGuid^=0x5a": ("NEGOTIATE response ServerGuid", False),
+    "negotiate.response.MaxReadSize=0x100000": ("NEGOTIATE response MaxReadSize", False),
+    "negotiate.request.ClientGuid^=0x5a": (None, False),
 }
-SLOW_RELAYS = ("request-without-3.1.1", "request-guid-zero")
+SLOW_RELAYS = ("negotiate.request.Dialects-=0x0311", "negotiate.request.ClientGuid=0")
 # What a relay's run needs: the hash, and the validation of one list and one dialect.
 RELAY_TESTS = "hash-3.1.1,validate-list,validate-3.0.2,wrong-guid,validate-3.1.1"
 
@@ -214,17 +214,17 @@ def smbd_settings(prober):
 
 def relays(prober, names):
     with Samba() as samba:
-        with Relay(samba.port) as relay:
+        with TamperRelay(samba.port) as relay:
             report, _, complaints = prober.report(relay.port, f"--only={RELAY_TESTS}")
             if report is None or report["verdict"] != "server-deviates" or not report["path"]["proven"]:
                 complaints.append(json.dumps(report))
             prober.tap.result("a relay that changes nothing is not noticed", complaints)
         for name in names:
             field, downgrade = RELAYS[name]
-            with Relay(samba.port, ALTERATIONS[name]) as relay:
+            with TamperRelay(samba.port, [name]) as relay:
                 report, code, complaints = prober.report(relay.port, f"--only={RELAY_TESTS}")
                 complaints += relay_complaints(report, code, field, downgrade)
-                if relay.altered == 0:
+                if relay.applied[name] == 0:
                     complaints.append("the relay changed nothing")
             prober.tap.result(f"a relay: {name}", complaints + ([json.dumps(report)] if complaints else []))
 

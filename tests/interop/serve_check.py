@@ -126,6 +126,38 @@ def bad_clients(peer, server):
     slow.close()
 
 
+def cat_command(server, name):
+    return [server.program, "cat", f"smb://ada@127.0.0.1:{server.port}/data/{name}"]
+
+
+def foreign(got, contents, piece=4096):
+    """What is neither the file's nor zero."""
+    if len(got) == len(contents) or len(got) < 1000:
+        return [f"{len(got)} octets of {len(contents)} came"]
+    for at in range(0, len(got), piece):
+        ours, theirs = got[at : at + piece], contents[at : at + piece]
+        if ours != theirs[: len(ours)] and any(a not in (0, b) for a, b in zip(ours, theirs)):
+            return [f"something else at {at}"]
+    return []
+
+
+def unsigned_reads(peer, server):
+    """They are sent out of the file, without a copy."""
+    environment, contents = {**os.environ, "SMBPROOF_PASSWORD": "secret"}, os.urandom(3_000_007)
+    file = server.folder / "share" / "long"
+    file.write_bytes(contents)
+    done = subprocess.run(cat_command(server, "long"), capture_output=True, env=environment, timeout=TIMEOUT_SECONDS)
+    peer.tap.result("an unsigned read", [] if done.stdout == contents else [f"{len(done.stdout)} octets; {done.stderr}"])
+    contents *= 10
+    file.write_bytes(contents)
+    with subprocess.Popen(cat_command(server, "long"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as cat:
+        time.sleep(0.5)  # its pipe is full, and so are both sockets
+        os.truncate(file, 1000)
+        got = cat.stdout.read()
+    peer.tap.result("a file that shrinks while it is sent", foreign(got, contents))
+    comes_in(peer, server, "after that")
+
+
 def reload_and_stop(peer, server):
     with server.open():
         server.process.send_signal(signal.SIGHUP)
@@ -157,6 +189,7 @@ def main():
             reload_and_stop(peer, server)
         with Server(options.smbproof, folder, "--sign", "allowed") as server:
             each_dialect(peer, server, "signing allowed", False)
+            unsigned_reads(peer, server)
         log_is_quiet(tap, folder)
     return tap.done()
 

@@ -7,8 +7,9 @@
 A change is a message and what is done to it:
 
     negotiate.request.SecurityMode=1            a number field: =, |=, &=, ^=; a value with ~ is its complement
-    negotiate.request.Dialects-=0x0300,0x0302   these leave the array
-    negotiate.request.ClientGuid^=1             of a field of octets, the first octet
+    negotiate.request.Dialects-=0x0300,0x0302   these leave the array, as long as one stays
+    negotiate.request:cipher                    its list of ciphers begins with another one
+    negotiate.request.ClientGuid^=1             a field of octets is a number, the first octet its lowest
     session_setup.response@66=0x01              an octet, by its offset from the protocol id
     validate.request:drop                       the frame is not passed on
     validate.response:status=0xc00000bb         an error response, unsigned; `garbage=` has a wrong signature in it
@@ -99,7 +100,6 @@ class Change:
         if self.operator == "-=":
             return self.remove_dialects(message)
         at, width = self.place()
-        width = min(width, 8)
         old, value = int.from_bytes(message[at : at + width], "little"), number(self.value)
         new = {"=": value, "|=": old | value, "&=": old & value, "^=": old ^ value}[self.operator]
         message[at : at + width] = (new & (1 << 8 * width) - 1).to_bytes(width, "little")
@@ -110,8 +110,15 @@ class Change:
         gone = [number(value) for value in self.value.split(",")]
         count = struct.unpack_from("<H", message, count_at)[0]
         kept = [dialect for dialect in struct.unpack_from(f"<{count}H", message, at) if dialect not in gone]
-        struct.pack_into("<H", message, count_at, len(kept))
-        struct.pack_into(f"<{len(kept)}H", message, at, *kept)
+        if kept:
+            struct.pack_into("<H", message, count_at, len(kept))
+            struct.pack_into(f"<{count}H", message, at, *kept, *[0] * (count - len(kept)))
+        return message
+
+    def cipher(self, message):
+        at = message.find(b"\x02\x00\x0a\x00\x00\x00\x00\x00\x04\x00")  # the context, ten octets, four ciphers
+        if at >= 0:
+            message[at + 10] ^= 1
         return message
 
     def drop(self, message):
@@ -174,8 +181,10 @@ class Connection:
         name = self.name_of(message, direction)
         for change in self.relay.changes:
             if message is not None and change.fits(name, message):
-                self.relay.applied[change.text] += 1
+                before = bytes(message)
+                self.relay.applied[change.text] += change.verb is not None  # also one that ends the connection
                 message = change.apply(message)
+                self.relay.applied[change.text] += change.verb is None and message != before
         return message
 
     def receive(self, source, size):

@@ -9,7 +9,8 @@
 #include <cmocka.h>
 
 #include "serve/node.h"
-#include "serve/serve.h"
+#include "serve/work.h"
+#include "store/watch.h"
 #include "wire/files.h"
 #include "wire/info.h"
 #include "wire/text.h"
@@ -42,10 +43,16 @@ struct bench {
     struct store_attributes attributes;
     uint8_t output[ROOM], input[REQUEST_ROOM];
     struct server_frame frame;
-    unsigned answers, pends;
+    unsigned answers, pends, notices, timers;
+    struct oplock_break notice; /* the last one */
+    struct watch *watch;
+    bool watches_tree;
     uint32_t status;
     size_t body_size;
     uint8_t file_id[16];
+    bool sends;             /* files may be sent as they are */
+    struct file_part part;  /* what is being sent */
+    void (*sent)(void *argument), *sent_argument;
 };
 
 /* --- the store --- */
@@ -55,7 +62,8 @@ static int64_t store_open(struct bench *bench, struct store_op *op) {
         return -ENOENT;
     if (op->how == STORE_MUST_NOT_EXIST && bench->exists)
         return -EEXIST;
-    op->made = !bench->exists;
+    op->made = op->made_file = !bench->exists;
+    op->can_write = op->want_write;
     if (op->made)
         bench->is_folder = op->want_folder;
     if (bench->is_folder && op->want_file)
@@ -118,10 +126,39 @@ static int fake_path(struct store *store, struct store_file *file, char *path) {
     return 0;
 }
 
-static const struct store_methods fake_methods = {.submit = fake_submit, .path = fake_path};
+/* The watcher is the bench. */
+static int fake_watch(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree) {
+    struct bench *bench = (struct bench *)watcher;
+
+    assert_true(file->is_folder && bench->watch == NULL);
+    bench->watch = watch;
+    bench->watches_tree = is_tree;
+    watch->watcher = watcher;
+    return 0;
+}
+
+void watch_end(struct watch *watch) {
+    struct bench *bench = (struct bench *)watch->watcher;
+
+    assert_ptr_equal(bench->watch, watch);
+    bench->watch = NULL;
+    watch->freed(watch);
+}
+
+static const struct store_methods fake_methods = {.submit = fake_submit, .path = fake_path, .watch = fake_watch};
 
 void store_submit(struct store *store, struct store_op *op) {
     store->methods->submit(store, op);
+}
+
+int store_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size) {
+    const struct bench *bench = (struct bench *)store;
+
+    (void)file;
+    if (!bench->sends || offset >= bench->size)
+        return -1;
+    *size = *size < bench->size - offset ? *size : bench->size - offset;
+    return 7;
 }
 
 /* --- the connection --- */
@@ -145,6 +182,16 @@ void connection_answer(struct connection *connection, struct server_frame *frame
     bench->body_size = body_size;
 }
 
+void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
+                            const struct file_part *part, void (*sent)(void *argument), void *argument) {
+    struct bench *bench = bench_of(connection);
+
+    connection_answer(connection, frame, status, body_size);
+    bench->part = *part;
+    bench->sent = sent;
+    bench->sent_argument = argument;
+}
+
 void connection_refuse(struct connection *connection, struct server_frame *frame, uint32_t status) {
     connection_answer(connection, frame, status, 0);
 }
@@ -152,6 +199,37 @@ void connection_refuse(struct connection *connection, struct server_frame *frame
 void connection_pend(struct connection *connection, struct server_frame *frame) {
     (void)frame;
     bench_of(connection)->pends++;
+}
+
+void connection_notify(struct connection *connection, struct server_session *session, const struct server_tree *tree,
+                       uint16_t command, const void *body, size_t body_size) {
+    struct bench *bench = bench_of(connection);
+    uint8_t octets[SMB2_HEADER_SIZE + 24] = {0};
+
+    assert_true(session == &bench->session && tree == &bench->tree && command == SMB2_OPLOCK_BREAK && body_size == 24);
+    memcpy(octets + SMB2_HEADER_SIZE, body, body_size);
+    assert_true(oplock_break_decode((struct span){octets, sizeof octets}, &bench->notice));
+    bench->notices++;
+}
+
+struct watcher *connection_watcher(struct connection *connection) {
+    return (struct watcher *)bench_of(connection);
+}
+
+int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t after_ms) {
+    struct bench *bench = (struct bench *)loop;
+
+    assert_true(after_ms >= 1000);
+    bench->timers += timer->index == 0;
+    timer->index = 1;
+    return 0;
+}
+
+void loop_timer_clear(struct loop *loop, struct loop_timer *timer) {
+    struct bench *bench = (struct bench *)loop;
+
+    bench->timers -= timer->index != 0;
+    timer->index = 0;
 }
 
 struct nodes *host_nodes(struct host *host) {
@@ -191,6 +269,7 @@ static struct bench *bench_new(void) {
     server_policy_defaults(&bench->policy);
     bench->connection.host = &bench->host;
     bench->connection.inside = bench;
+    bench->connection.open_limit = 1000;
     bench->connection.loop = (struct loop *)bench;
     bench->connection.server.policy = &bench->policy;
     bench->tree.owner = &bench->share;
@@ -198,18 +277,24 @@ static struct bench *bench_new(void) {
     return bench;
 }
 
-static void count_end(void *argument) {
-    ++*(unsigned *)argument;
+struct count {
+    struct closing ending; /* first */
+    unsigned ends;
+};
+
+static void count_end(struct closing *ending) {
+    ((struct count *)ending)->ends++;
 }
 
 /* Everything is closed, exactly once, and nothing is left in the store. */
 static void bench_end(struct bench *bench) {
-    unsigned ends = 0;
+    struct count count = {.ending.done = count_end};
 
-    dispatch_end(&bench->connection, NULL, NULL, count_end, &ends);
-    assert_int_equal(ends, 1);
+    dispatch_end(&bench->connection, NULL, NULL, &count.ending);
+    assert_int_equal(count.ends, 1);
     assert_null(bench->connection.opens);
     assert_int_equal(bench->files, 0);
+    assert_int_equal(bench->timers, 0);
     nodes_free(bench->host.nodes);
     free(bench);
 }
@@ -335,8 +420,12 @@ static void test_create_refuses(void **state) {
     bad = good, bad.desired_access = 0;
     assert_int_equal(create_with(bench, "a", bad), STATUS_ACCESS_DENIED);
     assert_int_equal(create_with(bench, "..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    assert_int_equal(create_with(bench, "b\\..\\..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    assert_int_equal(create_with(bench, "bb\\..\\c\\..\\..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    assert_int_equal(create_with(bench, "a\\", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
     assert_int_equal(create_with(bench, "\\a", good), STATUS_INVALID_PARAMETER);
-    assert_int_equal(create_with(bench, "a/b", good), STATUS_OBJECT_NAME_INVALID);
+    assert_int_equal(create_with(bench, "a:b:c", good), STATUS_OBJECT_NAME_INVALID);
+    assert_int_equal(create_with(bench, "a:", good), STATUS_OBJECT_NAME_INVALID);
     assert_int_equal(create_with(bench, "a*", good), STATUS_OBJECT_NAME_INVALID);
     bench->share.read_only = true;
     assert_int_equal(create_with(bench, "a", good), STATUS_ACCESS_DENIED);
@@ -390,6 +479,216 @@ static void test_locks(void **state) {
     bench_end(bench);
 }
 
+static uint32_t create_oplock(struct bench *bench, uint32_t disposition, uint32_t access, enum oplock_level wanted) {
+    return create_with(bench, "a", (struct create_request){.desired_access = access, .share_access = FILE_SHARE_ALL,
+        .create_disposition = disposition, .requested_oplock_level = (uint8_t)wanted});
+}
+
+static enum oplock_level granted(const struct bench *bench) {
+    return bench->output[SMB2_HEADER_SIZE + 2];
+}
+
+static uint32_t acknowledge(struct bench *bench, const uint8_t file_id[16], enum oplock_level level) {
+    struct writer writer = request_begin(bench);
+    struct oplock_break request = {.oplock_level = (uint8_t)level};
+
+    memcpy(bench->file_id, file_id, 16);
+    oplock_break_place(&request);
+    oplock_break_encode(&request, &writer);
+    return ask(bench, SMB2_OPLOCK_BREAK, &writer);
+}
+
+/* A second open waits until the first one's oplock is broken; a write breaks what is shared without waiting. */
+static void test_oplock_is_broken(void **state) {
+    struct bench *bench = bench_new();
+    uint8_t first[16];
+
+    (void)state;
+    assert_int_equal(create_oplock(bench, FILE_OPEN_IF, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_BATCH), STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_BATCH);
+    memcpy(first, bench->file_id, 16);
+    assert_int_equal(acknowledge(bench, first, OPLOCK_LEVEL_II), STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(create_oplock(bench, FILE_OPEN, FILE_READ_ATTRIBUTES, OPLOCK_LEVEL_BATCH), STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_NONE);
+    create_oplock(bench, FILE_OPEN, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_BATCH);
+    assert_int_equal(bench->pends, 1);
+    post_run(bench);
+    assert_int_equal(bench->notices, 1);
+    assert_int_equal(bench->timers, 1);
+    assert_int_equal(bench->notice.oplock_level, OPLOCK_LEVEL_II);
+    assert_memory_equal(bench->notice.file_id, first, 16);
+    bench->pends = 0;
+    assert_int_equal(acknowledge(bench, first, OPLOCK_LEVEL_II), STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_II);
+    assert_int_equal(bench->timers, 0);
+    post_run(bench);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_II);
+    memcpy(bench->file_id, first, 16);
+    assert_int_equal(write_file(bench, "x"), STATUS_SUCCESS);
+    post_run(bench);
+    assert_int_equal(bench->notices, 3);
+    assert_int_equal(bench->notice.oplock_level, OPLOCK_LEVEL_NONE);
+    assert_int_equal(bench->timers, 0);
+    assert_int_equal(acknowledge(bench, first, OPLOCK_LEVEL_NONE), STATUS_INVALID_OPLOCK_PROTOCOL);
+    bench_end(bench);
+}
+
+static void oplock_wait(struct bench *bench, uint8_t first[16]) {
+    assert_int_equal(create_oplock(bench, FILE_OPEN_IF, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_EXCLUSIVE), STATUS_SUCCESS);
+    memcpy(first, bench->file_id, 16);
+    bench->pends = 0;
+    create_oplock(bench, FILE_OVERWRITE_IF, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_LEASE);
+    assert_int_equal(bench->pends, 1);
+    bench->pends = 0;
+}
+
+/* What ends the waiting otherwise: CANCEL, the holder's CLOSE, its silence, the end of the session. */
+static void test_oplock_wait_ends(void **state) {
+    struct bench *bench = bench_new();
+    uint8_t first[16];
+
+    (void)state;
+    oplock_wait(bench, first);
+    dispatch_cancel(&bench->connection, &bench->frame);
+    assert_int_equal(bench->status, STATUS_CANCELLED);
+    bench->pends = 1; /* it is closed before the notice came, and answered after that */
+    memcpy(bench->file_id, first, 16);
+    close_file(bench);
+    bench->pends = 0;
+    post_run(bench);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_int_equal(bench->notices, 0);
+    oplock_wait(bench, first);
+    post_run(bench);
+    assert_int_equal(bench->notice.oplock_level, OPLOCK_LEVEL_NONE);
+    struct open *holder = bench->connection.opens->next;
+    holder->patience.index = 0;
+    bench->timers--;
+    holder->patience.expired(&holder->patience);
+    post_run(bench);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_NONE);
+    assert_int_equal(create_oplock(bench, FILE_OPEN, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_II), STATUS_SUCCESS);
+    assert_int_equal(granted(bench), OPLOCK_LEVEL_II);
+    bench_end(bench);
+    bench = bench_new();
+    oplock_wait(bench, first);
+    unsigned answers = bench->answers;
+    struct open *open = bench->connection.opens;
+    open_close(open); /* that of the CREATE */
+    assert_int_equal(bench->answers, answers + 1);
+    assert_int_equal(bench->status, STATUS_FILE_CLOSED);
+    post_run(bench);
+    bench_end(bench);
+}
+
+static uint32_t notify(struct bench *bench, uint32_t size, uint32_t filter) {
+    struct writer writer = request_begin(bench);
+    struct change_notify_request request = {.flags = CHANGE_NOTIFY_WATCH_TREE, .output_buffer_length = size,
+                                            .completion_filter = filter};
+
+    change_notify_request_place(&request);
+    change_notify_request_encode(&request, &writer);
+    bench->pends = 0;
+    return ask(bench, SMB2_CHANGE_NOTIFY, &writer);
+}
+
+static void expect_change(const struct bench *bench, uint32_t action, const char *name) {
+    struct span output = {bench->output + SMB2_HEADER_SIZE + 8, bench->body_size - 8};
+    struct file_notify_info info;
+    uint8_t octets[64];
+    struct writer utf16 = writer_over(octets, sizeof octets);
+
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_true(file_notify_info_decode(output, &info));
+    assert_int_equal(info.action, action);
+    assert_true(text_to_utf16(text_span(name), &utf16) && span_equal(info.name, writer_done(&utf16)));
+}
+
+/* Changes are kept between requests, up to the size of the first; what was not asked for is not told. */
+static void test_change_notify(void **state) {
+    enum { FILE_NAMES = 1, FOLDER_NAMES = 2, REMOVED = 2, MODIFIED = 3 };
+    struct bench *bench = bench_new();
+
+    (void)state;
+    assert_int_equal(create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+    assert_int_equal(notify(bench, 100, FILE_NAMES), STATUS_INVALID_PARAMETER);
+    assert_int_equal(close_file(bench), STATUS_SUCCESS);
+    bench->exists = false;
+    assert_int_equal(create(bench, FILE_CREATE, FILE_SHARE_ALL, FILE_DIRECTORY_FILE), STATUS_SUCCESS);
+    notify(bench, 100, FOLDER_NAMES | 0x10);
+    assert_int_equal(bench->pends, 1);
+    assert_true(bench->watches_tree);
+    bench->watch->changed(bench->watch, WATCH_ADDED, false, "a");
+    bench->watch->settled(bench->watch);
+    assert_int_equal(bench->pends, 1);
+    bench->watch->changed(bench->watch, WATCH_REMOVED, true, "b/c");
+    bench->watch->settled(bench->watch);
+    expect_change(bench, REMOVED, "b\\c");
+    bench->watch->changed(bench->watch, WATCH_WRITTEN, false, "d");
+    bench->watch->changed(bench->watch, WATCH_WRITTEN, false, "d");
+    bench->watch->settled(bench->watch);
+    notify(bench, 100, 0);
+    expect_change(bench, MODIFIED, "d");
+    assert_int_equal(bench->body_size, 8 + 12 + 2);
+    for (unsigned i = 0; i < 10; i++)
+        bench->watch->changed(bench->watch, WATCH_ADDED, true, "e");
+    assert_int_equal(notify(bench, 1000, 0), STATUS_NOTIFY_ENUM_DIR);
+    notify(bench, 100, 0);
+    assert_int_equal(bench->pends, 1);
+    dispatch_cancel(&bench->connection, &bench->frame);
+    assert_int_equal(bench->status, STATUS_CANCELLED);
+    notify(bench, 100, 0);
+    node_set_delete(bench->host.nodes, &bench->connection.opens->seat, true);
+    post_run(bench);
+    assert_int_equal(bench->status, STATUS_DELETE_PENDING);
+    assert_int_equal(notify(bench, 100, 0), STATUS_DELETE_PENDING);
+    node_set_delete(bench->host.nodes, &bench->connection.opens->seat, false);
+    notify(bench, 100, 0);
+    unsigned answers = bench->answers;
+    open_close(bench->connection.opens);
+    assert_int_equal(bench->answers, answers + 1);
+    assert_int_equal(bench->status, STATUS_NOTIFY_CLEANUP);
+    assert_null(bench->watch);
+    bench_end(bench);
+}
+
+/* A long READ is answered out of the file, which stays open until that is sent, whatever happens meanwhile. */
+static void test_read_is_sent(void **state) {
+    enum { SIZE = 100000, HEAD = 16 };
+    struct bench *bench = bench_new();
+    struct writer writer;
+    struct close_request request = {0};
+
+    (void)state;
+    bench->sends = true;
+    bench->size = SIZE;
+    bench->exists = true;
+    assert_int_equal(create(bench, FILE_OPEN, FILE_SHARE_ALL, 0), STATUS_SUCCESS);
+    assert_int_equal(read_file(bench, SIZE, 20000), STATUS_END_OF_FILE);
+    assert_null(bench->sent);
+    assert_int_equal(read_file(bench, SIZE - 20000, 65536), STATUS_SUCCESS);
+    assert_int_equal(bench->body_size, HEAD);
+    assert_int_equal(bench->part.descriptor, 7);
+    assert_int_equal(bench->part.offset, SIZE - 20000);
+    assert_int_equal(bench->part.size, 20000);
+    bench->answers = 0;
+    writer = request_begin(bench);
+    close_request_place(&request);
+    close_request_encode(&request, &writer);
+    bench->frame.request.command = SMB2_CLOSE;
+    bench->frame.request.message.bytes = writer_done(&writer);
+    dispatch(&bench->connection, &bench->frame);
+    assert_int_equal(bench->answers, 0);
+    assert_int_equal(bench->files, 1);
+    bench->sent(bench->sent_argument);
+    assert_int_equal(bench->answers, 1);
+    assert_int_equal(bench->files, 0);
+    bench->sends = false;
+    bench_end(bench);
+}
+
 /* Each operation's failure reaches the client as its status, and leaves nothing open. */
 static void test_faults(void **state) {
     static const struct { int error; uint32_t status; } faults[] = {
@@ -418,7 +717,10 @@ static void test_faults(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_comes_and_goes), cmocka_unit_test(test_create_refuses),
-        cmocka_unit_test(test_share_modes), cmocka_unit_test(test_locks), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_share_modes), cmocka_unit_test(test_locks),
+        cmocka_unit_test(test_oplock_is_broken), cmocka_unit_test(test_oplock_wait_ends),
+        cmocka_unit_test(test_change_notify), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_read_is_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,14 +1,16 @@
-/* src/net/loop and workers: timers in order, watches that are removed in time, tasks in order, jobs there and back. */
+/* src/net: timers in order, watches that are removed in time, tasks in order, jobs there and back; memory that is kept. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <sys/epoll.h>
 
+#include "net/pool.h"
 #include "net/workers.h"
 
 #define TIMERS 500u
@@ -134,11 +136,50 @@ static void jobs_come_back(void **state) {
     loop_free(test.loop);
 }
 
+/* Blocks of all sizes, whole and for themselves; the last one that was given back is the next of its size. */
+static void blocks_come_back(void **state) {
+    struct pool pool = {0};
+    void *blocks[24];
+
+    (void)state;
+    for (unsigned i = 0; i < 24; i++) {
+        blocks[i] = pool_take(&pool, ((size_t)1 << i) + i);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], (int)i, ((size_t)1 << i) + i);
+    }
+    for (unsigned i = 0; i < 24; i++) {
+        assert_int_equal(*(uint8_t *)blocks[i], i);
+        pool_give(&pool, blocks[i], ((size_t)1 << i) + i);
+        assert_true(pool.kept <= POOL_KEPT_MAX);
+    }
+    assert_ptr_equal(pool_take(&pool, 4000), blocks[12]);
+    pool_give(&pool, blocks[12], 4000);
+    pool_empty(&pool);
+    assert_int_equal(pool.kept, 0);
+}
+
+/* More is given back than is kept. */
+static void pool_keeps_no_more(void **state) {
+    enum { COUNT = 64, SIZE = 1048576 };
+    struct pool pool = {0};
+    void *blocks[COUNT];
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_non_null(blocks[i] = pool_take(&pool, SIZE));
+    for (unsigned i = 0; i < COUNT; i++)
+        pool_give(&pool, blocks[i], SIZE);
+    assert_in_range(pool.kept, POOL_KEPT_MAX / 2, POOL_KEPT_MAX);
+    pool_empty(&pool);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_expire_in_order),
         cmocka_unit_test(removed_watch_is_not_called),
         cmocka_unit_test(jobs_come_back),
+        cmocka_unit_test(blocks_come_back),
+        cmocka_unit_test(pool_keeps_no_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
