@@ -45,7 +45,7 @@ struct session_error {
     uint8_t expected[CLIENT_VALUE_MAX], found[CLIENT_VALUE_MAX]; /* of the field, in wire octets */
     size_t expected_size, found_size; /* 0: not known, or not one value */
     uint32_t status;             /* NTSTATUS; 0: none */
-    int number;                  /* errno, positive; 0: none */
+    int number;                  /* errno, positive; 0: none. ENOKEY: there is no ticket of use */
     bool is_security;            /* not to be retried with less protection (3.2.5.14.12) */
     char sentence[SESSION_SENTENCE_MAX]; /* what happened, for people; one sentence or two, without a newline */
 };
@@ -96,6 +96,9 @@ bool session_send(struct session *session, struct client_frame *frame, struct se
 /* The next response, final ones and interim ones; waits where nothing is there. False: the connection is gone. A final
  * STATUS_NETWORK_SESSION_EXPIRED asks for session_reauthenticate(), then for that request again. */
 bool session_receive(struct session *session, struct client_response *response, struct session_error *error);
+/* Gives the caller the memory that the response taken last lies in, and uses `*data` of `*size` octets (from malloc(), or
+ * NULL and 0) in its place. False, and nothing changed: other responses lie there too. */
+bool session_keep_received(struct session *session, uint8_t **data, size_t *size);
 /* Asks the server to give up a request in flight, which is answered all the same (3.2.4.24). */
 bool session_cancel(struct session *session, uint64_t message_id, struct session_error *error);
 /* Authenticates again; the keys stay. Nothing may be in flight. */

@@ -16,6 +16,8 @@ enum {
 
 /* Octets that one credit pays for (3.1.5.2). */
 #define CREDIT_OCTETS 65536u
+/* Octets of a request that carries no data (3.3.5.2). */
+#define REQUEST_MAX (68u * 1024u)
 
 /* What a server knows of a command before it reads the body. Offsets are from the body's first octet; 0: none. */
 struct command {
@@ -78,6 +80,22 @@ static bool is_related(const struct server_request *request) {
     return (request->message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS) != 0;
 }
 
+/* Commands that carry data may be as long as the sizes that were negotiated. */
+static bool carries_data(uint16_t command) {
+    switch (command) {
+    case SMB2_READ:
+    case SMB2_WRITE:
+    case SMB2_IOCTL:
+    case SMB2_QUERY_DIRECTORY:
+    case SMB2_CHANGE_NOTIFY:
+    case SMB2_QUERY_INFO:
+    case SMB2_SET_INFO:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* The header, and whether this command may come now (3.3.5.2.2, 3.3.5.2.6). */
 static struct verdict check_header(const struct server *server, const struct server_frame *frame) {
     const struct server_request *request = &frame->request;
@@ -90,6 +108,8 @@ static struct verdict check_header(const struct server *server, const struct ser
         return verdict_disconnect(RULE_DIRECTION_BIT, AT_FLAGS);
     if (!server_command_known(request->command))
         return verdict_disconnect(RULE_COMMAND_UNKNOWN, AT_COMMAND);
+    if (frame->element_size > REQUEST_MAX && !carries_data(request->command))
+        return verdict_disconnect(RULE_REQUEST_TOO_LONG, AT_COMMAND);
     if (request->command != SMB2_NEGOTIATE && server->negotiation.stage != NEGOTIATION_DONE)
         return verdict_disconnect(RULE_COMMAND_BEFORE_NEGOTIATE, AT_COMMAND);
     if ((request->command == SMB2_NEGOTIATE || request->command == SMB2_CANCEL) && !server_frame_alone(frame))
@@ -123,6 +143,8 @@ static struct verdict inherit(struct server *server, struct server_frame *frame)
             return refuse(RULE_CHAIN_FIRST_RELATED, STATUS_INVALID_PARAMETER, AT_FLAGS);
         request->session_id = frame->chain.session_id;
         request->tree_id = frame->chain.tree_id;
+        if (request->session_id == 0 && commands[request->command].needs_session)
+            return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_PARAMETER, AT_SESSION_ID);
     }
     request->session = server_session_find(server, request->session_id);
     if (request->session != NULL)
@@ -204,8 +226,6 @@ static struct verdict check_session(const struct server_frame *frame) {
     bool is_setup = request->command == SMB2_SESSION_SETUP;
     if (!command->needs_session && !(is_setup && request->session_id != 0))
         return verdict_accept();
-    if (is_related(request) && request->session_id == 0)
-        return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_PARAMETER, AT_SESSION_ID);
     if (session == NULL || (session->state == SERVER_SESSION_IN_PROGRESS && !is_setup))
         return refuse(RULE_SESSION_UNKNOWN, STATUS_USER_SESSION_DELETED, AT_SESSION_ID);
     if (session->state == SERVER_SESSION_EXPIRED && !command->when_expired)
@@ -245,34 +265,43 @@ static struct verdict check_body(const struct server_request *request) {
     return verdict_accept();
 }
 
-/* The FileId, of the element before where the two are related; if that one failed, so does this (3.3.5.2.7.2). */
+/* The FileId, of the element before where the two are related; if that one should have made it, and failed, so does this
+ * (3.3.5.2.7.2). */
 static struct verdict check_file_id(struct server_frame *frame) {
     struct server_request *request = &frame->request;
     const struct server_chain *chain = &frame->chain;
     uint8_t at = commands[request->command].file_id_at;
     if (at == 0)
         return verdict_accept();
-    request->has_file_id = true;
     struct span in_place = span_slice(request->message.bytes, SMB2_HEADER_SIZE + at, sizeof request->file_id);
     memcpy(request->file_id, in_place.data, sizeof request->file_id);
-    if (!is_related(request))
-        return verdict_accept();
-    if (chain->status >> 30 == 3)
+    if (is_related(request) && !chain->has_file_id && chain->status >> 30 == 3)
         return verdict_refuse(RULE_NONE, chain->status, 0);
-    if (!chain->has_file_id)
+    if (is_related(request) && !chain->has_file_id)
         return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_HANDLE, SMB2_HEADER_SIZE + at);
-    memcpy(request->file_id, chain->file_id, sizeof request->file_id);
+    if (is_related(request))
+        memcpy(request->file_id, chain->file_id, sizeof request->file_id);
+    request->has_file_id = true;
     return verdict_accept();
 }
 
-struct verdict server_check(struct server *server, struct server_frame *frame) {
+struct verdict server_check_arrival(struct server *server, struct server_frame *frame) {
     struct verdict verdict = check_header(server, frame);
     if (verdict.action == ACTION_ACCEPT)
         verdict = check_window(server, &frame->request);
     if (verdict.action == ACTION_ACCEPT)
         verdict = inherit(server, frame);
-    if (verdict.action == ACTION_ACCEPT)
-        verdict = check_signature(frame);
+    return verdict;
+}
+
+bool server_names_stranger(const struct server_frame *frame) {
+    const struct server_request *request = &frame->request;
+    return request->command == SMB2_SESSION_SETUP && request->session_id != 0 && request->session == NULL &&
+           !frame->encrypted && server_frame_alone(frame);
+}
+
+struct verdict server_check(struct server *server, struct server_frame *frame) {
+    struct verdict verdict = check_signature(frame);
     if (frame->request.command == SMB2_NEGOTIATE)
         return verdict; /* its body is for server_validate() */
     if (verdict.action == ACTION_ACCEPT)

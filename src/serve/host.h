@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "serve/edition.h"
+#include "serve/sessions.h"
 #include "serve/status.h"
 
 #define HOST_ADDRESSES      4096u /* counts of connections by address */
@@ -14,6 +15,8 @@
 #define HOST_WORKERS        4u
 /* How long SIGTERM lets requests in flight, and answers on their way, take. */
 #define HOST_DRAIN_MS 5000u
+/* How long nothing is accepted where the system has no descriptor left. */
+#define HOST_PAUSE_MS 200u
 /* Octets of an address as text: "[fe80::1]:65535" */
 #define HOST_ADDRESS_MAX 80u
 /* Octets of a sentence why a configuration cannot be had, with its NUL. */
@@ -49,6 +52,7 @@ struct station {
 struct listener {
     struct host *host;
     struct loop_watch watch;
+    struct loop_timer pause; /* until there may be descriptors again */
 };
 
 struct host {
@@ -62,6 +66,7 @@ struct host {
     uint32_t address_seed;
     struct workers *workers;
     struct nodes *nodes;
+    struct sessions *sessions;
     struct station stations[HOST_LOOPS_MAX];
     unsigned station_count;
     struct listener listeners[HOST_LISTENERS_MAX];
