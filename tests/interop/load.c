@@ -190,7 +190,7 @@ static bool churn_once(struct load *load, struct share *share, unsigned number) 
     snprintf(other, sizeof other, "%s\\%u.other", load->path, number);
     fill(data, sizeof data, number);
     if (!put_once(load, share, path, (struct span){data, sizeof data}) ||
-        !share_rename(share, path, other, false, &load->error) || !get_once(load, share, other, back, &got))
+        !share_rename(share, path, other, true, &load->error) || !get_once(load, share, other, back, &got))
         return false;
     if (got != sizeof back || memcmp(data, back, sizeof back) != 0) {
         fprintf(stderr, "load: %s holds something else than was written\n", other);
