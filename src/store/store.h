@@ -105,6 +105,7 @@ struct store_op {
     enum store_how how;
     bool want_folder, want_file;     /* -ENOTDIR, -EISDIR where it is the other */
     bool want_write;                 /* data will be written */
+    bool want_delete;                /* it is to be removed later: -EROFS where that cannot be */
     bool truncate;                   /* an existing file is emptied once it is open */
     bool made, made_file;            /* OPEN: what was asked for is new; the file is (not its stream alone) */
     bool write_if_can, can_write;    /* OPEN: without writing where want_write is refused; whether it can be written */
