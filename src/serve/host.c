@@ -104,8 +104,24 @@ static void take_connection(struct host *host, int descriptor, const struct sock
 /* Connections that one turn accepts, so that others are served in between. */
 #define ACCEPTS_A_TURN 64
 
+static void pause_over(struct loop_timer *timer) {
+    struct listener *listener = CONTAINER(struct listener, pause, timer);
+
+    loop_watch_change(listener->host->stations[0].loop, &listener->watch, EPOLLIN);
+}
+
+/* Whoever waits in the socket's queue would be told of again at once, and again. */
+static void pause_listening(struct listener *listener, int error) {
+    struct loop *loop = listener->host->stations[0].loop;
+
+    log_warning("refused", "limit=%s", error == EMFILE || error == ENFILE ? "descriptors" : "memory");
+    if (loop_timer_set(loop, &listener->pause, HOST_PAUSE_MS) == 0)
+        loop_watch_change(loop, &listener->watch, 0);
+}
+
 static void accept_ready(struct loop_watch *watch, uint32_t events) {
-    struct host *host = CONTAINER(struct listener, watch, watch)->host;
+    struct listener *listener = CONTAINER(struct listener, watch, watch);
+    struct host *host = listener->host;
 
     (void)events;
     for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
@@ -113,6 +129,8 @@ static void accept_ready(struct loop_watch *watch, uint32_t events) {
         socklen_t size = sizeof address;
         int descriptor = accept4(watch->descriptor, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+        if (descriptor < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+            pause_listening(listener, errno);
         if (descriptor < 0)
             return;
         take_connection(host, descriptor, &address);
@@ -136,8 +154,10 @@ static void stop_listening(struct host *host) {
     if (host->listener_count == 0)
         return;
     while (host->listener_count > 0) {
-        struct loop_watch *watch = &host->listeners[--host->listener_count].watch;
+        struct listener *listener = &host->listeners[--host->listener_count];
+        struct loop_watch *watch = &listener->watch;
 
+        loop_timer_clear(host->stations[0].loop, &listener->pause);
         loop_watch_remove(host->stations[0].loop, watch);
         close(watch->descriptor);
     }
@@ -240,7 +260,8 @@ static int watch_listeners(struct host *host) {
     int error = 0;
 
     for (unsigned i = 0; i < host->setup.listener_count && error == 0; i++) {
-        host->listeners[i] = (struct listener){host, {host->setup.listeners[i], EPOLLIN, accept_ready}};
+        host->listeners[i] = (struct listener){.host = host, .watch = {host->setup.listeners[i], EPOLLIN, accept_ready}};
+        host->listeners[i].pause.expired = pause_over;
         error = loop_watch_add(host->stations[0].loop, &host->listeners[i].watch);
         host->listener_count += error == 0;
     }

@@ -14,6 +14,8 @@
 #define HOST_WORKERS        4u
 /* How long SIGTERM lets requests in flight, and answers on their way, take. */
 #define HOST_DRAIN_MS 5000u
+/* How long nothing is accepted where the system has no descriptor left. */
+#define HOST_PAUSE_MS 200u
 /* Octets of an address as text: "[fe80::1]:65535" */
 #define HOST_ADDRESS_MAX 80u
 /* Octets of a sentence why a configuration cannot be had, with its NUL. */
@@ -49,6 +51,7 @@ struct station {
 struct listener {
     struct host *host;
     struct loop_watch watch;
+    struct loop_timer pause; /* until there may be descriptors again */
 };
 
 struct host {

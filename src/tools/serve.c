@@ -13,6 +13,7 @@
 #include "explain/explain.h"
 #include "explain/output.h"
 #include "serve/host.h"
+#include "serve/log.h"
 #include "serve/service.h"
 #include "tools/commands.h"
 #include "tools/serve_config.h"
@@ -187,13 +188,16 @@ static void block_signals(void) {
 }
 
 /* Each connection and each open file takes a descriptor: as many as the system lets it have. */
-static void raise_descriptors(void) {
+static void raise_descriptors(const struct serve_settings *settings) {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < settings->limits.connections)
+        log_warning("limits", "descriptors=%llu connections=%u", (unsigned long long)limit.rlim_cur,
+                    settings->limits.connections);
 }
 
 static unsigned loop_count(const struct serve_settings *settings) {
@@ -231,7 +235,7 @@ static int serve(struct arguments *arguments) {
         .status_local = -1, .status_http = -1};
 
     block_signals();
-    raise_descriptors();
+    raise_descriptors(&arguments->settings);
     setup.workers = reload.workers = workers_new(HOST_WORKERS);
     if (setup.workers == NULL)
         return complain("", "no threads can be had", EXIT_INTERNAL);

@@ -75,7 +75,7 @@ IMPACKET = """
 import sys
 from impacket import smbconnection
 port, user, password = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-preferred = {"3.0": 0x0300}.get(sys.argv[4])
+preferred = int(sys.argv[4], 16) or None
 client = smbconnection.SMBConnection("127.0.0.1", "127.0.0.1", sess_port=port, preferredDialect=preferred, timeout=5)
 client.login(user, password)
 for file in client.listPath("data", "*"):
@@ -90,22 +90,32 @@ def python_with_impacket():
     return None
 
 
-def clients(program):
-    def smbproof(port, dialects, user, _):
-        return [program, "ls", "--timeout", "3", "--dialects", dialects, f"smb://{user}@127.0.0.1:{port}/data"]
+def clients(program, more=False):
+    """What a client is held to is a name for the page, and options. more: further ways to use the same clients."""
 
-    def smbclient(port, maximum, user, password):
-        return ["smbclient", "//127.0.0.1/data", "-p", str(port), "-U", f"{user}%{password}", "-m", maximum, "-t", "3",
-                "-c", "ls"]  # fmt: skip
+    def smbproof(port, options, user, _):
+        return [program, "ls", "--timeout", "3", *options, f"smb://{user}@127.0.0.1:{port}/data"]
 
-    def impacket(port, preferred, user, password):
-        return [python_with_impacket(), "-c", IMPACKET, str(port), user, password, preferred]
+    def smbclient(port, options, user, password):
+        return ["smbclient", "//127.0.0.1/data", "-p", str(port), "-U", f"{user}%{password}", "-t", "3", *options, "-c",
+                "ls"]  # fmt: skip
 
+    def impacket(port, options, user, password):
+        return [python_with_impacket(), "-c", IMPACKET, str(port), user, password, *options]
+
+    below_311 = ["--dialects", "2.0.2,2.1,3.0,3.0.2"]
+    ours = {"3.1.1": [], "3.0.2": below_311}
+    samba = {"3.1.1": ["-m", "SMB3_11"], "3.0.2": ["-m", "SMB3_02"]}
+    python = {"3.0": ["0x300"]}
+    if more:
+        ours["3.0.2, signing required"] = [*below_311, "--sign", "required"]
+        samba["3.1.1, SMB1 allowed"] = ["-m", "SMB3_11", "--option=client min protocol=NT1"]
+        python["any"] = ["0"]
     return [
-        Client("smbproof", {"3.1.1": "2.0.2,2.1,3.0,3.0.2,3.1.1", "3.0.2": "2.0.2,2.1,3.0,3.0.2"}, smbproof),
-        Client("smbclient", {"3.1.1": "SMB3_11", "3.0.2": "SMB3_02"}, smbclient,
+        Client("smbproof", ours, smbproof),
+        Client("smbclient", samba, smbclient,
                missing=lambda: None if shutil.which("smbclient") else "smbclient is not installed"),
-        Client("impacket", {"3.0": "3.0"}, impacket,
+        Client("impacket", python, impacket,
                missing=lambda: None if python_with_impacket() else "impacket is not installed"),
     ]  # fmt: skip
 

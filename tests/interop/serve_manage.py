@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import stat
@@ -51,21 +52,27 @@ class Place:
         text = "\n".join(["[server]", "Listen = 127.0.0.1:0", f"Accounts = {self.accounts}", *server, *sections])
         self.config.write_text(text + "\n")
 
+    def log_text(self):
+        return (self.folder / "log").read_text(errors="replace")
+
     def check(self, *options):
         command = [self.program, "serve", "--check", f"--config={self.config}", *options]
         return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
 
 
+def set_limit(descriptors):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+
 class Server:
-    def __init__(self, place, *options, descriptors=(), environment=None, listen=1):
+    def __init__(self, place, *options, environment=None, limit=None):
         self.place = place
         self.log = open(place.folder / "log", "ab")
         self.process = subprocess.Popen(
             [place.program, "serve", f"--config={place.config}", *options], stdout=subprocess.PIPE, stderr=self.log,
-            text=True, pass_fds=descriptors, env=environment,
+            text=True, env=environment, preexec_fn=limit and (lambda: set_limit(limit)),
         )  # fmt: skip
-        self.addresses = [self.process.stdout.readline().strip() for _ in range(listen)]
-        self.port = int(self.addresses[0].rsplit(":", 1)[1])
+        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
 
     def __enter__(self):
         return self
@@ -94,7 +101,7 @@ class Server:
         raise RuntimeError(f"the log never has {text!r}: {self.log_text()[-2000:]}")
 
     def log_text(self):
-        return (self.place.folder / "log").read_text(errors="replace")
+        return self.place.log_text()
 
     def reload(self, result):
         before = self.log_text().count(f"event=reload result={result}")
@@ -206,6 +213,20 @@ def limits(tap, place, connect):
         ended = [one.recv(1) == b"" for one in idle]
         tap.result("without a logon they end", [] if all(ended) and "why=no-logon" in server.log_text() else [str(ended)])
         tap.result("then there is room again", differs(client.run("data"), connected=True))
+
+
+def few_descriptors(tap, place, connect):
+    """More come than the system lets the server have: it waits for some to go, and says so now and then."""
+    place.write(place.share("data", "one"))
+    before = len(place.log_text())
+    with Server(place, limit=48) as server:
+        many = [socket.create_connection(("127.0.0.1", server.port), TIMEOUT_SECONDS) for _ in range(60)]
+        server.wait_for("limit=descriptors", place.log_text()[:before].count("limit=descriptors") + 2)
+        told = place.log_text()[before:].count("limit=descriptors")
+        for one in many:
+            one.close()
+        tap.result("without descriptors it waits, and does not spin", [] if told < 50 else [f"{told} lines"])
+        tap.result("and then goes on", differs(Client(connect, server).run("data"), connected=True))
 
 
 def ask(program, path, *options):
@@ -361,6 +382,7 @@ def main():
         check_files(tap, place)
         reloads(tap, place, options.connect)
         limits(tap, place, options.connect)
+        few_descriptors(tap, place, options.connect)
         statuses(tap, place, options.connect)
         log_injection(tap, place, options.connect)
         service_manager(tap, place, options.connect)

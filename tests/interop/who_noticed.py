@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Writes docs/who-noticed.md: every client against every server through each profile of the relay, and who noticed.
 
-usage: who_noticed.py --smbproof PROGRAM [--profile NAME]... > docs/who-noticed.md
+usage: who_noticed.py --smbproof PROGRAM [--more] [--profile NAME]... > docs/who-noticed.md
+
+--more: further columns, such as clients that require signing, or begin with SMB1.
 
 Takes some minutes; needs root (smbd), smbclient and impacket. What is not there is left out, and the page says so. A
 program without the file server leaves that out, too.
@@ -83,11 +85,13 @@ def cell(connection):
             "ended": "reset", "open": "hangs"}[outcome]  # fmt: skip
 
 
-def try_one(program, server, client, dialect, profile):
+def try_one(program, server, client, dialect, profile, tries=3):
     """-> the cell, and what explain says wrongly of the recording."""
     with Recording() as folder:
         with Relay(program, server.port, "--profile", profile, record=folder) as relay:
             client.run(relay.port, dialect)
+        if not relay.connections and tries > 1:
+            return try_one(program, server, client, dialect, profile, tries - 1)
         wrong = list(relay_lab.told_wrongly(program, folder, relay.connections))
         return cell(relay.connections[0]) if relay.connections else "no connection", wrong
 
@@ -111,14 +115,14 @@ def table(program, server, columns, profiles):
 
 HEAD = """# Who noticed what
 
-Real clients and servers with `smbproof relay` between them, one connection for each cell, signing required by nobody. The
-page is written by `tests/interop/who_noticed.py`; `smbproof relay --list` tells what each profile changes and what must
-happen.
+Real clients and servers with `smbproof relay` between them, one connection for each cell. The servers allow signing, and the
+clients require it only where the column says so. The page is written by `tests/interop/who_noticed.py --more`;
+`smbproof relay --list` tells what each profile changes, and what must happen.
 
 A cell says which end noticed, and at which message. **not noticed** in bold: a correct endpoint would have, by a MUST of
-[MS-SMB2]; not noticed: left to the endpoint (or nothing can protect it). "works": what was changed protects nothing, or only
-time and segments were. "–": there was nothing to change in that dialect. "elsewhere": noticed, but not by the end or at
-the message that [MS-SMB2] demands.
+[MS-SMB2]; not noticed: left to the endpoint. "works": what was changed is protected by nothing, or only time and segments
+were changed. "–": there was nothing to change. "elsewhere": noticed, but not by the end or at the message that [MS-SMB2]
+demands, or though it demands nothing.
 """
 
 FOOT = """## What `smbproof explain` says of the recordings
@@ -133,10 +137,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--smbproof", required=True)
     parser.add_argument("--profile", action="append")
+    parser.add_argument("--more", action="store_true")
     options = parser.parse_args()
     program = str(Path(options.smbproof).resolve())
     profiles = options.profile or [profile["profile"] for profile in relay_lab.profiles(program)]
-    clients = [client for client in relay_lab.clients(program)]
+    clients = relay_lab.clients(program, options.more)
     absent = [client.missing() for client in clients if client.missing()]
     columns = [(client, dialect) for client in clients if not client.missing() for dialect in client.dialects]
     page, count, wrongs = [HEAD], 0, []
