@@ -398,6 +398,8 @@ static void create_enter(struct work *work) {
 static void create_granted(struct work *work, uint32_t granted) {
     uint32_t desired = security_map(work->create.desired_access) & ACCESS_FILE_ALL;
 
+    if (replaces(work->create.create_disposition))
+        desired |= FILE_WRITE_DATA;
     work->most &= granted;
     if ((desired & ~granted & ~(uint32_t)ACCESS_SYNCHRONIZE) != 0) {
         create_fail(work, STATUS_ACCESS_DENIED);

@@ -23,7 +23,7 @@ static int existing_open(const struct directory *directory, struct store_op *op,
     bool writes = op->want_write && !has_stream(op);
     int fd = beneath_open(directory, disk, OPEN_FLAGS | (writes ? O_RDWR : O_RDONLY), 0, resolve);
     bool is_refused = fd == -EACCES || fd == -EROFS || fd == -EPERM || fd == -ETXTBSY;
-    op->can_write = op->want_write;
+    op->can_write = true;
     if (!writes || !((fd == -EISDIR && !op->want_file) || (is_refused && op->write_if_can)))
         return fd;
     op->can_write = fd == -EISDIR;
@@ -155,7 +155,7 @@ static int make(struct directory *directory, struct store_op *op, const char *di
     }
     close(folder);
     op->made_file = result >= 0;
-    op->can_write = op->want_write;
+    op->can_write = true;
     return result;
 }
 

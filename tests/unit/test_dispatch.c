@@ -63,7 +63,7 @@ static int64_t store_open(struct bench *bench, struct store_op *op) {
     if (op->how == STORE_MUST_NOT_EXIST && bench->exists)
         return -EEXIST;
     op->made = op->made_file = !bench->exists;
-    op->can_write = op->want_write;
+    op->can_write = true;
     if (op->made)
         bench->is_folder = op->want_folder;
     if (bench->is_folder && op->want_file)
