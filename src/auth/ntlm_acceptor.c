@@ -250,6 +250,16 @@ static bool find_account(struct accounts *accounts, struct span user, struct acc
     return accounts_find(accounts, span_slice(user, 0, at), account);
 }
 
+static bool pairs_are_whole(struct span av_pairs) {
+    struct reader reader = reader_over(av_pairs);
+    struct span value;
+    uint16_t id;
+
+    while (ntlm_av_next(&reader, &id, &value))
+        continue;
+    return !reader.failed;
+}
+
 static enum auth_state check_proof(struct ntlm_acceptor *acceptor, struct span token,
                                    const struct ntlm_authenticate *authenticate) {
     struct ntlm_v2_response response;
@@ -260,6 +270,9 @@ static enum auth_state check_proof(struct ntlm_acceptor *acceptor, struct span t
 
     if (!ntlm_v2_response_decode(authenticate->nt, &response))
         return fail_logon(acceptor, "the client answers with something older than NTLMv2");
+    if (!pairs_are_whole(response.av_pairs))
+        return mechanism_fail(&acceptor->mechanism, STATUS_INVALID_PARAMETER,
+                              "the client's NTLMv2 response is malformed");
     known = find_account(acceptor->config->accounts, authenticate->user, &account);
     fits = proof_fits(acceptor, authenticate, &response, &account, base);
     if (known & fits)

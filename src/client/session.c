@@ -44,6 +44,8 @@ static void keep_failure(struct session *session, int number) {
     if (error->kind != SESSION_ERROR_NONE)
         return;
     session_error_of_client(&session->client, number, error);
+    if (session->client.failure.fault == CLIENT_FAULT_TOKEN && session->credentials.method == AUTH_METHOD_KERBEROS)
+        error->number = ENOKEY;
     if (session->client.failure.fault == CLIENT_FAULT_TOKEN && session->initiator != NULL)
         snprintf(error->sentence, sizeof error->sentence, "%s", auth_initiator_reason(session->initiator));
 }
@@ -367,8 +369,10 @@ bool session_connect_tree(struct session *session, const char *share, uint32_t *
     *tree = client_tree(&session->client);
     if (session->client.tree_status == STATUS_SUCCESS)
         return true;
-    set_error(error, SESSION_ERROR_REFUSED, session->client.tree_status, 0);
-    error->phase = CLIENT_PHASE_TREE_CONNECT;
+    *error = (struct session_error){.kind = SESSION_ERROR_REFUSED,
+                                    .phase = CLIENT_PHASE_TREE_CONNECT,
+                                    .status = session->client.tree_status};
+    session_error_describe(error);
     return false;
 }
 

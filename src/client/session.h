@@ -45,7 +45,7 @@ struct session_error {
     uint8_t expected[CLIENT_VALUE_MAX], found[CLIENT_VALUE_MAX]; /* of the field, in wire octets */
     size_t expected_size, found_size; /* 0: not known, or not one value */
     uint32_t status;             /* NTSTATUS; 0: none */
-    int number;                  /* errno, positive; 0: none */
+    int number;                  /* errno, positive; 0: none. ENOKEY: there is no ticket of use */
     bool is_security;            /* not to be retried with less protection (3.2.5.14.12) */
     char sentence[SESSION_SENTENCE_MAX]; /* what happened, for people; one sentence or two, without a newline */
 };

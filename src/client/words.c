@@ -285,8 +285,12 @@ const char *session_error_remedy(const struct session_error *error) {
         return error->is_security ? "Look whether something between here and the server changes packets: capture both "
                                     "ends and run smbproof explain on the captures."
                                   : "Try again; where it repeats, look at the server's log and at the network.";
-    case SESSION_ERROR_REFUSED:
     case SESSION_ERROR_AUTHENTICATION:
+        if (error->number == ENOKEY)
+            return "Get a ticket for this user with kinit, name the server as its ticket does, or log on with a password: "
+                   "--auth=ntlm.";
+        return remedy_of_status(error->status);
+    case SESSION_ERROR_REFUSED:
         return remedy_of_status(error->status);
     case SESSION_ERROR_ARGUMENT:
         return "Check the names that were given.";

@@ -202,7 +202,11 @@ static enum server_want element_serve(struct server *server, struct server_frame
         server_serve_smb1(server, frame);
         return SERVER_RECEIVE;
     }
-    struct verdict verdict = server_check(server, frame);
+    struct verdict verdict = server_check_arrival(server, frame);
+    if (verdict_goes_on(&verdict) && server_names_stranger(frame))
+        return server_hand_over(server, frame, SERVER_STRANGER);
+    if (verdict_goes_on(&verdict))
+        verdict = server_check(server, frame);
     if (verdict_goes_on(&verdict))
         return server_serve(server, frame);
     if (frame->request.command == SMB2_CANCEL && verdict.action == ACTION_REFUSE) {

@@ -14,6 +14,7 @@
  *         case SERVER_ROOM:        server_frame_move(server_current(&server), larger output);                break;
  *         case SERVER_TOKEN:       authenticate with server_token(frame); server_take_token(...);            break;
  *         case SERVER_KEYS:        make handles of server.keys; server_take_handles(&server, &handles);      break;
+ *         case SERVER_STRANGER:    look for the session request.session_id; server_take_stranger(...);      break;
  *         case SERVER_TREE:        look for the share server_path(frame); server_take_tree(...);             break;
  *         case SERVER_REQUEST:     serve &frame->request; server_respond(&server, frame, status, size);      break;
  *         case SERVER_CANCEL:      finish server_current(&server) soon, with STATUS_CANCELLED;               break;
@@ -89,6 +90,7 @@ enum server_want {
     SERVER_ROOM,
     SERVER_TOKEN,
     SERVER_KEYS,
+    SERVER_STRANGER,
     SERVER_TREE,
     SERVER_REQUEST,
     SERVER_CANCEL,
@@ -124,6 +126,12 @@ struct server_logon {
     struct span session_key; /* DONE: as the authentication yielded it; empty for guest and anonymous */
     bool is_guest, is_anonymous;
     void *owner;             /* DONE: becomes session->owner */
+};
+
+/* A session of another connection of the server, which a SESSION_SETUP named. */
+struct server_stranger {
+    uint16_t dialect, cipher, signing_algorithm; /* as in struct negotiation_agreed of its connection */
+    struct mac_key *mac;                         /* its signing key, lent for the call */
 };
 
 /* What a share is like, for one session. */
@@ -175,6 +183,9 @@ void server_take_token(struct server *server, struct server_frame *frame, const 
 /* After SERVER_KEYS, which comes with the first step after server_take_token(); no other token may be given in
  * between. */
 void server_take_handles(struct server *server, const struct server_handles *handles);
+/* SERVER_STRANGER: the session is on another connection, or nowhere (NULL). Either way this one has nothing to do with
+ * it; but the refusal says why, and is signed with the key that the client knows (3.3.5.5). */
+void server_take_stranger(struct server *server, struct server_frame *frame, const struct server_stranger *stranger);
 /* PreviousSessionId of the request (3.3.5.5.3): a session of the same account, on whatever connection, that the shell
  * ends once the logon is done (server_delete_session() there). 0: none. */
 uint64_t server_previous_session(const struct server_frame *frame);
@@ -202,6 +213,8 @@ void server_respond_trailing(struct server *server, struct server_frame *frame, 
 /* The answer is an error body (2.2.2) with this ErrorData, which is usually empty. It needs room as server_body() does;
  * for SERVER_ANSWER_MAX - 128 octets there always is. */
 void server_refuse(struct server *server, struct server_frame *frame, uint32_t status, struct span error_data);
+/* The request is the last of its chain, or alone: only then can it have an interim response. */
+bool server_is_last(const struct server_frame *frame);
 /* Makes the interim response (3.3.4.2) of a request that is handed over, in `data`, to be sent as it is. In a chain it
  * has to be the last element, and the responses of those before go with it. Empty, and nothing changed: it is not the
  * last, `size` (SERVER_INTERIM_SIZE, and the responses before) is too small, an interim response was made already,

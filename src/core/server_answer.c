@@ -29,12 +29,12 @@ void server_frame_move(struct server_frame *frame, uint8_t *output, size_t outpu
     frame->output_size = output_size;
 }
 
-static bool is_last(const struct server_frame *frame) {
+bool server_is_last(const struct server_frame *frame) {
     return frame->at + frame->element_size == frame->size;
 }
 
 bool server_frame_alone(const struct server_frame *frame) {
-    return frame->at == 0 && is_last(frame);
+    return frame->at == 0 && server_is_last(frame);
 }
 
 /* Room is always kept for the padding, too. */
@@ -100,7 +100,7 @@ static void chain_follow(struct server_frame *frame, uint32_t status, size_t bod
     struct server_chain *chain = &frame->chain;
     const uint8_t *body = frame->output + frame->end + SMB2_HEADER_SIZE;
     *chain = (struct server_chain){.status = status,
-                                   .session_id = request->session_id,
+                                   .session_id = request->session != NULL ? request->session_id : 0,
                                    .tree_id = request->tree_id,
                                    .has_file_id = request->has_file_id};
     memcpy(chain->file_id, request->file_id, sizeof chain->file_id);
@@ -129,10 +129,10 @@ static bool response_write(struct server *server, struct server_frame *frame, ui
     uint8_t *at = frame->output + frame->end;
     size_t size = SMB2_HEADER_SIZE + body_size;
     header.credits = request->async_id != 0 ? 0 : grant(server, request);
-    if (!is_last(frame)) {
+    if (!server_frame_alone(frame)) { /* the last of a chain as well, as Windows does it */
         size_t padded = (size + 7) & ~(size_t)7;
         memset(at + size, 0, padded - size);
-        header.next_command = (uint32_t)padded;
+        header.next_command = server_is_last(frame) ? 0 : (uint32_t)padded;
         size = padded;
     }
     header_write(at, &header);
@@ -140,8 +140,8 @@ static bool response_write(struct server *server, struct server_frame *frame, ui
         frame->seals = request->session;
         frame->seals->references++;
     }
-    bool sign = request->sign && frame->seals == NULL && request->session != NULL;
-    if (sign && !element_sign(request->session->handles.mac, at, size))
+    struct mac_key *mac = request->session != NULL ? request->session->handles.mac : request->stranger;
+    if (request->sign && frame->seals == NULL && mac != NULL && !element_sign(mac, at, size))
         return false;
     chain_follow(frame, status, body_size);
     frame->end += size;
@@ -161,7 +161,7 @@ void server_respond(struct server *server, struct server_frame *frame, uint32_t 
 
 bool server_may_trail(const struct server_frame *frame) {
     const struct server_request *request = &frame->request;
-    return is_last(frame) && frame->seals == NULL && !request->sign &&
+    return server_is_last(frame) && frame->seals == NULL && !request->sign &&
            !encrypts(request->session, request->tree, request->command);
 }
 
@@ -232,7 +232,7 @@ bool server_frame_finish(struct server_frame *frame) {
 
 static bool may_pend(const struct server *server, const struct server_frame *frame, size_t size) {
     size_t before = frame->end - frame->start;
-    return is_last(frame) && frame->request.async_id == 0 && server->asyncs < SERVER_ASYNC_MAX &&
+    return server_is_last(frame) && frame->request.async_id == 0 && server->asyncs < SERVER_ASYNC_MAX &&
            frame->request.command != SMB2_SESSION_SETUP && size >= SERVER_INTERIM_SIZE &&
            size - SERVER_INTERIM_SIZE >= before;
 }

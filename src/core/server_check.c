@@ -123,6 +123,8 @@ static struct verdict inherit(struct server *server, struct server_frame *frame)
             return refuse(RULE_CHAIN_FIRST_RELATED, STATUS_INVALID_PARAMETER, AT_FLAGS);
         request->session_id = frame->chain.session_id;
         request->tree_id = frame->chain.tree_id;
+        if (request->session_id == 0 && commands[request->command].needs_session)
+            return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_PARAMETER, AT_SESSION_ID);
     }
     request->session = server_session_find(server, request->session_id);
     if (request->session != NULL)
@@ -204,8 +206,6 @@ static struct verdict check_session(const struct server_frame *frame) {
     bool is_setup = request->command == SMB2_SESSION_SETUP;
     if (!command->needs_session && !(is_setup && request->session_id != 0))
         return verdict_accept();
-    if (is_related(request) && request->session_id == 0)
-        return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_PARAMETER, AT_SESSION_ID);
     if (session == NULL || (session->state == SERVER_SESSION_IN_PROGRESS && !is_setup))
         return refuse(RULE_SESSION_UNKNOWN, STATUS_USER_SESSION_DELETED, AT_SESSION_ID);
     if (session->state == SERVER_SESSION_EXPIRED && !command->when_expired)
@@ -245,34 +245,43 @@ static struct verdict check_body(const struct server_request *request) {
     return verdict_accept();
 }
 
-/* The FileId, of the element before where the two are related; if that one failed, so does this (3.3.5.2.7.2). */
+/* The FileId, of the element before where the two are related; if that one should have made it, and failed, so does this
+ * (3.3.5.2.7.2). */
 static struct verdict check_file_id(struct server_frame *frame) {
     struct server_request *request = &frame->request;
     const struct server_chain *chain = &frame->chain;
     uint8_t at = commands[request->command].file_id_at;
     if (at == 0)
         return verdict_accept();
-    request->has_file_id = true;
     struct span in_place = span_slice(request->message.bytes, SMB2_HEADER_SIZE + at, sizeof request->file_id);
     memcpy(request->file_id, in_place.data, sizeof request->file_id);
-    if (!is_related(request))
-        return verdict_accept();
-    if (chain->status >> 30 == 3)
+    if (is_related(request) && !chain->has_file_id && chain->status >> 30 == 3)
         return verdict_refuse(RULE_NONE, chain->status, 0);
-    if (!chain->has_file_id)
+    if (is_related(request) && !chain->has_file_id)
         return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_HANDLE, SMB2_HEADER_SIZE + at);
-    memcpy(request->file_id, chain->file_id, sizeof request->file_id);
+    if (is_related(request))
+        memcpy(request->file_id, chain->file_id, sizeof request->file_id);
+    request->has_file_id = true;
     return verdict_accept();
 }
 
-struct verdict server_check(struct server *server, struct server_frame *frame) {
+struct verdict server_check_arrival(struct server *server, struct server_frame *frame) {
     struct verdict verdict = check_header(server, frame);
     if (verdict.action == ACTION_ACCEPT)
         verdict = check_window(server, &frame->request);
     if (verdict.action == ACTION_ACCEPT)
         verdict = inherit(server, frame);
-    if (verdict.action == ACTION_ACCEPT)
-        verdict = check_signature(frame);
+    return verdict;
+}
+
+bool server_names_stranger(const struct server_frame *frame) {
+    const struct server_request *request = &frame->request;
+    return request->command == SMB2_SESSION_SETUP && request->session_id != 0 && request->session == NULL &&
+           !frame->encrypted && server_frame_alone(frame);
+}
+
+struct verdict server_check(struct server *server, struct server_frame *frame) {
+    struct verdict verdict = check_signature(frame);
     if (frame->request.command == SMB2_NEGOTIATE)
         return verdict; /* its body is for server_validate() */
     if (verdict.action == ACTION_ACCEPT)

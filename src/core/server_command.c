@@ -234,10 +234,12 @@ enum server_want server_serve(struct server *server, struct server_frame *frame)
     case SMB2_SESSION_SETUP:
         return server_session_setup(server, frame);
     case SMB2_LOGOFF:
+        request->session->state = SERVER_SESSION_ENDED; /* nothing new may begin while its files are closed */
         return server_hand_over(server, frame, SERVER_END_SESSION);
     case SMB2_TREE_CONNECT:
         return serve_tree_connect(server, frame);
     case SMB2_TREE_DISCONNECT:
+        request->tree->ended = true;
         return server_hand_over(server, frame, SERVER_END_TREE);
     case SMB2_CANCEL:
         return serve_cancel(server, frame);

@@ -17,8 +17,12 @@ uint16_t server_window_grant(struct server_window *window, uint16_t wanted, uint
 
 /* ---- server_check.c ---- */
 
-/* Everything in front of the command itself (3.3.5.2), for the request that was just read from the frame: it gets its
- * session, its tree, its FileId and its protection. */
+/* What comes in front of the command itself (3.3.5.2), for the request that was just read from the frame. First header
+ * and MessageIds: it gets its session. */
+struct verdict server_check_arrival(struct server *server, struct server_frame *frame);
+/* A SESSION_SETUP names a session that this connection does not have. */
+bool server_names_stranger(const struct server_frame *frame);
+/* Then everything else: it gets its tree, its FileId and its protection. */
 struct verdict server_check(struct server *server, struct server_frame *frame);
 /* The session of this id that new requests may find; NULL where there is none. */
 struct server_session *server_session_find(struct server *server, uint64_t session_id);

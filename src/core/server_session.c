@@ -91,6 +91,46 @@ static struct verdict check_setup(struct server *server, struct server_frame *fr
     return session_take(server, frame);
 }
 
+/* Binding is refused (there is no multichannel), but what is wrong with the request comes first, as the client may want to
+ * know: an algorithm of one of the connections that the other does not have, then what 3.3.5.5 says. */
+static enum ntstatus binding_refusal(const struct server *server, const struct server_request *request,
+                                     const struct server_stranger *stranger) {
+    const struct negotiation_agreed *here = &server->negotiation.agreed;
+    bool has_gmac = here->signing_algorithm == SIGNING_AES_GMAC, had_gmac = stranger->signing_algorithm == SIGNING_AES_GMAC;
+    if (had_gmac && !has_gmac)
+        return STATUS_REQUEST_OUT_OF_SEQUENCE;
+    if (has_gmac && !had_gmac)
+        return STATUS_NOT_SUPPORTED;
+    if (here->dialect < SMB2_DIALECT_300)
+        return STATUS_REQUEST_NOT_ACCEPTED;
+    if (!request->sign || stranger->dialect != here->dialect || stranger->cipher != here->cipher)
+        return STATUS_INVALID_PARAMETER;
+    return STATUS_REQUEST_NOT_ACCEPTED;
+}
+
+static struct verdict check_stranger(const struct server *server, struct server_frame *frame,
+                                     const struct server_stranger *stranger) {
+    struct server_request *request = &frame->request;
+    bool is_signed = (request->message.header.flags & SMB2_FLAGS_SIGNED) != 0;
+    request->sign = is_signed && element_check(stranger->mac, request->message.bytes) == SIGNATURE_GOOD;
+    if (is_signed && !request->sign)
+        return refuse(RULE_REQUEST_SIGNATURE, STATUS_ACCESS_DENIED);
+    if (!request->message.body_valid || !(body_of(frame)->flags & SESSION_BINDING))
+        return refuse(RULE_SESSION_UNKNOWN, STATUS_USER_SESSION_DELETED);
+    return refuse(RULE_SESSION_BINDING, binding_refusal(server, request, stranger));
+}
+
+void server_take_stranger(struct server *server, struct server_frame *frame, const struct server_stranger *stranger) {
+    struct verdict verdict = refuse(RULE_SESSION_UNKNOWN, STATUS_USER_SESSION_DELETED);
+    assert(frame->state == SERVER_FRAME_HANDED && server_names_stranger(frame));
+    if (stranger != NULL) {
+        frame->request.stranger = stranger->mac;
+        verdict = check_stranger(server, frame, stranger);
+    }
+    server_answer_verdict(server, frame, verdict);
+    frame->request.stranger = NULL;
+}
+
 /* A new session's hash takes every request, and every response but the last (3.3.5.5). */
 static bool hash_message(const struct server *server, struct server_session *session, struct span message) {
     if (session->state != SERVER_SESSION_IN_PROGRESS || server->negotiation.agreed.dialect != SMB2_DIALECT_311)
@@ -103,6 +143,7 @@ static enum server_want logon_refused(struct server *server, struct server_frame
     struct server_session *session = frame->request.session;
     assert(status >> 30 == 3);
     if (session->state != SERVER_SESSION_IN_PROGRESS) {
+        session->state = SERVER_SESSION_ENDED;
         frame->end_status = status;
         server_take_back(server, frame, SERVER_FRAME_END);
         return SERVER_RECEIVE;

@@ -55,6 +55,7 @@ struct server_request {
     bool cancelled;                /* SERVER_CANCEL was said of it */
     bool is_handed;                /* by SERVER_REQUEST: it may be cancelled */
     bool sign;                     /* the response is to be signed */
+    struct mac_key *stranger;      /* with this key, where the session is another connection's */
 };
 
 /* What a related element inherits (3.3.5.2.7.2). */

@@ -31,6 +31,8 @@ void open_noticed(struct loop_task *task) {
         open_leave(open);
         return;
     }
+    if (open->is_closing) /* and its session may have ended */
+        return;
     open->is_notice_due = notice.is_broken && !open->is_ready;
     if (notice.wants_answer && loop_timer_set(open->connection->loop, &open->patience, BREAK_PATIENCE_MS) != 0)
         node_expire(nodes, &open->seat);

@@ -57,6 +57,16 @@ struct packet {
     struct logon *logon;
     enum auth_state state;
     struct span reply;
+    struct closing ending; /* of what a LOGOFF or a TREE_DISCONNECT closes */
+};
+
+/* The end of a session that the client has left behind, on its way to the loop of that session and back. */
+struct farewell {
+    struct loop_task task;
+    struct packet *packet; /* the SESSION_SETUP that waits for it */
+    uint64_t session_id;
+    struct loop *there;
+    struct closing ending;
 };
 
 /* The authentication of a session, and then whose it is. */
@@ -76,6 +86,7 @@ struct inside {
     struct loop_watch watch;
     struct loop_timer timer;
     struct loop_task start;
+    struct closing ending;
     struct sockaddr_storage address;
     char from[HOST_ADDRESS_MAX];
     struct packet *packets, *out_first, *out_last, *incoming;
@@ -188,8 +199,8 @@ static bool take_back(struct packet *packet) {
 
 /* ---- the end ---- */
 
-static void opens_closed(void *argument) {
-    struct inside *inside = argument;
+static void opens_closed(struct closing *ending) {
+    struct inside *inside = CONTAINER(struct inside, ending, ending);
 
     inside->busy--;
     settle(inside);
@@ -272,7 +283,8 @@ static void close_connection(struct inside *inside, const char *why) {
     inside->busy++;
     inside->depth++;
     free_idle_packets(inside);
-    dispatch_end(&inside->connection, NULL, NULL, opens_closed, inside);
+    inside->ending.done = opens_closed;
+    dispatch_end(&inside->connection, NULL, NULL, &inside->ending);
     inside->depth--;
 }
 
@@ -287,6 +299,7 @@ static void free_logon(struct inside *inside, uint64_t session_id) {
         if ((*place)->session_id == session_id) {
             struct logon *logon = *place;
 
+            sessions_remove(inside->connection.host->sessions, session_id);
             *place = logon->next;
             auth_acceptor_free(logon->acceptor);
             free(logon);
@@ -493,6 +506,7 @@ static void take_token(struct inside *inside, struct packet *packet) {
         result.is_guest = auth_acceptor_is_guest(logon->acceptor);
         result.is_anonymous = auth_acceptor_is_anonymous(logon->acceptor);
         note_logon(inside, logon);
+        sessions_rename(inside->connection.host->sessions, logon->session_id, logon->user);
         inside->station->counters.logons++;
     }
     server_take_token(&inside->connection.server, &packet->frame, &result);
@@ -515,8 +529,7 @@ static void step_logon(struct job *job) {
     packet->state = auth_acceptor_step(packet->logon->acceptor, server_token(&packet->frame), &packet->reply);
 }
 
-static void logon_stepped(struct job *job) {
-    struct packet *packet = CONTAINER(struct packet, job, job);
+static void logon_finish(struct packet *packet) {
     struct inside *inside = packet->inside;
 
     if (!take_back(packet))
@@ -529,6 +542,88 @@ static void logon_stepped(struct job *job) {
     pump(inside);
 }
 
+/* ---- sessions that were left behind ---- */
+
+static void farewell_over(struct loop_task *task) {
+    struct farewell *farewell = CONTAINER(struct farewell, task, task);
+    struct packet *packet = farewell->packet;
+
+    free(farewell);
+    logon_finish(packet);
+}
+
+static void farewell_return(struct closing *ending) {
+    struct farewell *farewell = CONTAINER(struct farewell, ending, ending);
+
+    farewell->task.run = farewell_over;
+    loop_post(farewell->packet->inside->connection.loop, &farewell->task);
+}
+
+static struct server_session *find_session(struct server *server, uint64_t session_id) {
+    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++)
+        if (server->sessions[i].id == session_id && (server->sessions[i].state == SERVER_SESSION_VALID ||
+                                                     server->sessions[i].state == SERVER_SESSION_EXPIRED))
+            return &server->sessions[i];
+    return NULL;
+}
+
+/* Files first, while the session is there for those who wait for them; nobody finds it afterwards. */
+static void end_session(struct inside *inside, struct server_session *session, struct closing *ending) {
+    uint64_t session_id = session->id;
+
+    log_event("replaced", "from=%s session=0x%016llx", inside->from, (unsigned long long)session_id);
+    inside->depth++;
+    dispatch_end(&inside->connection, session, NULL, ending);
+    server_delete_session(&inside->connection.server, session_id);
+    inside->depth--;
+    pump(inside);
+}
+
+/* On the loop of the session. */
+static void farewell_arrive(struct loop_task *task) {
+    struct farewell *farewell = CONTAINER(struct farewell, task, task);
+    struct inside *inside = farewell->packet->inside;
+    struct server_session *session = NULL;
+    struct session_record record;
+
+    if (sessions_find(inside->connection.host->sessions, farewell->session_id, &record) && record.loop == farewell->there) {
+        inside = inside_of(record.connection);
+        session = inside->closed ? NULL : find_session(&record.connection->server, farewell->session_id);
+    }
+    crypto_wipe(&record, sizeof record);
+    farewell->ending.done = farewell_return;
+    if (session != NULL)
+        end_session(inside, session, &farewell->ending);
+    else
+        farewell_return(&farewell->ending);
+}
+
+/* PreviousSessionId (3.3.5.5.3): the client has lost a session of the same account, and it is ended before the new one
+ * begins. False: there is none. */
+static bool end_previous(struct packet *packet) {
+    struct inside *inside = packet->inside;
+    uint64_t previous = server_previous_session(&packet->frame);
+    struct session_record record = {0};
+    struct farewell *farewell;
+    bool is_same = previous != 0 && sessions_find(inside->connection.host->sessions, previous, &record) &&
+                   strcasecmp(record.user, auth_acceptor_user(packet->logon->acceptor)) == 0;
+
+    crypto_wipe(record.signing, sizeof record.signing);
+    farewell = is_same ? calloc(1, sizeof *farewell) : NULL;
+    if (farewell == NULL)
+        return false;
+    *farewell = (struct farewell){.task.run = farewell_arrive, .packet = packet, .session_id = previous, .there = record.loop};
+    loop_post(record.loop, &farewell->task);
+    return true;
+}
+
+static void logon_stepped(struct job *job) {
+    struct packet *packet = CONTAINER(struct packet, job, job);
+
+    if (packet->state != AUTH_COMPLETE || packet->inside->closed || !end_previous(packet))
+        logon_finish(packet);
+}
+
 static void begin_logon(struct inside *inside, struct packet *packet) {
     packet->logon = find_logon(inside, packet->frame.request.session->id);
     packet->job = (struct job){.loop = inside->connection.loop, .work = step_logon, .done = logon_stepped};
@@ -538,7 +633,24 @@ static void begin_logon(struct inside *inside, struct packet *packet) {
         refuse_logon(inside, packet);
 }
 
-static void make_handles(struct server *server) {
+/* So that other connections find it. */
+static void list_session(struct inside *inside, uint64_t session_id) {
+    const struct server *server = &inside->connection.server;
+    const struct negotiation_agreed *agreed = &server->negotiation.agreed;
+    struct session_record record = {.id = session_id, .dialect = agreed->dialect, .cipher = agreed->cipher,
+                                    .signing_algorithm = agreed->signing_algorithm, .loop = inside->connection.loop,
+                                    .connection = &inside->connection};
+
+    memcpy(record.signing, server->keys.signing, sizeof record.signing);
+    for (const struct logon *logon = inside->logons; logon != NULL; logon = logon->next)
+        if (logon->session_id == session_id)
+            strcpy(record.user, logon->user);
+    sessions_add(inside->connection.host->sessions, &record); /* without memory nobody finds it */
+    crypto_wipe(&record, sizeof record);
+}
+
+static void make_handles(struct inside *inside) {
+    struct server *server = &inside->connection.server;
     const struct negotiation_agreed *agreed = &server->negotiation.agreed;
     struct span seal = {server->keys.server_to_client, server->keys.cipher_size};
     struct span open = {server->keys.client_to_server, server->keys.cipher_size};
@@ -551,7 +663,26 @@ static void make_handles(struct server *server) {
         handles.seal = aead_key_new(agreed->cipher, AEAD_SEAL, seal);
         handles.open = aead_key_new(agreed->cipher, AEAD_OPEN, open);
     }
+    list_session(inside, server->keys_frame->request.session->id);
     server_take_handles(server, &handles);
+}
+
+/* ---- sessions of other connections ---- */
+
+static void take_stranger(struct inside *inside, struct packet *packet) {
+    struct server_stranger stranger = {0};
+    struct session_record record = {0};
+    enum mac_algorithm algorithm;
+
+    if (sessions_find(inside->connection.host->sessions, packet->frame.request.session_id, &record) &&
+        signing_algorithm_find(record.dialect, record.signing_algorithm, &algorithm))
+        stranger.mac = mac_key_new(algorithm, (struct span){record.signing, sizeof record.signing});
+    stranger.dialect = record.dialect;
+    stranger.cipher = record.cipher;
+    stranger.signing_algorithm = record.signing_algorithm;
+    crypto_wipe(&record, sizeof record);
+    server_take_stranger(&inside->connection.server, &packet->frame, stranger.mac != NULL ? &stranger : NULL);
+    mac_key_free(stranger.mac);
 }
 
 /* ---- trees ---- */
@@ -605,8 +736,8 @@ static void take_tree(struct inside *inside, struct packet *packet) {
 
 /* ---- steps ---- */
 
-static void ended(void *argument) {
-    struct packet *packet = argument;
+static void ended(struct closing *ending) {
+    struct packet *packet = CONTAINER(struct packet, ending, ending);
     struct inside *inside = packet->inside;
 
     if (!take_back(packet))
@@ -617,8 +748,9 @@ static void ended(void *argument) {
 
 static void end(struct inside *inside, struct packet *packet, bool only_tree) {
     hand(packet);
-    dispatch_end(&inside->connection, packet->frame.request.session, only_tree ? packet->frame.request.tree : NULL, ended,
-                 packet);
+    packet->ending.done = ended;
+    dispatch_end(&inside->connection, packet->frame.request.session, only_tree ? packet->frame.request.tree : NULL,
+                 &packet->ending);
 }
 
 static void release(struct inside *inside) {
@@ -651,7 +783,10 @@ static bool step(struct inside *inside) {
         begin_logon(inside, packet);
         return true;
     case SERVER_KEYS:
-        make_handles(server);
+        make_handles(inside);
+        return true;
+    case SERVER_STRANGER:
+        take_stranger(inside, packet);
         return true;
     case SERVER_TREE:
         take_tree(inside, packet);

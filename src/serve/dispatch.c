@@ -1,3 +1,5 @@
+#include <assert.h>
+
 #include "serve/work.h"
 
 static void (*const commands[])(struct connection *, struct server_frame *) = {
@@ -75,10 +77,27 @@ static bool is_to_end(const struct open *open, const struct server_session *sess
     return (tree == NULL || open->tree == tree) && (session == NULL || open->session == session);
 }
 
-static struct open *find_ending(struct connection *connection, void (*done)(void *), const void *argument) {
+static void ending_add(struct open *open, struct closing *ending) {
+    struct closing **at = open->endings;
+
+    while (*at != NULL)
+        at++;
+    assert(at < open->endings + OPEN_ENDINGS);
+    *at = ending;
+    ending->left++;
+}
+
+static bool is_ending(const struct open *open, const struct closing *ending) {
+    for (unsigned i = 0; i < OPEN_ENDINGS; i++)
+        if (open->endings[i] == ending)
+            return true;
+    return false;
+}
+
+static struct open *find_ending(struct connection *connection, const struct closing *ending) {
     struct open *open = connection->opens;
 
-    while (open != NULL && (open->is_closing || open->ended != done || open->ended_argument != argument))
+    while (open != NULL && (open->is_closing || !is_ending(open, ending)))
         open = open->next;
     return open;
 }
@@ -86,18 +105,17 @@ static struct open *find_ending(struct connection *connection, void (*done)(void
 /* All are marked first, so that `done` comes with the last of them, even where they close at once; it may free the
  * connection, which is why nothing looks at it afterwards. */
 void dispatch_end(struct connection *connection, struct server_session *session, struct server_tree *tree,
-                  void (*done)(void *argument), void *argument) {
-    unsigned marked = 0, to_close = 0;
+                  struct closing *ending) {
+    unsigned to_close = 0;
 
+    ending->left = 0;
     for (struct open *open = connection->opens; open != NULL; open = open->next)
         if (is_to_end(open, session, tree)) {
-            open->ended = done;
-            open->ended_argument = argument;
-            marked++;
+            ending_add(open, ending);
             to_close += !open->is_closing;
         }
-    if (marked == 0)
-        done(argument);
+    if (ending->left == 0)
+        ending->done(ending);
     while (to_close-- > 0)
-        open_close(find_ending(connection, done, argument));
+        open_close(find_ending(connection, ending));
 }

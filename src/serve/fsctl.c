@@ -3,7 +3,7 @@
 
 #include "serve/control.h"
 
-enum { RANGE_SIZE = 16 };
+enum { RANGE_SIZE = 16, OBJECT_ID_SIZE = 64 };
 
 static void set_sparse(struct work *work, const struct ioctl_request *request) {
     enum { ACCESSES = FILE_WRITE_DATA | FILE_APPEND_DATA | FILE_WRITE_ATTRIBUTES };
@@ -112,6 +112,29 @@ static void ranges_query(struct work *work, const struct ioctl_request *request)
 
 /* --- others --- */
 
+/* A file has an id that nobody needs to make: ObjectId, and the same as the one of its birth ([MS-FSCC] 2.1.3.1). */
+static void object_id_had(struct work *work) {
+    uint8_t octets[OBJECT_ID_SIZE];
+    struct writer writer = writer_over(octets, sizeof octets);
+    struct store_id id = work->op.attributes.id;
+
+    if (work_failed(work))
+        return;
+    for (unsigned i = 0; i < 3; i++) {
+        writer_u64(&writer, i == 1 ? 0 : id.file); /* the second is the volume's */
+        writer_u64(&writer, id.volume);
+    }
+    writer_zero(&writer, OBJECT_ID_SIZE - writer.at);
+    control_answer(work, writer_done(&writer), STATUS_SUCCESS);
+}
+
+static void object_id_get(struct work *work, const struct ioctl_request *request) {
+    if (request->max_output_response < OBJECT_ID_SIZE)
+        work_refuse(work, STATUS_BUFFER_TOO_SMALL);
+    else
+        work_submit(work, STORE_STAT, object_id_had);
+}
+
 /* Nothing is compressed. */
 static void compression_get(struct work *work, const struct ioctl_request *request) {
     static const uint8_t none[2] = {0};
@@ -142,6 +165,7 @@ bool fsctl_serve(struct work *work, const struct ioctl_request *request) {
     case FSCTL_SRV_REQUEST_RESUME_KEY: copy_key(work, request); return true;
     case FSCTL_SRV_COPYCHUNK:
     case FSCTL_SRV_COPYCHUNK_WRITE:    copy_chunks(work, request); return true;
+    case FSCTL_CREATE_OR_GET_OBJECT_ID: object_id_get(work, request); return true;
     case FSCTL_GET_COMPRESSION:        compression_get(work, request); return true;
     case FSCTL_SET_COMPRESSION:        compression_set(work, request); return true;
     case FSCTL_GET_REPARSE_POINT:      work_refuse(work, STATUS_NOT_A_REPARSE_POINT); return true;

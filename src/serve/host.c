@@ -250,10 +250,15 @@ static int make_stations(struct host *host) {
     return 0;
 }
 
+/* SessionIds begin small: there are programs that keep only 32 bits of them, and nothing rests on their being hard to
+ * guess. */
 static bool make_identity(struct host *host) {
-    return crypto_random(host->guid, sizeof host->guid) &&
-           crypto_random((uint8_t *)&host->session_base, sizeof host->session_base) &&
-           crypto_random((uint8_t *)&host->address_seed, sizeof host->address_seed);
+    bool good = crypto_random(host->guid, sizeof host->guid) &&
+                crypto_random((uint8_t *)&host->session_base, sizeof host->session_base) &&
+                crypto_random((uint8_t *)&host->address_seed, sizeof host->address_seed);
+
+    host->session_base &= 0x7fff;
+    return good;
 }
 
 static int watch_listeners(struct host *host) {
@@ -272,7 +277,8 @@ static int prepare(struct host *host) {
     int error;
 
     host->nodes = nodes_new();
-    if (host->nodes == NULL)
+    host->sessions = sessions_new();
+    if (host->nodes == NULL || host->sessions == NULL)
         return -ENOMEM;
     if (!make_identity(host))
         return -EIO;
@@ -349,6 +355,7 @@ int host_run(const struct host_setup *setup) {
     if (host->reloading && host->reloaded != NULL)
         host->reloaded->free(host->reloaded);
     nodes_free(host->nodes);
+    sessions_free(host->sessions);
     close_all(host);
     editions_free(&host->editions);
     free(host);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "serve/edition.h"
+#include "serve/sessions.h"
 #include "serve/status.h"
 
 #define HOST_ADDRESSES      4096u /* counts of connections by address */
@@ -65,6 +66,7 @@ struct host {
     uint32_t address_seed;
     struct workers *workers;
     struct nodes *nodes;
+    struct sessions *sessions;
     struct station stations[HOST_LOOPS_MAX];
     unsigned station_count;
     struct listener listeners[HOST_LISTENERS_MAX];

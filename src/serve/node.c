@@ -453,15 +453,28 @@ uint32_t node_lock(struct nodes *nodes, struct node_seat *seat, const struct nod
     return status;
 }
 
+static struct lock **lock_place(struct node_seat *seat, const struct node_range *range, bool exclusive) {
+    struct lock **at = &seat->node->locks;
+
+    while (*at != NULL && ((*at)->seat != seat || (*at)->range.offset != range->offset ||
+                           (*at)->range.length != range->length || (*at)->range.exclusive != exclusive))
+        at = &(*at)->next;
+    return at;
+}
+
+/* Of several locks of the same range an exclusive one goes first. */
 static uint32_t lock_remove(struct node_seat *seat, const struct node_range *range) {
-    for (struct lock **at = &seat->node->locks, *lock; (lock = *at) != NULL; at = &lock->next)
-        if (lock->seat == seat && lock->range.offset == range->offset && lock->range.length == range->length) {
-            *at = lock->next;
-            free(lock);
-            seat->locks--;
-            return STATUS_SUCCESS;
-        }
-    return STATUS_RANGE_NOT_LOCKED;
+    struct lock **at = lock_place(seat, range, true), *lock;
+
+    if (*at == NULL)
+        at = lock_place(seat, range, false);
+    lock = *at;
+    if (lock == NULL)
+        return STATUS_RANGE_NOT_LOCKED;
+    *at = lock->next;
+    free(lock);
+    seat->locks--;
+    return STATUS_SUCCESS;
 }
 
 uint32_t node_unlock(struct nodes *nodes, struct node_seat *seat, const struct node_range *range) {
@@ -598,7 +611,7 @@ static bool has_deleter(const struct node *node) {
 static uint32_t rename_meets(const struct node *node, const struct node *other, const char *path, bool is_folder) {
     if (other->path == NULL || other->share != node->share || is_same_file(other, node->id) || other->seats == NULL)
         return STATUS_SUCCESS;
-    if (is_parent(other->path, node->path) && has_deleter(other))
+    if (!is_folder && is_parent(other->path, node->path) && has_deleter(other))
         return STATUS_SHARING_VIOLATION;
     if (name_equal(other->path, path) || (is_folder && path_below(node->path, other->path) != NULL))
         return STATUS_ACCESS_DENIED;

@@ -236,6 +236,8 @@ void serve_change_notify(struct connection *connection, struct server_frame *fra
         work_refuse(work, status);
     else if (has_kept(work->open->notify))
         notify_answer(work);
+    else if (!server_is_last(frame)) /* nobody could be told that it waits, nor what comes behind it; Windows does the same */
+        work_refuse(work, STATUS_INTERNAL_ERROR);
     else
         work_wait(work, &notify_waiting);
 }

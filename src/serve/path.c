@@ -28,6 +28,31 @@ static uint32_t components_check(const char *path) {
     }
 }
 
+/* ".." takes back the component before it. Where there is none, it stays where it is, and is refused. */
+static void climbs_take(char *path) {
+    size_t kept = 0, size;
+
+    for (const char *in = path;; in += size + 1) {
+        size = strcspn(in, "/");
+        bool is_climb = size == 2 && in[0] == '.' && in[1] == '.', is_last = in[size] == '\0';
+
+        if (is_climb && kept == 0)
+            return;
+        if (is_climb) {
+            while (kept > 0 && path[--kept] != '/')
+                continue;
+        } else {
+            if (kept > 0)
+                path[kept++] = '/';
+            memmove(path + kept, in, size);
+            kept += size;
+        }
+        if (is_last)
+            break;
+    }
+    path[kept] = '\0';
+}
+
 static bool is_data_type(const char *type) {
     static const char data[] = "$DATA";
 
@@ -72,7 +97,9 @@ uint32_t path_decode(struct span name, char *path, const char **stream, bool *ha
     if (writer.failed)
         return STATUS_NAME_TOO_LONG;
     status = stream_split(path, stream, has_stream);
-    if (status != STATUS_SUCCESS || *path == '\0')
-        return status;
-    return *path == '/' ? STATUS_INVALID_PARAMETER : components_check(path);
+    if (status == STATUS_SUCCESS && *path == '/')
+        return STATUS_INVALID_PARAMETER;
+    if (status == STATUS_SUCCESS && *path != '\0')
+        climbs_take(path);
+    return status != STATUS_SUCCESS || *path == '\0' ? status : components_check(path);
 }

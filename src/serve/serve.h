@@ -50,9 +50,16 @@ void dispatch(struct connection *connection, struct server_frame *frame);
 void dispatch_cancel(struct connection *connection, struct server_frame *frame);
 /* The same for all that wait (a change, a lock): the server ends. */
 void dispatch_cancel_all(struct connection *connection);
-/* Closes what is open of a tree (NULL: of the session; both NULL: of the connection); calls `done` afterwards. */
+/* The end of several opens; embedded in its owner. */
+struct closing {
+    void (*done)(struct closing *ending);
+    unsigned left;
+};
+
+/* Closes what is open of a tree (NULL: of the session; both NULL: of the connection); calls ending->done() afterwards,
+ * which may be before this returns. */
 void dispatch_end(struct connection *connection, struct server_session *session, struct server_tree *tree,
-                  void (*done)(void *argument), void *argument);
+                  struct closing *ending);
 
 /* Tells of the opens of a list, at most `room`; how many that were. */
 struct status_file;

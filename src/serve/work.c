@@ -206,13 +206,6 @@ void open_hold(struct open *open) {
     open->uses++;
 }
 
-static bool ending_has_more(const struct open *open) {
-    for (const struct open *other = open->connection->opens; other != NULL; other = other->next)
-        if (other->ended == open->ended && other->ended_argument == open->ended_argument)
-            return true;
-    return false;
-}
-
 static void open_unlink(struct open *open) {
     if (open->previous != NULL)
         open->previous->next = open->next;
@@ -224,17 +217,18 @@ static void open_unlink(struct open *open) {
 }
 
 static void open_free(struct open *open) {
-    bool ends;
+    struct closing *endings[OPEN_ENDINGS];
 
+    memcpy(endings, open->endings, sizeof endings);
     open_unlink(open);
     if (open->closed != NULL)
         open->closed(open->closed_argument);
-    ends = open->ended != NULL && !ending_has_more(open);
-    if (ends)
-        open->ended(open->ended_argument);
     free(open->pattern);
     free(open->reply);
     free(open);
+    for (unsigned i = 0; i < OPEN_ENDINGS; i++)
+        if (endings[i] != NULL && --endings[i]->left == 0)
+            endings[i]->done(endings[i]);
 }
 
 static void file_closed(struct store_op *op) {
@@ -277,14 +271,21 @@ void open_release(struct open *open) {
         open_leave(open);
 }
 
-/* Those that wait end with the file; each is taken out of the list before it ends, which may be the open's end, too. */
+static struct work *waiting_take(struct open *open) {
+    struct work *work = open->waiting;
+
+    while (work != NULL && !work->waiting->take_back(work))
+        work = work->next;
+    return work;
+}
+
+/* Those that wait end with the file; each is taken out of the list before it ends. */
 static void waiting_end(struct open *open) {
-    for (struct work *work = open->waiting, *next; work != NULL; work = next) {
+    struct work *work;
+
+    while ((work = waiting_take(open)) != NULL) {
         const struct waiting *waiting = work->waiting;
 
-        next = work->next;
-        if (!waiting->take_back(work))
-            continue;
         work_resume(work);
         waiting->end(work, waiting->closed_status);
     }

@@ -10,6 +10,9 @@
 /* Octets of the longest search pattern, and of any other name on the wire. */
 #define NAME_OCTETS_MAX 65535u
 
+/* Its tree, its session and its connection may all end before it is closed. */
+#define OPEN_ENDINGS 3u
+
 struct work;
 
 /* [MS-SMB2] 3.3.1.10. It is in its connection's list from the CREATE on, until its file is closed. `uses` counts the
@@ -43,7 +46,7 @@ struct open {
     struct work *waiting;          /* a list, the newest first: what may be cancelled */
     struct notify *notify;         /* of a folder that is watched (notify.c) */
     void (*closed)(void *argument), *closed_argument;
-    void (*ended)(void *argument), *ended_argument; /* dispatch_end() */
+    struct closing *endings[OPEN_ENDINGS]; /* dispatch_end() */
 };
 
 /* A request at work. Each step ends in one more store operation or in one answer. */

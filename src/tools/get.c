@@ -91,6 +91,19 @@ static int get_file(struct copy *copy, const char *text, const char *path, const
     return copy_complain(text, copy, end);
 }
 
+/* -r takes a file, too. False: it cannot be looked at, which was told. */
+static bool look_for_folder(struct copy *copy, const char *text, const char *path, bool *is_folder, int *status) {
+    struct session_error error;
+    struct file_status known;
+
+    if (!share_stat(copy->share, path, &known, &error)) {
+        *status = remote_complain(text, &error);
+        return false;
+    }
+    *is_folder = file_is_folder(&known);
+    return true;
+}
+
 static int get_to(struct copy *copy, const char *text, const struct url *url, const char *target, bool is_tree) {
     const char *name = url->path[0] != '\0' ? url_last(url->path) : url->share;
     struct target where;
@@ -100,6 +113,8 @@ static int get_to(struct copy *copy, const char *text, const struct url *url, co
         return copy_complain(text, copy, copy_to_stream(copy, url->path, STDOUT_FILENO));
     if (!name_is_safe(name))
         return complain(text, "its name is none that a file here may have: name the target", EXIT_USAGE);
+    if (is_tree && !look_for_folder(copy, text, url->path, &is_tree, &status))
+        return status;
     status = find_target(target, name, &where);
     if (status < 0)
         return complain(target, strerror(-status), EXIT_INPUT);

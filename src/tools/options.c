@@ -145,7 +145,7 @@ static const struct option_row table[OPTION_COUNT] = {
                         "",
                         false,
                         {{0}},
-                        "Tell on standard error what is negotiated; twice, each message"},
+                        "Tell on standard error what was negotiated"},
 };
 
 const struct option_row *option_row(enum option_id id) {

@@ -79,17 +79,18 @@ static int put_to(struct copy *copy, int fd, const char *local, const struct url
     return copy_complain(local, copy, copy_put(copy, fd, local, path));
 }
 
-/* The source, open; -1 when it has been told why not. */
-static int open_source(const char *path, bool is_tree) {
-    int fd =
-        strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | (is_tree ? O_DIRECTORY : 0));
+/* The source, open; -1 when it has been told why not. With -r it may be a folder, which `is_tree` then says. */
+static int open_source(const char *path, bool *is_tree) {
+    int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+    bool may_be_tree = *is_tree;
     struct stat status;
 
     if (fd < 0) {
         complain(path, strerror(errno), EXIT_INPUT);
         return -1;
     }
-    if (!is_tree && fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
+    *is_tree = fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+    if (*is_tree && !may_be_tree) {
         complain(path, "is a folder: -r copies it with what is in it", EXIT_INPUT);
         close(fd);
         return -1;
@@ -114,7 +115,7 @@ int command_put(int argc, char **argv) {
     static struct remote remote;
     struct progress progress;
     struct copy copy = {.resume = file_command_has(arguments, 'c')};
-    int fd = open_source(arguments->items[0], is_tree), status = EXIT_INPUT;
+    int fd = open_source(arguments->items[0], &is_tree), status = EXIT_INPUT;
 
     progress_init(&progress, file_command_has(arguments, 'q'));
     progress_attach(&progress, &copy);

@@ -177,6 +177,7 @@ enum smb2_session_flag {
     ONE(NOT_A_REPARSE_POINT, 0xc0000275u)                                                          \
     ONE(NETWORK_SESSION_EXPIRED, 0xc000035cu)                                                      \
     ONE(DOWNGRADE_DETECTED, 0xc0000388u)                                                           \
+    ONE(REQUEST_OUT_OF_SEQUENCE, 0xc000042au)                                                      \
     ONE(SERVER_UNAVAILABLE, 0xc0000466u)                                                           \
     ONE(FILE_NOT_AVAILABLE, 0xc0000467u)                                                           \
     ONE(INVALID_SIGNATURE, 0xc000a000u)                                                            \

@@ -485,18 +485,23 @@ static void change(struct run *run, uint8_t more) {
     run_posts(run);
 }
 
-static void count_end(void *argument) {
-    ++*(unsigned *)argument;
+struct count {
+    struct closing closing; /* first */
+    unsigned ends;
+};
+
+static void count_end(struct closing *closing) {
+    ((struct count *)closing)->ends++;
 }
 
 /* While answers are being sent the end waits for them. */
 static void end(struct run *run, struct server_tree *tree) {
-    unsigned ends = 0;
+    struct count count = {.closing.done = count_end};
 
-    dispatch_end(&run->connection, tree != NULL ? &run->session : NULL, tree, count_end, &ends);
+    dispatch_end(&run->connection, tree != NULL ? &run->session : NULL, tree, &count.closing);
     run_posts(run);
     send_all(run);
-    CHECK(ends == 1);
+    CHECK(count.ends == 1);
 }
 
 static void step(struct run *run, uint8_t control, uint8_t more, struct span octets) {

@@ -26,9 +26,13 @@ from pathlib import Path
 
 TABLE = Path(__file__).with_name("torture.tsv")
 COLUMNS = ("test", "result", "smbd", "reason")
-QUICK = ("smb2.connect", "smb2.credits", "smb2.compound", "smb2.compound_async", "smb2.compound_find", "smb2.tcon",
-         "smb2.session-id", "smb2.read", "smb2.mkdir", "smb2.openattr", "smb2.fileid", "smb2.sharemode", "smb2.winattr",
-         "smb2.delete-on-close-perms", "smb2.getinfo")  # fmt: skip
+QUICK = ("smb2.connect", "smb2.credits", "smb2.compound", "smb2.compound_async", "smb2.tcon", "smb2.session-id", "smb2.read",
+         "smb2.mkdir", "smb2.openattr", "smb2.winattr", "smb2.delete-on-close-perms", "smb2.getinfo", "smb2.session.reauth",
+         "smb2.session.reconnect", "smb2.session.signing", "smb2.session.encryption", "smb2.notify.tdis", "smb2.notify.close",
+         "smb2.notify.logoff", "smb2.notify.rmdir", "smb2.notify.double", "smb2.oplock.exclusive", "smb2.oplock.brl",
+         "smb2.lock.lock", "smb2.lock.cancel", "smb2.rename.simple")  # fmt: skip
+# They log on without a name, which is refused where no share is for guests.
+ANONYMOUS = ("smb2.session.reauth2", "smb2.session.reauth3", "smb2.session.reauth4", "smb2.session.reauth5")
 USER, PASSWORD = "ada", "secret"
 TIMEOUT_SECONDS = 60
 STOP_SECONDS = 20
@@ -37,10 +41,12 @@ RESULTS = {"success": "pass", "failure": "fail", "error": "fail", "skip": "skip"
 
 
 class Server:
-    """One for all tests, with a share for each test that runs at a time; begun anew where it ended by itself."""
+    """One for many tests, with a share for each test that runs at a time; begun anew where it ended by itself."""
 
-    def __init__(self, program, folder, shares):
-        self.program, self.folder, self.deaths = program, folder, 0
+    def __init__(self, program, folder, shares, options=""):
+        self.program, self.folder, self.options, self.deaths = program, folder, options, 0
+        folder.mkdir()
+        (folder / "smb.conf").write_text("[global]\nclient min protocol = SMB2_02\n")
         self.shares = {f"share{i}": folder / f"share{i}" for i in range(shares)}
         self.lock = threading.Lock()
         self.accounts = folder / "accounts"
@@ -50,7 +56,7 @@ class Server:
         self.start()
 
     def start(self):
-        options = [option for name, path in self.shares.items() for option in ("--share", f"{name}={path}")]
+        options = [option for name, path in self.shares.items() for option in ("--share", f"{name}={path}{self.options}")]
         for path in self.shares.values():
             path.mkdir(exist_ok=True)
         command = [self.program, "serve", "--listen", "127.0.0.1:0", "--accounts", self.accounts, "--sign", "allowed"]
@@ -110,7 +116,7 @@ def run_one(server, share, test, timeout, keep):
     return RESULTS[found[-1].group(1)], lines[0][:200] if lines else "", seconds
 
 
-def run_all(server, tests, jobs, timeout, keep, say):
+def run_all(server, guests, tests, jobs, timeout, keep, say):
     free = queue.SimpleQueue()
     for share in server.shares:
         free.put(share)
@@ -118,7 +124,7 @@ def run_all(server, tests, jobs, timeout, keep, say):
     def run(test):
         share = free.get()
         try:
-            outcome = run_one(server, share, test, timeout, keep)
+            outcome = run_one(guests if test in ANONYMOUS else server, share, test, timeout, keep)
         finally:
             free.put(share)
         say(test, *outcome)
@@ -144,9 +150,14 @@ def suite_of(test):
     return ".".join(test.split(".")[:2])
 
 
+def is_named(test, name):
+    """A suite, a test, or the beginning of a test's last word."""
+    return test == name or test.startswith(name + "." if name.count(".") < 2 else name)
+
+
 def chosen(rows, names):
     return [row for row in rows if row["result"] != "not run" and
-            (not names or any(row["test"] == name or row["test"].startswith(name + ".") for name in names))]  # fmt: skip
+            (not names or any(is_named(row["test"], name) for name in names))]  # fmt: skip
 
 
 def summarize(rows, outcomes):
@@ -208,17 +219,18 @@ def main():
             print(f"{result:5}{seconds:6.1f} s  {test}  {words if result != 'pass' else ''}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="smbproof-torture-") as folder:
-        folder = Path(folder)
-        (folder / "smb.conf").write_text("[global]\nclient min protocol = SMB2_02\n")
-        server = Server(options.smbproof.absolute(), folder, options.jobs)
-        outcomes = run_all(server, tests, options.jobs, options.timeout, options.keep, say)
-        complaint = server.stop()
-        log = (folder / "log").read_text(errors="replace")
+        program, folder = options.smbproof.absolute(), Path(folder)
+        servers = [Server(program, folder / "users", options.jobs), Server(program, folder / "guests", options.jobs, ",guest")]
+        outcomes = run_all(*servers, tests, options.jobs, options.timeout, options.keep, say)
+        complaints = [server.stop() for server in servers]
+        complaints += [f"a server died {server.deaths} times" for server in servers if server.deaths]
+        log = "".join((server.folder / "log").read_text(errors="replace") for server in servers)
         if options.keep:
             (options.keep / "server.log").write_text(log)
     summarize(rows, outcomes)
-    complaints = [words for words in (complaint, server.deaths and f"the server died {server.deaths} times",
-                                      "Sanitizer" in log and log[log.index("Sanitizer") - 200:][:4000]) if words]  # fmt: skip
+    if "Sanitizer" in log:
+        complaints.append(log[max(log.index("Sanitizer") - 200, 0):][:4000])
+    complaints = [words for words in complaints if words]
     print("\n".join(complaints), end="\n" if complaints else "")
     if options.update:
         update(rows, outcomes)

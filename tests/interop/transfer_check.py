@@ -312,6 +312,20 @@ def trees(bench):
                 bench.tap.result(f"a tree there and back: {script_label}{label}", wrong[:10] + list(bench.leftovers(server)))
 
 
+def recursive_file(bench):
+    """-r takes a file, too, and makes no folder of it."""
+    target = bench.folder / "a file"
+    with ScriptedServer({"file": MEDIUM}) as server:
+        code, _, said = bench.client.run(server, "get", "-r", "smb:file", target)
+        wrong = [] if code == DONE and target.is_file() and target.read_bytes() == MEDIUM else [f"get: {code}: {said}"]
+        code, _, said = bench.client.run(server, "put", "-r", target, "smb:")
+        wrong += [] if code == DONE and server.files.get("a file") == MEDIUM else [f"put: {code}: {said}"]
+        code, _, said = bench.client.run(server, "get", "-r", "smb:nothing", bench.folder / "nothing")
+        wrong += [] if code == PROBLEM and "no such file" in said else [f"get of nothing: {code}: {said}"]
+        wrong += ["a folder was made of nothing"] if (bench.folder / "nothing").exists() else []
+    bench.tap.result("get -r and put -r of a file", wrong + list(bench.leftovers(server)))
+
+
 def expired_once(server, request, commands, nth):
     if request.command in commands and request.nth == nth and not hasattr(server, "expired_at"):
         server.expired_at = server.logons
@@ -330,6 +344,7 @@ def main():
         changed(bench)
         source_changes(bench)
         trees(bench)
+        recursive_file(bench)
     return bench.tap.done()
 
 

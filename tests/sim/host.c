@@ -164,6 +164,9 @@ static void do_one(struct host *host, enum server_want want) {
     case SERVER_KEYS:
         lend_handles(host);
         break;
+    case SERVER_STRANGER:
+        server_take_stranger(server, frame, host->stranger);
+        break;
     case SERVER_TREE:
         look_for_share(host, frame);
         break;

@@ -30,6 +30,7 @@ struct host {
     /* Another authentication in place of the made-up one; NULL: none. What it fills in is as server_take_token() has
      * it. */
     void (*authenticate)(void *arguments, struct span token, struct server_logon *logon);
+    const struct server_stranger *stranger;           /* a session of another connection; NULL: none */
     struct span hint;                                 /* of the NEGOTIATE response */
     bool holds;                                       /* requests are not answered, but counted in `held` */
     bool holds_tokens, holds_trees; /* likewise what asks for authentication, or for a share */

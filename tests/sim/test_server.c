@@ -152,6 +152,45 @@ static void test_keyless_where_all_is_encrypted(void **state) {
     assert_refused(talk, STATUS_ACCESS_DENIED, RULE_ENCRYPTION_REQUIRED);
 }
 
+/* A session of another connection is no session here; but why that is so is said, signed as the client asked. */
+static void test_stranger(void **state) {
+    static const uint8_t key[SESSION_KEY_SIZE] = {7};
+    struct talk *talk = talk_of(state);
+    const struct negotiation_agreed *agreed = &talk->host.server.negotiation.agreed;
+    struct server_stranger stranger = {.dialect = SMB2_DIALECT_300,
+                                       .mac = mac_key_new(MAC_AES_CMAC, (struct span){key, sizeof key})};
+    uint8_t body[24] = {25, 0, 1 /* BINDING */, 1};
+    talk_negotiate(talk);
+    stranger.signing_algorithm = agreed->signing_algorithm;
+    stranger.cipher = agreed->cipher;
+    talk->session_id = 99;
+    talk_add(talk, SMB2_SESSION_SETUP, body, sizeof body, false);
+    talk_send(talk, false);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_UNKNOWN);
+    talk->host.stranger = &stranger;
+    talk->mac = stranger.mac;
+    talk_add(talk, SMB2_SESSION_SETUP, body, sizeof body, true);
+    talk_send(talk, false);
+    assert_refused(talk, STATUS_INVALID_PARAMETER, RULE_SESSION_BINDING); /* another dialect */
+    assert_int_equal(talk->answers[0].signature, SIGNATURE_GOOD);
+    stranger.dialect = agreed->dialect;
+    talk_add(talk, SMB2_SESSION_SETUP, body, sizeof body, true);
+    talk_send(talk, false);
+    assert_refused(talk, STATUS_REQUEST_NOT_ACCEPTED, RULE_SESSION_BINDING);
+    body[2] = 0;
+    talk_add(talk, SMB2_SESSION_SETUP, body, sizeof body, true);
+    talk_send(talk, false);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_UNKNOWN);
+    assert_int_equal(talk->answers[0].signature, SIGNATURE_GOOD);
+    stranger.signing_algorithm ^= SIGNING_AES_GMAC;
+    body[2] = 1;
+    talk_add(talk, SMB2_SESSION_SETUP, body, sizeof body, false);
+    talk_send(talk, false);
+    assert_int_not_equal(talk_status(talk), STATUS_REQUEST_NOT_ACCEPTED);
+    talk->mac = NULL;
+    mac_key_free(stranger.mac);
+}
+
 static void test_setup_flags_and_limits(void **state) {
     struct talk *talk = talk_of(state);
     talk_negotiate(talk);
@@ -551,7 +590,7 @@ static void remember_file(void *arguments, const struct server_request *request)
     assert_true(!request->has_file_id || request->file_id[0] == 1);
 }
 
-/* A related element has the FileId of the one before, and its failure. */
+/* A related element has the FileId of the one before, or the failure to make it. */
 static void test_chain_inherits(void **state) {
     struct talk *talk = talk_of(state);
     talk_logon(talk);
@@ -582,6 +621,18 @@ static void test_chain_inherits(void **state) {
     talk_send(talk, false);
     assert_int_equal(talk->answers[0].message.header.status, STATUS_INVALID_PARAMETER);
     assert_int_equal(talk->answers[1].message.header.status, STATUS_INVALID_PARAMETER);
+    /* A file that is there stays there for those that follow, whatever becomes of one of them. */
+    talk->host.served = NULL;
+    talk->host.holds = true;
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
+    or_flags(talk_add(talk, SMB2_CLOSE, other, sizeof other, true), SMB2_FLAGS_RELATED_OPERATIONS);
+    talk_send(talk, false);
+    talk->host.holds = false;
+    host_answer(&talk->host, talk->host.held[0], (uint32_t)STATUS_ACCESS_DENIED);
+    assert_true(host_run(&talk->host));
+    assert_int_equal(talk->answers[0].message.header.status, STATUS_ACCESS_DENIED);
+    assert_int_equal(talk->answers[1].message.header.status, STATUS_SUCCESS);
+    assert_int_equal(talk->answers[1].message.bytes.size % 8, 0);
 }
 
 static void test_chains_that_are_refused(void **state) {
@@ -1051,6 +1102,7 @@ int main(void) {
         TALK_TEST(test_logon_refused),
         TALK_TEST(test_logon_guest_and_anonymous),
         TALK_TEST(test_keyless_where_all_is_encrypted),
+        TALK_TEST(test_stranger),
         TALK_TEST(test_setup_flags_and_limits),
         TALK_TEST(test_reauthentication),
         TALK_TEST(test_logoff),

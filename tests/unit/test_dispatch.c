@@ -277,16 +277,21 @@ static struct bench *bench_new(void) {
     return bench;
 }
 
-static void count_end(void *argument) {
-    ++*(unsigned *)argument;
+struct count {
+    struct closing ending; /* first */
+    unsigned ends;
+};
+
+static void count_end(struct closing *ending) {
+    ((struct count *)ending)->ends++;
 }
 
 /* Everything is closed, exactly once, and nothing is left in the store. */
 static void bench_end(struct bench *bench) {
-    unsigned ends = 0;
+    struct count count = {.ending.done = count_end};
 
-    dispatch_end(&bench->connection, NULL, NULL, count_end, &ends);
-    assert_int_equal(ends, 1);
+    dispatch_end(&bench->connection, NULL, NULL, &count.ending);
+    assert_int_equal(count.ends, 1);
     assert_null(bench->connection.opens);
     assert_int_equal(bench->files, 0);
     assert_int_equal(bench->timers, 0);
@@ -415,6 +420,9 @@ static void test_create_refuses(void **state) {
     bad = good, bad.desired_access = 0;
     assert_int_equal(create_with(bench, "a", bad), STATUS_ACCESS_DENIED);
     assert_int_equal(create_with(bench, "..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    assert_int_equal(create_with(bench, "b\\..\\..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    assert_int_equal(create_with(bench, "bb\\..\\c\\..\\..\\a", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    assert_int_equal(create_with(bench, "a\\", good), STATUS_OBJECT_PATH_SYNTAX_BAD);
     assert_int_equal(create_with(bench, "\\a", good), STATUS_INVALID_PARAMETER);
     assert_int_equal(create_with(bench, "a:b:c", good), STATUS_OBJECT_NAME_INVALID);
     assert_int_equal(create_with(bench, "a:", good), STATUS_OBJECT_NAME_INVALID);
