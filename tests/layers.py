@@ -33,9 +33,11 @@ MAY_INCLUDE = {
     "probe": {"probe", "client", "net", "auth", "core", "wire"},  # and words and output of explain
     "relay": {"relay", "net", "core", "wire"},
     "serve": {"serve", "store", "net", "auth", "core", "wire"},  # and crypto/crypto.h
-    "tools": {"tools", "relay", "serve", "store", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
+    "conform": {"conform", "probe", "net", "auth", "core", "wire"},
+    "tools": {"tools", "relay", "serve", "store", "conform", "probe", "client", "net", "explain", "capture", "core", "auth", "crypto", "wire"},
 }
 MAY_INCLUDE_FILE = {folder: {"crypto/crypto.h"} for folder in ("auth", "core", "explain", "client", "serve")}
+MAY_INCLUDE_FILE["conform"] = {"explain/output.h"}
 MAY_INCLUDE_FILE["probe"] = {"crypto/crypto.h", "explain/finding.h", "explain/output.h"}
 ONLY_OPENSSL = "crypto/openssl.c"
 

@@ -1,6 +1,7 @@
 #include "capture/ahead.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,8 @@
 #define FETCH_ITEMS 8u
 #define FETCH_PAYLOAD 192u
 #define CACHE_LINE 64u
+/* Looks at whether a batch is there before the thread sleeps: some tens of microseconds. */
+#define SPIN_MAX 2000u
 
 struct item {
     struct packet packet;
@@ -29,13 +32,21 @@ struct ahead {
     bool threaded, held; /* held: `read` has a batch that is being handed out */
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
-    unsigned long written, read; /* batches; under the lock */
-    bool stop;                   /* under the lock */
+    struct ahead_chore chore;
+    pthread_cond_t changed, filled; /* something to do for the second thread; a batch for the first */
+    unsigned long written, read;    /* batches; under the lock */
+    bool stop, chore_waits, at_end; /* under the lock */
+    atomic_ulong ready;             /* `written`, to be looked at without the lock */
     struct item late;            /* found no room in its batch: the next one's first */
     bool has_late;
     struct batch batches[AHEAD_BATCHES];
 };
+
+static inline void pause_briefly(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
 
 static bool within(struct span inner, struct span outer) {
     return inner.size == 0 || (inner.data >= outer.data && inner.data + inner.size <= outer.data + outer.size);
@@ -82,33 +93,66 @@ static void fill(struct ahead *ahead, struct batch *batch, unsigned most) {
     batch->position = capture_position(ahead->capture);
 }
 
+/* What the second thread does next. */
+enum task { TASK_FILL, TASK_CHORE, TASK_END };
+
+/* Behind half of its batches it reads; further ahead it may do its chore first. Under the lock. */
+static bool is_far(const struct ahead *ahead) {
+    return ahead->written - ahead->read > AHEAD_BATCHES / 2;
+}
+
+static bool has_room(const struct ahead *ahead) {
+    return !ahead->at_end && ahead->written - ahead->read < AHEAD_BATCHES;
+}
+
+static enum task next_task(struct ahead *ahead) {
+    enum task task;
+
+    pthread_mutex_lock(&ahead->lock);
+    if (!has_room(ahead)) /* and then it is not woken for each batch */
+        while (!ahead->stop && !ahead->chore_waits && (ahead->at_end || is_far(ahead)))
+            pthread_cond_wait(&ahead->changed, &ahead->lock);
+    if (ahead->chore_waits && (ahead->stop || ahead->at_end || is_far(ahead)))
+        task = TASK_CHORE;
+    else
+        task = ahead->stop ? TASK_END : TASK_FILL;
+    if (task == TASK_CHORE)
+        ahead->chore_waits = false;
+    pthread_mutex_unlock(&ahead->lock);
+    return task;
+}
+
+static void fill_next(struct ahead *ahead) {
+    struct batch *batch = &ahead->batches[ahead->written % AHEAD_BATCHES]; /* nobody else writes that number */
+
+    fill(ahead, batch, AHEAD_BATCH);
+    pthread_mutex_lock(&ahead->lock);
+    ahead->written++;
+    atomic_store_explicit(&ahead->ready, ahead->written, memory_order_relaxed);
+    ahead->at_end = batch->status != CAPTURE_PACKET;
+    pthread_cond_signal(&ahead->filled);
+    pthread_mutex_unlock(&ahead->lock);
+}
+
+static void do_chore(struct ahead *ahead) {
+    if (ahead->chore.step(ahead->chore.context))
+        ahead_wake(ahead);
+}
+
 static void *run(void *argument) {
     struct ahead *ahead = argument;
-    enum capture_status status = CAPTURE_PACKET;
+    enum task task;
 
-    while (status == CAPTURE_PACKET) {
-        unsigned long number;
-
-        pthread_mutex_lock(&ahead->lock);
-        while (!ahead->stop && ahead->written - ahead->read == AHEAD_BATCHES)
-            pthread_cond_wait(&ahead->changed, &ahead->lock);
-        number = ahead->written;
-        if (ahead->stop) {
-            pthread_mutex_unlock(&ahead->lock);
-            return NULL;
-        }
-        pthread_mutex_unlock(&ahead->lock);
-        fill(ahead, &ahead->batches[number % AHEAD_BATCHES], AHEAD_BATCH);
-        status = ahead->batches[number % AHEAD_BATCHES].status;
-        pthread_mutex_lock(&ahead->lock);
-        ahead->written++;
-        pthread_cond_signal(&ahead->changed);
-        pthread_mutex_unlock(&ahead->lock);
+    while ((task = next_task(ahead)) != TASK_END) {
+        if (task == TASK_FILL)
+            fill_next(ahead);
+        else
+            do_chore(ahead);
     }
     return NULL;
 }
 
-struct ahead *ahead_new(struct capture *capture, struct link *link) {
+struct ahead *ahead_new(struct capture *capture, struct link *link, struct ahead_chore chore) {
     struct ahead *ahead = malloc(sizeof *ahead);
 
     if (ahead == NULL)
@@ -116,10 +160,31 @@ struct ahead *ahead_new(struct capture *capture, struct link *link) {
     memset(ahead, 0, offsetof(struct ahead, batches));
     ahead->capture = capture;
     ahead->link = link;
+    ahead->chore = chore;
     pthread_mutex_init(&ahead->lock, NULL);
     pthread_cond_init(&ahead->changed, NULL);
+    pthread_cond_init(&ahead->filled, NULL);
     ahead->threaded = capture_is_lasting(capture) && pthread_create(&ahead->thread, NULL, run, ahead) == 0;
     return ahead;
+}
+
+bool ahead_is_threaded(const struct ahead *ahead) {
+    return ahead->threaded;
+}
+
+void ahead_wake(struct ahead *ahead) {
+    pthread_mutex_lock(&ahead->lock);
+    ahead->chore_waits = true;
+    pthread_cond_signal(&ahead->changed);
+    pthread_mutex_unlock(&ahead->lock);
+}
+
+/* The next batch is often under way already, and to sleep and be woken takes longer than to wait for it. */
+static void spin(const struct ahead *ahead) {
+    unsigned long next = ahead->read + (ahead->held ? 1 : 0);
+
+    for (unsigned i = 0; i < SPIN_MAX && atomic_load_explicit(&ahead->ready, memory_order_relaxed) == next; i++)
+        pause_briefly();
 }
 
 static struct batch *take(struct ahead *ahead) {
@@ -134,13 +199,15 @@ static struct batch *take(struct ahead *ahead) {
     batch = &ahead->batches[ahead->read % AHEAD_BATCHES];
     if (ahead->held && (batch->used < batch->count || batch->status != CAPTURE_PACKET))
         return batch;
+    spin(ahead);
     pthread_mutex_lock(&ahead->lock);
     if (ahead->held) {
         ahead->read++;
-        pthread_cond_signal(&ahead->changed);
+        if (ahead->written - ahead->read == AHEAD_BATCHES / 2)
+            pthread_cond_signal(&ahead->changed);
     }
     while (ahead->written == ahead->read)
-        pthread_cond_wait(&ahead->changed, &ahead->lock);
+        pthread_cond_wait(&ahead->filled, &ahead->lock);
     pthread_mutex_unlock(&ahead->lock);
     ahead->held = true;
     return &ahead->batches[ahead->read % AHEAD_BATCHES];
@@ -188,6 +255,7 @@ void ahead_free(struct ahead *ahead) {
         pthread_mutex_unlock(&ahead->lock);
         pthread_join(ahead->thread, NULL);
     }
+    pthread_cond_destroy(&ahead->filled);
     pthread_cond_destroy(&ahead->changed);
     pthread_mutex_destroy(&ahead->lock);
     free(ahead);

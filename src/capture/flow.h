@@ -157,6 +157,11 @@ struct flow *leg_choose(struct flows *flows, struct flow *first, const struct pa
 /* stream.c */
 void stream_note(const struct flow *flow, enum flow_side side, const struct segment *segment,
                  struct segment_note *note);
+/* The next octets in order, or an acknowledgment of what was not acknowledged before, with nothing waiting: nothing to
+ * note about it, and little to do. */
+bool stream_is_plain(const struct flow *flow, enum flow_side side, const struct segment *segment);
+void stream_take_plain(struct flows *flows, struct flow *flow, enum flow_side side, const struct packet *packet,
+                       const struct segment *segment);
 /* Everything that a segment says about its own direction's and the other's sequence numbers, and
  * its bytes. */
 void stream_take(struct flows *flows, struct flow *flow, enum flow_side side,

@@ -457,6 +457,12 @@ static void flow_segment(struct flows *flows, struct flow *flow, enum flow_side 
     struct side *side = &flow->sides[from];
     struct segment_note note = {.side = from};
     flow->packets++;
+    if (stream_is_plain(flow, from, segment)) {
+        side_remember(side, packet, segment);
+        flows->sink.segment(flow->user, packet, segment, &note);
+        stream_take_plain(flows, flow, from, packet, segment);
+        return;
+    }
     stream_note(flow, from, segment, &note);
     if (!is_surely_new(side, segment) && side_is_duplicate(side, packet, segment)) {
         note.duplicate = true;

@@ -186,6 +186,18 @@ void source_release(struct source *source) {
     source->released = until;
 }
 
+void source_populate(struct source *source) {
+    size_t size = source->size - source->populated;
+    if (!source->map || size == 0) {
+        source->populated = SIZE_MAX / 2;
+        return;
+    }
+    if (size > SOURCE_POPULATE)
+        size = SOURCE_POPULATE;
+    madvise((uint8_t *)source->map + source->populated, size, MADV_POPULATE_READ);
+    source->populated += size;
+}
+
 static bool source_map(struct source *source, int fd, size_t size) {
     void *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED)
@@ -199,6 +211,7 @@ static bool source_map(struct source *source, int fd, size_t size) {
     source->base = 0;
     source->fetched = 0;
     source->released = 0;
+    source->populated = 0;
     source->ended = true;
     return true;
 }
@@ -239,7 +252,7 @@ static int source_unpack(struct source *source, const char *name) {
 }
 
 static void source_init(struct source *source) {
-    *source = (struct source){.fd = -1, .fetched = SIZE_MAX, .released = SIZE_MAX};
+    *source = (struct source){.fd = -1, .fetched = SIZE_MAX, .released = SIZE_MAX, .populated = SIZE_MAX / 2};
 }
 
 /* Reads the first octets of a stream, few enough that an inflater can take them over. */

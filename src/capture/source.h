@@ -15,6 +15,7 @@
 /* Mapped files: how far ahead of the reader lines are fetched into the cache, and how much that was
  * read stays resident, in octets. */
 #define SOURCE_PREFETCH 8192u
+#define SOURCE_POPULATE (1024u * 1024u)
 #define SOURCE_RESIDENT (32u * 1024u * 1024u)
 /* The largest stream that is put aside to be read at random (Network Monitor's offsets have 32
  * bits). */
@@ -28,6 +29,7 @@ struct source {
     size_t at;           /* and how many of them were read */
     uint64_t base;       /* offset of the window in the (decompressed) file */
     size_t fetched;      /* mapped: up to where lines were asked for; streams: SIZE_MAX */
+    size_t populated;    /* mapped: up to where pages are in the page table */
     size_t released;     /* mapped: up to where pages were given back */
     const char *failure; /* why the stream ended, where it should not have; else NULL */
     bool ended;          /* nothing follows the window */
@@ -52,7 +54,8 @@ uint64_t source_position(const struct source *source);
 bool source_fill(struct source *source, size_t size);
 /* Moves over any number of octets; false where the file ends before. */
 bool source_skip(struct source *source, uint64_t size);
-/* Slow path of source_advance. */
+/* Slow paths of source_advance. */
+void source_populate(struct source *source);
 void source_release(struct source *source);
 /* Makes all of the input one span (a stream goes to a temporary file). 0, or a negative errno. */
 int source_whole(struct source *source, struct span *whole);
@@ -68,17 +71,18 @@ static inline const uint8_t *source_peek(struct source *source, size_t size) {
 /* The next record is somewhere in the octets that follow, and its address is known only when this
  * one's length is: without asking for the lines in advance every packet costs a trip to memory. */
 static inline void source_prefetch(struct source *source) {
-    if (source->fetched < source->at)
-        source->fetched = source->at;
-    while (source->fetched < source->at + SOURCE_PREFETCH && source->fetched < source->size) {
-        __builtin_prefetch(source->data + source->fetched);
-        source->fetched += 64;
-    }
+    size_t fetched = source->fetched < source->at ? source->at : source->fetched;
+    size_t until = source->at + SOURCE_PREFETCH < source->size ? source->at + SOURCE_PREFETCH : source->size;
+    for (; fetched < until; fetched += 64)
+        __builtin_prefetch(source->data + fetched);
+    source->fetched = fetched;
 }
 
 /* Moves over octets that were peeked. */
 static inline void source_advance(struct source *source, size_t size) {
     source->at += size;
+    if (source->at + SOURCE_PREFETCH >= source->populated)
+        source_populate(source);
     source_prefetch(source);
     if (source->at - source->released >= SOURCE_RESIDENT)
         source_release(source);

@@ -533,6 +533,31 @@ static void stream_take_fin(struct flows *flows, struct flow *flow, enum flow_si
     stream_drain(flows, flow, from, packet);
 }
 
+bool stream_is_plain(const struct flow *flow, enum flow_side from, const struct segment *segment) {
+    const struct side *side = &flow->sides[from], *other = &flow->sides[!from];
+    uint32_t ack = segment->acknowledgment;
+    if ((segment->flags & (TCP_ACK | TCP_SYN | TCP_FIN | TCP_RST)) != TCP_ACK)
+        return false;
+    if (!side->synced || !other->synced || !side->acked_known || side->cut || side->fin_seen)
+        return false;
+    if (side->early || other->early || segment->payload.size != segment->payload_size)
+        return false;
+    if (segment->sequence != side->next || side->next != side->highest)
+        return false;
+    return distance(other->highest, ack) <= 0 &&
+           (segment->payload_size > 0 || distance(side->acked, ack) > 0);
+}
+
+void stream_take_plain(struct flows *flows, struct flow *flow, enum flow_side from,
+                       const struct packet *packet, const struct segment *segment) {
+    struct side *side = &flow->sides[from];
+    if (distance(side->acked, segment->acknowledgment) > 0)
+        side->acked = segment->acknowledgment;
+    side->next += segment->payload_size;
+    side->highest = side->next;
+    stream_feed(flows, flow, from, segment->payload, packet);
+}
+
 void stream_take(struct flows *flows, struct flow *flow, enum flow_side from,
                  const struct packet *packet, const struct segment *segment,
                  const struct segment_note *note) {

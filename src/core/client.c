@@ -14,7 +14,7 @@ void client_init(struct client *client, const struct client_setup *setup) {
     client->output = setup->output;
     client->credits = 1; /* MessageId 0 (3.2.4.1.6) */
     negotiation_init(&client->negotiation);
-    conversation_init(&client->conversation);
+    conversation_init(&client->conversation, &client->events);
     client_begin(client);
 }
 

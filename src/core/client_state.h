@@ -37,6 +37,7 @@ struct client {
 
     struct negotiation negotiation;
     struct conversation conversation; /* of the set-up's messages, decrypted; not of the caller's requests */
+    struct event_list events;         /* its own */
     struct preauth preauth;           /* of the connection, then of the session that is being set up */
 
     uint8_t *output; /* borrowed: messages of the set-up are made here */

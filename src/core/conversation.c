@@ -14,8 +14,10 @@
 
 static_assert(sizeof(struct conversation) <= 16u * 1024u, "a conversation is held for each open connection");
 
-void conversation_init(struct conversation *conversation) {
-    memset(conversation, 0, offsetof(struct conversation, events));
+void conversation_init(struct conversation *conversation, struct event_list *events) {
+    memset(conversation, 0, offsetof(struct conversation, outstanding));
+    conversation->events = events;
+    events->count = events->next = 0;
     for (unsigned i = 0; i < 2; i++) {
         conversation->streams[i].synced = true;
         conversation->streams[i].wants = 1;
@@ -40,13 +42,14 @@ void conversation_tag(struct conversation *conversation, uint64_t tag) {
 }
 
 const struct event *conversation_event(struct conversation *conversation) {
+    struct event_list *list = conversation->events;
     const struct event *event;
 
-    if (conversation->events_next == conversation->events_count) {
-        conversation->events_next = conversation->events_count = 0;
+    if (list->next == list->count) {
+        list->next = list->count = 0;
         return NULL;
     }
-    event = &conversation->events[conversation->events_next++];
+    event = &list->events[list->next++];
     if (event->kind == EVENT_MESSAGE)
         conversation->tagged =
             message_is_smb2(&event->message) || event->message.kind == MESSAGE_SMB1_NEGOTIATE_REQUEST
@@ -64,11 +67,12 @@ bool conversation_next(struct conversation *conversation, struct event *event) {
 }
 
 static struct event *event_new(struct conversation *conversation, enum event_kind kind, enum direction from) {
+    struct event_list *list = conversation->events;
     struct event *event;
 
-    if (conversation->events_count == CONVERSATION_EVENTS_MAX)
+    if (list->count == CONVERSATION_EVENTS_MAX)
         return NULL;
-    event = &conversation->events[conversation->events_count++];
+    event = &list->events[list->count++];
     memset(event, 0, offsetof(struct event, message)); /* the rest of it belongs to one kind or another */
     event->message.kind = MESSAGE_UNKNOWN;
     event->request.known = false;
@@ -202,7 +206,6 @@ void conversation_frame(struct conversation *conversation, enum direction from, 
     stream->frame_left = length;
     stream->chained = false;
     stream->session_id = 0;
-    stream->tree_id = 0;
 }
 
 /* The four octets between messages. They are only believed when what follows fits. */
@@ -346,7 +349,6 @@ static void take_message(struct conversation *conversation, enum direction from,
         watch_broken(conversation, from, RULE_CHAIN_MISALIGNED, 20);
     watch_message(conversation, event);
     stream->session_id = event->message.header.session_id;
-    stream->tree_id = event->message.header.tree_id;
 }
 
 static size_t feed_element(struct conversation *conversation, enum direction from, struct span bytes) {
@@ -377,13 +379,14 @@ static size_t feed_element(struct conversation *conversation, enum direction fro
 
 size_t conversation_feed(struct conversation *conversation, enum direction from, struct span bytes) {
     struct stream *stream = &conversation->streams[from];
+    struct event_list *list = conversation->events;
     size_t used = 0;
 
-    if (conversation->events_count != conversation->events_next || conversation->is_noise)
+    if (list->count != list->next || conversation->is_noise)
         return conversation->is_noise ? bytes.size : 0;
-    conversation->events_count = conversation->events_next = 0;
+    list->count = list->next = 0;
     /* What raises an event without consuming anything only says what to do with the octets: that comes next. */
-    while (used < bytes.size && (conversation->events_count == 0 || used == 0)) {
+    while (used < bytes.size && (list->count == 0 || used == 0)) {
         struct span rest = span_slice(bytes, used, bytes.size - used);
         bool synced = stream->synced;
         uint32_t skip = stream->skip;
@@ -426,7 +429,7 @@ void conversation_gap(struct conversation *conversation, enum direction from, st
     struct event *event;
     bool told = false;
 
-    conversation->events_count = conversation->events_next = 0;
+    conversation->events->count = conversation->events->next = 0;
     if (stream->synced && lost > 0 && lost <= stream->skip && partial.size <= stream->skip - lost) {
         stream->skip -= (uint32_t)(partial.size + lost);
         pass(stream, partial.size + lost);

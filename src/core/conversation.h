@@ -42,12 +42,10 @@ enum event_kind {
 struct request_note {
     bool known;             /* false: never seen, or forgotten */
     bool is_signed;         /* SMB2_FLAGS_SIGNED was set in it */
-    bool was_encrypted;
     uint16_t command;
     uint32_t control_code;  /* IOCTL only */
     uint64_t message_id;
     uint64_t session_id;
-    uint32_t tree_id;
     uint64_t tag;           /* whatever the caller set by conversation_tag() when the request went by */
     uint8_t signature[16];
 };
@@ -66,11 +64,22 @@ struct event {
     struct verdict verdict;      /* BROKEN */
 };
 
+/* Events that one feed can yield: a message (or a gap) and the rules that it broke. */
+#define CONVERSATION_EVENTS_MAX 6u
+
+/* Where a feed puts its events. Conversations may share one, as long as all events of a feed are fetched before the next
+ * feed of any of them. */
+struct event_list {
+    uint32_t count, next;
+    struct event events[CONVERSATION_EVENTS_MAX];
+};
+
 struct conversation; /* the whole of it is in core/conversation_state.h, for those who embed one */
 
 #include "core/conversation_state.h"
 
-void conversation_init(struct conversation *conversation);
+/* `events` stays the caller's, and with the conversation. */
+void conversation_init(struct conversation *conversation, struct event_list *events);
 
 /* Feeds the next bytes of one direction. Returns how many were consumed; 0 when more are needed first
  * (see conversation_wants), or when events are still to be fetched. */

@@ -1,10 +1,8 @@
 /* The inside of a conversation, for those who embed one; included by conversation.h. Nothing here points into the
- * bytes that were fed, but the events that wait to be fetched. */
+ * bytes that were fed. */
 #ifndef SMBPROOF_CORE_CONVERSATION_STATE_H
 #define SMBPROOF_CORE_CONVERSATION_STATE_H
 
-/* Events that one feed can yield: a message (or a gap) and the rules that it broke. */
-#define CONVERSATION_EVENTS_MAX 6u
 /* Octets searched in one direction, without SMB in either, before the stream is called noise. */
 #define CONVERSATION_SEARCH_MAX (1024u * 1024u)
 /* Dialects of the offer that are kept to judge the answer. */
@@ -20,7 +18,6 @@ struct stream {
     uint64_t offset;     /* of the next octet, from the first fed */
     uint64_t searched;   /* octets passed over in search of SMB */
     uint64_t session_id; /* of the chain's element before, which related ones inherit */
-    uint32_t tree_id;
     uint32_t wants;      /* octets that must be at hand before the next feed gets anywhere */
 };
 
@@ -37,10 +34,9 @@ struct conversation {
     bool compression_negotiated;
     bool incomplete;          /* octets were lost: the absence of a message proves nothing */
     struct request_note *tagged; /* the note of the request fetched last, in outstanding[]; NULL none */
-    uint32_t events_count, events_next;
+    struct event_list *events;
     uint8_t noted[CONVERSATION_OUTSTANDING_MAX]; /* outstanding[] of this index is in use */
     /* What follows is not cleared: the counts and marks above say what is in use. */
-    struct event events[CONVERSATION_EVENTS_MAX];
     struct request_note outstanding[CONVERSATION_OUTSTANDING_MAX]; /* at MessageId modulo the size */
 };
 

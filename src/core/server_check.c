@@ -16,6 +16,8 @@ enum {
 
 /* Octets that one credit pays for (3.1.5.2). */
 #define CREDIT_OCTETS 65536u
+/* Octets of a request that carries no data (3.3.5.2). */
+#define REQUEST_MAX (68u * 1024u)
 
 /* What a server knows of a command before it reads the body. Offsets are from the body's first octet; 0: none. */
 struct command {
@@ -78,6 +80,22 @@ static bool is_related(const struct server_request *request) {
     return (request->message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS) != 0;
 }
 
+/* Commands that carry data may be as long as the sizes that were negotiated. */
+static bool carries_data(uint16_t command) {
+    switch (command) {
+    case SMB2_READ:
+    case SMB2_WRITE:
+    case SMB2_IOCTL:
+    case SMB2_QUERY_DIRECTORY:
+    case SMB2_CHANGE_NOTIFY:
+    case SMB2_QUERY_INFO:
+    case SMB2_SET_INFO:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* The header, and whether this command may come now (3.3.5.2.2, 3.3.5.2.6). */
 static struct verdict check_header(const struct server *server, const struct server_frame *frame) {
     const struct server_request *request = &frame->request;
@@ -90,6 +108,8 @@ static struct verdict check_header(const struct server *server, const struct ser
         return verdict_disconnect(RULE_DIRECTION_BIT, AT_FLAGS);
     if (!server_command_known(request->command))
         return verdict_disconnect(RULE_COMMAND_UNKNOWN, AT_COMMAND);
+    if (frame->element_size > REQUEST_MAX && !carries_data(request->command))
+        return verdict_disconnect(RULE_REQUEST_TOO_LONG, AT_COMMAND);
     if (request->command != SMB2_NEGOTIATE && server->negotiation.stage != NEGOTIATION_DONE)
         return verdict_disconnect(RULE_COMMAND_BEFORE_NEGOTIATE, AT_COMMAND);
     if ((request->command == SMB2_NEGOTIATE || request->command == SMB2_CANCEL) && !server_frame_alone(frame))

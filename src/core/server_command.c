@@ -226,6 +226,21 @@ static bool is_info(const struct server_request *request) {
            request->message.body.ioctl_request.ctl_code == FSCTL_VALIDATE_NEGOTIATE_INFO;
 }
 
+static bool has_sessions(const struct server *server) {
+    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++)
+        if (server->sessions[i].state != SERVER_SESSION_FREE && server->sessions[i].state != SERVER_SESSION_ENDED)
+            return true;
+    return false;
+}
+
+/* 3.3.5.17 */
+static void serve_echo(struct server *server, struct server_frame *frame) {
+    if (has_sessions(server))
+        server_answer_empty(server, frame);
+    else
+        server_close(server, verdict_disconnect(RULE_ECHO_WITHOUT_SESSION, 12), &frame->request);
+}
+
 enum server_want server_serve(struct server *server, struct server_frame *frame) {
     struct server_request *request = &frame->request;
     switch (request->command) {
@@ -244,7 +259,7 @@ enum server_want server_serve(struct server *server, struct server_frame *frame)
     case SMB2_CANCEL:
         return serve_cancel(server, frame);
     case SMB2_ECHO:
-        server_answer_empty(server, frame);
+        serve_echo(server, frame);
         return SERVER_RECEIVE;
     default:
         break;

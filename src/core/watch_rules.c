@@ -66,7 +66,6 @@ static void remember(struct conversation *conversation, const struct event *even
         .control_code = message->kind == MESSAGE_IOCTL_REQUEST ? message->body.ioctl_request.ctl_code : 0,
         .message_id = header->message_id,
         .session_id = related ? stream->session_id : header->session_id,
-        .tree_id = related ? stream->tree_id : header->tree_id,
     };
 
     if (header->command == SMB2_CANCEL || !has_message_id(message))

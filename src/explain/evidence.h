@@ -214,6 +214,8 @@ struct evidence {
     uint64_t validations_seen;  /* requests, also those beyond the limit */
     bool began_before_capture;  /* the first bytes seen were not the connection's first */
     uint32_t log_count;         /* entries used in log[] from the front */
+    bool log_disordered;        /* an entry of log[] came after one of a later packet */
+    uint64_t log_last_packet;   /* of the entry of log[] that came last */
     uint64_t log_seen;          /* messages; more than log_count where not all of them were kept */
     uint32_t log_tail_count;    /* entries used in log_tail[] */
     struct log_entry log_tail[EVIDENCE_LOG_TAIL_MAX]; /* a ring, which begins behind log[] */

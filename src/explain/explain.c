@@ -16,7 +16,7 @@
 
 /* Progress is told for captures of this size and more, in octets. */
 #define PROGRESS_SIZE_MIN (64u * 1024u * 1024u)
-/* Finished connections of captures of this size and more are looked at by a thread of its own, in octets. */
+/* Finished connections of captures of this size and more are looked at by the thread that reads ahead, in octets. */
 #define THREAD_SIZE_MIN (4u * 1024u * 1024u)
 /* Results from which on a second thread judges half of them. */
 #define STRETCH_MIN 1024u
@@ -29,6 +29,7 @@ struct run {
     struct spill *spill;
     struct company_book *book;
     struct pairs *pairs;
+    struct ahead *ahead; /* of the capture that is being read */
     struct output output;
     struct tally tally;
     char names[2][NAME_TEXT_MAX]; /* of the captures, fit for a terminal */
@@ -140,9 +141,16 @@ static void tell_losses(struct run *run, const char *name, const struct flows *f
     run->incomplete = true;
 }
 
+static void wake_ahead(void *context) {
+    struct run *run = context;
+
+    ahead_wake(run->ahead);
+}
+
 static void read_capture(struct run *run, uint32_t file) {
     const char *path = run->options->captures[file], *name = run->names[file];
     struct watch watch = {.file = file, .context = run, .done = keep};
+    struct ahead_chore chore = {watch_step, &watch};
     struct flow_sink sink = watch_sink(&watch);
     struct capture_error error = {0};
     struct capture *capture;
@@ -161,12 +169,13 @@ static void read_capture(struct run *run, uint32_t file) {
     flows = flows_new(&sink);
     link = link_new();
     if (flows != NULL && link != NULL)
-        ahead = ahead_new(capture, link);
+        ahead = ahead_new(capture, link, chore);
     if (ahead == NULL) {
         run->error = -ENOMEM;
     } else {
-        if (capture_size(capture) >= THREAD_SIZE_MIN)
-            watch_use_thread(&watch);
+        run->ahead = ahead;
+        if (capture_size(capture) >= THREAD_SIZE_MIN && ahead_is_threaded(ahead))
+            watch_defer(&watch, wake_ahead);
         read_packets(run, capture, name, flows, ahead);
         flows_finish(flows);
         tell_losses(run, name, flows, &watch);

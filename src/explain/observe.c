@@ -53,11 +53,14 @@ static bool all_zero(const uint8_t *bytes, size_t size) {
 #define LOG_KIND_MAX 0x3fu
 
 /* The next place in the log: at its front, then in the ring of the last messages. */
-static struct log_entry *log_place(struct evidence *evidence) {
+static struct log_entry *log_place(struct evidence *evidence, uint64_t packet) {
     uint64_t seen = evidence->log_seen++;
 
-    if (evidence->log_count < EVIDENCE_LOG_HEAD_MAX)
+    if (evidence->log_count < EVIDENCE_LOG_HEAD_MAX) {
+        evidence->log_disordered |= evidence->log_last_packet > packet;
+        evidence->log_last_packet = packet;
         return &evidence->log[evidence->log_count++];
+    }
     evidence->log_tail_count += evidence->log_tail_count < EVIDENCE_LOG_TAIL_MAX;
     return &evidence->log_tail[(seen - EVIDENCE_LOG_HEAD_MAX) % EVIDENCE_LOG_TAIL_MAX];
 }
@@ -67,7 +70,7 @@ static void log_message(struct evidence *evidence, const struct event *event, ui
     const struct message *message = &event->message;
     bool bulk = message->kind == MESSAGE_OTHER_REQUEST || message->kind == MESSAGE_OTHER_RESPONSE;
     bool smb2 = message_is_smb2(message);
-    struct log_entry *entry = log_place(evidence);
+    struct log_entry *entry = log_place(evidence, packet);
 
     /* Cleared first: a bit field that is set keeps its neighbours, and nobody should wait for what was there. */
     memset(entry, 0, sizeof *entry);
@@ -733,7 +736,8 @@ static void sort_log(struct evidence *evidence) {
 void observe_end(struct evidence *evidence) {
     const struct tcp_side *client = &evidence->tcp[FROM_CLIENT];
 
-    sort_log(evidence);
+    if (evidence->log_disordered)
+        sort_log(evidence);
     /* A capture without the SYN, whose first SMB message is not a NEGOTIATE, began too late. */
     if (client->syn_packet == 0 && evidence->negotiate.request.packet == 0 &&
         evidence->negotiate.smb1_request_packet == 0)

@@ -97,12 +97,38 @@ static bool is_plain(unsigned char octet) {
     return octet >= 0x20 && octet < 0x7f && octet != '"' && octet != '\\';
 }
 
+#define EACH_OCTET(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Has `word` an octet below `limit` (at most 0x80)? An octet of 0x80 and above may be taken for one. */
+static uint64_t has_below(uint64_t word, unsigned limit) {
+    return (word - EACH_OCTET(limit)) & EACH_OCTET(0x80);
+}
+
+/* Length of the plain octets at the front of a text, eight at a time; it may stop early. */
+static size_t plain_length(const unsigned char *text, size_t size) {
+    size_t at = 0;
+
+    for (; size - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t word;
+
+        memcpy(&word, text + at, sizeof word);
+        if ((word & EACH_OCTET(0x80)) || has_below(word, 0x20) || has_below(word ^ EACH_OCTET('"'), 1) ||
+            has_below(word ^ EACH_OCTET('\\'), 1) || has_below(word ^ EACH_OCTET(0x7f), 1))
+            break;
+    }
+    return at;
+}
+
 static void escaped(struct output *output, const char *text) {
-    const unsigned char *at = (const unsigned char *)text, *plain = at;
+    const unsigned char *at = (const unsigned char *)text, *plain = at, *end = at + strlen(text);
 
     output_octets(output, "\"", 1);
-    while (*at != '\0') {
+    while (at < end) {
         size_t length;
+
+        at += plain_length(at, (size_t)(end - at));
+        if (at == end)
+            break;
 
         if (is_plain(*at)) {
             at++;

@@ -62,52 +62,62 @@ static void parts_of(const struct evidence *evidence, struct part parts[PARTS_CO
     parts[11] = (struct part){MEMBER(log), evidence->log_count * sizeof evidence->log[0]};
 }
 
-static uint64_t word_at(const uint8_t *from, size_t size) {
-    uint64_t word = 0;
+static uint64_t word_at(const uint8_t *from) {
+    uint64_t word;
 
-    memcpy(&word, from, size < WORD ? size : WORD);
+    memcpy(&word, from, WORD);
     return word;
+}
+
+/* One run of whole words behind their mask, returns what follows them. */
+static inline uint8_t *pack_run(const uint8_t *from, size_t words, uint8_t *to) {
+    uint64_t mask = 0;
+    uint8_t *at = to + WORD;
+
+    for (size_t i = 0; i < words; i++) {
+        uint64_t word = word_at(from + i * WORD);
+
+        memcpy(at, &word, WORD); /* overwritten by the next one where it is 0 */
+        mask |= (uint64_t)(word != 0) << i;
+        at += word != 0 ? WORD : 0;
+    }
+    memcpy(to, &mask, WORD);
+    return at;
 }
 
 /* Writes `size` octets packed, returns what follows them. */
 static uint8_t *pack(const uint8_t *from, size_t size, uint8_t *to) {
-    while (size > 0) {
-        size_t run = size < RUN_WORDS * WORD ? size : RUN_WORDS * WORD;
-        uint64_t mask = 0;
-        uint8_t *words = to + WORD;
+    uint8_t rest[WORD] = {0};
 
-        for (size_t at = 0; at < run; at += WORD) {
-            uint64_t word = word_at(from + at, run - at);
-
-            mask |= (uint64_t)(word != 0) << at / WORD;
-            memcpy(words, &word, WORD);
-            words += word != 0 ? WORD : 0;
-        }
-        memcpy(to, &mask, WORD);
-        to = words;
-        from += run;
-        size -= run;
-    }
-    return to;
+    for (; size >= RUN_WORDS * WORD; size -= RUN_WORDS * WORD, from += RUN_WORDS * WORD)
+        to = pack_run(from, RUN_WORDS, to);
+    if (size >= WORD)
+        to = pack_run(from, size / WORD, to);
+    if (size % WORD == 0)
+        return to;
+    memcpy(rest, from + size / WORD * WORD, size % WORD);
+    return pack_run(rest, 1, to);
 }
 
 /* The way back, returns what follows in the packed octets. */
+static inline const uint8_t *unpack_run(const uint8_t *from, uint8_t *to) {
+    for (uint64_t mask = word_at(from); mask != 0; mask &= mask - 1)
+        memcpy(to + (size_t)__builtin_ctzll(mask) * WORD, from += WORD, WORD);
+    return from + WORD;
+}
+
 static const uint8_t *unpack(const uint8_t *from, uint8_t *to, size_t size) {
-    while (size > 0) {
-        size_t run = size < RUN_WORDS * WORD ? size : RUN_WORDS * WORD;
-        uint64_t mask = word_at(from, WORD);
+    uint8_t rest[WORD] = {0};
 
-        from += WORD;
-        memset(to, 0, run);
-        for (; mask != 0; mask &= mask - 1) {
-            size_t at = (size_t)__builtin_ctzll(mask) * WORD;
-
-            memcpy(to + at, from, run - at < WORD ? run - at : WORD);
-            from += WORD;
-        }
-        to += run;
-        size -= run;
-    }
+    memset(to, 0, size);
+    for (; size >= RUN_WORDS * WORD; size -= RUN_WORDS * WORD, to += RUN_WORDS * WORD)
+        from = unpack_run(from, to);
+    if (size >= WORD)
+        from = unpack_run(from, to);
+    if (size % WORD == 0)
+        return from;
+    from = unpack_run(from, rest);
+    memcpy(to + size / WORD * WORD, rest, size % WORD);
     return from;
 }
 

@@ -293,7 +293,7 @@ static void reverse(struct watched *watched) {
 }
 
 static void watch_start(struct watched *watched) {
-    conversation_init(&watched->conversation);
+    conversation_init(&watched->conversation, &watched->watch->events);
     watched->begun = true;
 }
 
@@ -411,11 +411,17 @@ static void tell_now(void *context, void *record) {
 /* Returns a record that is free then, or NULL. */
 static struct watched *tell(struct watched *watched) {
     struct watch *watch = watched->watch;
+    struct watched *old;
+    bool ready;
 
-    if (watch->later != NULL)
-        return later_put(watch->later, watched);
-    tell_now(watch, watched);
-    return watched;
+    if (watch->later == NULL) {
+        tell_now(watch, watched);
+        return watched;
+    }
+    old = later_put(watch->later, watched, &ready);
+    if (ready)
+        watch->ready(watch->context);
+    return old;
 }
 
 static void watch_closed(void *flow) {
@@ -434,8 +440,15 @@ static void watch_closed(void *flow) {
     watch->spare = watched;
 }
 
-void watch_use_thread(struct watch *watch) {
+void watch_defer(struct watch *watch, void (*ready)(void *context)) {
+    watch->ready = ready;
     watch->later = later_new(tell_now, watch, offsetof(struct evidence, log[EVIDENCE_LOG_SHORT]));
+}
+
+bool watch_step(void *context) {
+    struct watch *watch = context;
+
+    return watch->later != NULL && later_step(watch->later);
 }
 
 void watch_free(struct watch *watch) {

@@ -22,13 +22,14 @@ const char *smbproof_status_name(uint32_t status) {
 
 struct smbproof_observer {
     struct conversation conversation;
+    struct event_list events;
 };
 
 struct smbproof_observer *smbproof_observer_new(void) {
     struct smbproof_observer *observer = malloc(sizeof *observer);
 
     if (observer != NULL)
-        conversation_init(&observer->conversation);
+        conversation_init(&observer->conversation, &observer->events);
     return observer;
 }
 

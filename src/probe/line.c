@@ -63,7 +63,10 @@ static bool start(struct line *line, const struct line_target *target, const str
     line->transport = (struct transport_socket){.fd = -1};
     line->next_message_id = line->session_id = 0;
     line->tree_id = 0;
-    line->encrypts = false;
+    line->encrypts = line->established = false;
+    line->setup_flags = 0;
+    line->previous_session_id = 0;
+    line->verdict = (struct verdict){.rule = RULE_NONE};
     line->hashed_count = 0;
     line->hashed_size = 0;
     negotiation_init(&line->negotiation);
@@ -182,6 +185,7 @@ static struct line_reply read_reply(struct line *line, int64_t deadline_ms) {
     reply.decrypted = is_transform(content);
     if (reply.decrypted && !decrypt(line, &content))
         return reply_of_error(-EPROTO);
+    reply.content = content;
     message_decode(content, content.size, &reply.message);
     if (message_is_smb2(&reply.message))
         reply.status = reply.message.header.status;
@@ -208,15 +212,20 @@ static struct line_reply await_answer(struct line *line, uint64_t message_id) {
     return reply_of_error(-EPROTO);
 }
 
-struct line_reply line_send_raw(struct line *line, struct span message) {
-    int error;
-
+int line_send(struct line *line, struct span message) {
     assert(message.size <= sizeof line->out - FRAME_HEADER_SIZE);
     memcpy(line->out + FRAME_HEADER_SIZE, message.data, message.size);
-    error = send_frame(line, message.size);
-    if (error < 0)
-        return reply_of_error(error);
+    return send_frame(line, message.size);
+}
+
+struct line_reply line_receive(struct line *line) {
     return read_reply(line, transport_deadline(line->target->timeout_ms));
+}
+
+struct line_reply line_send_raw(struct line *line, struct span message) {
+    int error = line_send(line, message);
+
+    return error < 0 ? reply_of_error(error) : line_receive(line);
 }
 
 /* ---- requests ---- */
@@ -257,7 +266,7 @@ static uint16_t command_of(const struct message *request) {
 static bool hash_message(struct line *line, struct span message) {
     if (line->hashed_count == LINE_HASHED_MAX || message.size > sizeof line->hashed_octets - line->hashed_size)
         return false;
-    memcpy(line->hashed_octets + line->hashed_size, message.data, message.size);
+    memmove(line->hashed_octets + line->hashed_size, message.data, message.size);
     line->hashed[line->hashed_count++] = (struct span){line->hashed_octets + line->hashed_size, message.size};
     line->hashed_size += message.size;
     return preauth_update(&line->preauth, message);
@@ -275,7 +284,7 @@ static int send_request(struct line *line, struct message *request, enum line_pr
     message_encode(request, &writer);
     if (writer.failed)
         return -EMSGSIZE;
-    if (command == SMB2_NEGOTIATE || command == SMB2_SESSION_SETUP)
+    if (command == SMB2_NEGOTIATE || (command == SMB2_SESSION_SETUP && !line->established))
         if (!hash_message(line, writer_done(&writer)))
             return -ENOBUFS;
     size = protect(line, writer.at, protection);
@@ -310,7 +319,6 @@ static void store_offer(struct line *line) {
 struct line_reply line_negotiate(struct line *line, const struct client_offer *offer) {
     struct message request = {.kind = MESSAGE_NEGOTIATE_REQUEST, .body_valid = true};
     struct line_reply reply;
-    struct verdict verdict;
 
     request.body.negotiate_request = offer->request;
     preauth_init(&line->preauth);
@@ -320,8 +328,8 @@ struct line_reply line_negotiate(struct line *line, const struct client_offer *o
     if (reply.answer != LINE_ANSWERED)
         return reply;
     store_offer(line);
-    verdict = client_validate(&reply.message, &line->policy, &line->negotiation);
-    if (verdict_goes_on(&verdict) && !hash_message(line, reply.message.bytes))
+    line->verdict = client_validate(&reply.message, &line->policy, &line->negotiation);
+    if (verdict_goes_on(&line->verdict) && !hash_message(line, reply.message.bytes))
         return reply_of_error(-ENOBUFS);
     return reply;
 }
@@ -336,18 +344,33 @@ bool line_agree(struct line *line, struct line_reply *reply) {
 
 /* ---- SESSION_SETUP ---- */
 
+void line_forget_session(struct line *line) {
+    unsigned negotiates = line->hashed_count < 2 ? line->hashed_count : 2;
+
+    forget_session(line);
+    line->session_id = 0;
+    line->encrypts = line->established = false;
+    line->hashed_count = 0;
+    line->hashed_size = 0;
+    preauth_init(&line->preauth);
+    for (unsigned i = 0; i < negotiates; i++)
+        hash_message(line, line->hashed[i]);
+}
+
 static struct line_reply send_token(struct line *line, struct span token) {
     struct message request = {.kind = MESSAGE_SESSION_SETUP_REQUEST, .body_valid = true};
 
     request.body.session_setup_request = (struct session_setup_request){
         .structure_size = 25,
+        .flags = line->setup_flags,
         .security_mode = (uint8_t)client_security_mode(&line->policy),
         .capabilities = SMB2_GLOBAL_CAP_DFS,
         .security_buffer_offset = 88,
         .security_buffer_length = (uint16_t)token.size,
+        .previous_session_id = line->previous_session_id,
         .security_buffer = token,
     };
-    return line_exchange(line, &request, LINE_PLAIN);
+    return line_exchange(line, &request, line->established ? LINE_SIGNED : LINE_PLAIN);
 }
 
 static bool make_handles(struct line *line) {
@@ -397,11 +420,12 @@ static struct line_logon finish_logon(struct line *line, struct line_logon logon
     if ((logon.session_flags & (SESSION_FLAG_IS_GUEST | SESSION_FLAG_IS_NULL)) ||
         auth_initiator_is_anonymous(line->initiator))
         return logon;
-    if (!take_key(line) || !make_handles(line))
+    if (!line->established && (!take_key(line) || !make_handles(line)))
         return fail_logon(logon, "no keys could be made");
-    logon.has_keys = true;
-    logon.reply.signature = element_check(line->mac, line->final);
-    line->encrypts = (logon.session_flags & SESSION_FLAG_ENCRYPT_DATA) != 0 && line->seal != NULL;
+    logon.has_keys = line->established = true;
+    if (!logon.reply.decrypted)
+        logon.reply.signature = element_check(line->mac, line->final);
+    line->encrypts |= (logon.session_flags & SESSION_FLAG_ENCRYPT_DATA) != 0 && line->seal != NULL;
     return logon;
 }
 
@@ -432,6 +456,7 @@ struct line_logon line_log_on(struct line *line, const struct auth_credentials *
     struct span token = {NULL, 0}, out;
     enum auth_state state;
 
+    auth_initiator_free(line->initiator);
     line->initiator = auth_initiator_new(credentials != NULL ? credentials : line->target->credentials);
     if (line->initiator == NULL)
         return fail_logon(logon, "no memory");
@@ -448,7 +473,7 @@ struct line_logon line_log_on(struct line *line, const struct auth_credentials *
             logon.result = LOGON_REFUSED;
             return logon;
         }
-        if (!hash_message(line, logon.reply.message.bytes))
+        if (!line->established && !hash_message(line, logon.reply.message.bytes))
             return fail_logon(logon, "the messages are too long");
         token = logon.reply.message.body.session_setup_response.security_buffer;
     }

@@ -22,6 +22,8 @@
 /* Messages that enter the preauthentication hash, and their octets in all. */
 #define LINE_HASHED_MAX        (2u + 2u * AUTH_LEGS_MAX)
 #define LINE_HASHED_OCTETS_MAX (4u * LINE_MESSAGE_MAX)
+/* Octets of the longest content of a frame either way. */
+#define LINE_FRAME_MAX (160u * 1024u)
 /* Messages passed over while one answer is awaited: interim ones, and what nobody asked for. */
 #define LINE_STRAYS_MAX 16u
 /* Octets of \\host\share in UTF-16LE. */
@@ -60,6 +62,7 @@ struct line_reply {
     bool decrypted;
     enum signature_check signature; /* as it came; MISSING where there is no key to check with */
     struct message message;         /* LINE_ANSWERED; borrows from the line until the next message */
+    struct span content;            /* of the frame, decrypted: with all elements of a chain; borrows likewise */
 };
 
 /* An answer with this status? */
@@ -92,6 +95,11 @@ struct line {
     uint64_t next_message_id, session_id;
     uint32_t tree_id;
     bool encrypts; /* SESSION_FLAG_ENCRYPT_DATA, or the share demands it */
+    bool established;     /* the session is valid: a further logon is a reauthentication, and makes no new keys */
+    struct verdict verdict; /* of a correct client on the last NEGOTIATE response */
+    /* Of the next SESSION_SETUP requests; 0 unless a test changes them. */
+    uint8_t setup_flags;
+    uint64_t previous_session_id;
 
     struct auth_initiator *initiator;
     struct preauth preauth;
@@ -109,8 +117,8 @@ struct line {
     uint8_t hashed_octets[LINE_HASHED_OCTETS_MAX];
     struct span final; /* the last SESSION_SETUP response, in what was received last */
 
-    uint8_t out[FRAME_HEADER_SIZE + TRANSFORM_HEADER_SIZE + LINE_MESSAGE_MAX];
-    uint8_t in[TRANSFORM_HEADER_SIZE + LINE_MESSAGE_MAX];
+    uint8_t out[FRAME_HEADER_SIZE + TRANSFORM_HEADER_SIZE + LINE_FRAME_MAX];
+    uint8_t in[TRANSFORM_HEADER_SIZE + LINE_FRAME_MAX];
 };
 
 /* Connects. The line is the caller's, all zeros before its first use; whatever was open on it is closed. `dialects` are
@@ -130,10 +138,17 @@ struct line_reply line_negotiate(struct line *line, const struct client_offer *o
 bool line_agree(struct line *line, struct line_reply *reply);
 /* Sends what begins at the protocol id, and reads one message of any kind. */
 struct line_reply line_send_raw(struct line *line, struct span message);
+/* The same without reading; 0, or a negative errno. `message` is copied. */
+int line_send(struct line *line, struct span message);
+/* The next message, of any kind; answers to what `line_send()` sent may be many. */
+struct line_reply line_receive(struct line *line);
 
 /* SESSION_SETUP until it succeeds or fails; then the keys are there, unless it is a guest's or an anonymous session.
  * `credentials` NULL: the target's. The last response's signature is in reply.signature. */
 struct line_logon line_log_on(struct line *line, const struct auth_credentials *credentials);
+
+/* As if there were no session yet, behind NEGOTIATE; nothing is sent, and the server still has it. */
+void line_forget_session(struct line *line);
 
 /* One request and its answer. The header is the line's; the body, and where the test wants it other flags, the
  * message's. */

@@ -2,27 +2,7 @@
 #include <string.h>
 
 #include "probe/probe.h"
-
-/* Octets that no XML may hold become question marks. */
-static void put_escaped(FILE *out, const char *text) {
-    for (; *text != '\0'; text++)
-        switch (*text) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        default:
-            fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
-        }
-}
+#include "probe/xml.h"
 
 static bool is_failure(enum probe_outcome outcome) {
     return outcome == PROBE_SERVER || outcome == PROBE_PATH || outcome == PROBE_EXPOSED;
@@ -36,7 +16,7 @@ static void write_case(const struct probe_report *report, const struct probe_tes
                                                           : NULL;
 
     fprintf(out, "    <testcase classname=\"smbproof.probe.");
-    put_escaped(out, report->options->target.host);
+    xml_escape(out, report->options->target.host);
     fprintf(out, "\" name=\"%s\"", test->name);
     if (kind == NULL) {
         fputs("/>\n", out);
@@ -45,7 +25,7 @@ static void write_case(const struct probe_report *report, const struct probe_tes
     fprintf(out, ">\n      <%s message=\"", kind);
     if (result->cause != CAUSE_NONE)
         fprintf(out, "%s: ", cause_id(result->cause));
-    put_escaped(out, result->seen);
+    xml_escape(out, result->seen);
     if (result->outcome != PROBE_SKIPPED)
         fprintf(out, "\" type=\"%s", probe_outcome_word(result->outcome));
     fputs("\"/>\n    </testcase>\n", out);

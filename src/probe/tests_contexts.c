@@ -1,61 +1,9 @@
 /* Tests of what a server makes of negotiate contexts ([MS-SMB2] 2.2.3.1, 3.3.5.4). */
 #include <string.h>
 
+#include "probe/contexts.h"
 #include "probe/tests.h"
 #include "wire/names.h"
-
-/* Numbers that nobody has defined. */
-#define ID_UNKNOWN   0x7ffeu
-#define TYPE_UNKNOWN 0x7ffdu
-
-/* The contexts of one request, as they are put together. */
-struct contexts {
-    uint8_t octets[512];
-    struct writer writer;
-    uint16_t count;
-};
-
-static void begin(struct contexts *contexts) {
-    contexts->writer = writer_over(contexts->octets, sizeof contexts->octets);
-    contexts->count = 0;
-}
-
-static void add_data(struct contexts *contexts, uint16_t type, struct span data) {
-    struct context context = {.type = type, .data_length = (uint16_t)data.size, .data = data};
-
-    context_encode(&context, &contexts->writer);
-    contexts->count++;
-}
-
-/* A context that is a list of ids; that of hashes with a salt. */
-static void add_ids(struct contexts *contexts, uint16_t type, const uint16_t *ids, unsigned count) {
-    static const uint8_t salt[CLIENT_SALT_SIZE] = {1};
-    uint8_t id_octets[32], data[96];
-    struct writer id_writer = writer_over(id_octets, sizeof id_octets), writer = writer_over(data, sizeof data);
-    struct context_ids list = {.count = (uint16_t)count};
-
-    for (unsigned i = 0; i < count; i++)
-        writer_u16(&id_writer, ids[i]);
-    list.ids = writer_done(&id_writer);
-    if (type == CONTEXT_PREAUTH_INTEGRITY) {
-        list.salt_length = sizeof salt;
-        list.rest = (struct span){salt, sizeof salt};
-    }
-    context_ids_encode(type, &list, &writer);
-    add_data(contexts, type, writer_done(&writer));
-}
-
-static void add_hash(struct contexts *contexts) {
-    static const uint16_t hashes[] = {HASH_SHA512};
-
-    add_ids(contexts, CONTEXT_PREAUTH_INTEGRITY, hashes, 1);
-}
-
-static void add_ciphers(struct contexts *contexts) {
-    static const uint16_t ciphers[] = {CIPHER_AES_128_GCM, CIPHER_AES_128_CCM, CIPHER_AES_256_GCM, CIPHER_AES_256_CCM};
-
-    add_ids(contexts, CONTEXT_ENCRYPTION, ciphers, 4);
-}
 
 /* Offers 3.1.1 with just these contexts. False: there was no connection. */
 static bool offer_contexts(struct probe *probe, const struct contexts *contexts, struct line_reply *reply,
@@ -66,10 +14,7 @@ static bool offer_contexts(struct probe *probe, const struct contexts *contexts,
     if (!probe_open(probe, &list, result))
         return false;
     line_offer(probe->line, &offer);
-    offer.request.contexts = (struct span){contexts->octets, contexts->writer.at};
-    offer.request.negotiate_context_count = contexts->count;
-    if (contexts->count == 0)
-        offer.request.negotiate_context_offset = 0;
+    contexts_place(contexts, &offer);
     *reply = line_negotiate(probe->line, &offer);
     return true;
 }
@@ -95,55 +40,55 @@ static void expect_status(struct probe *probe, const struct contexts *contexts, 
 void test_no_contexts(struct probe *probe, struct probe_result *result) {
     struct contexts contexts;
 
-    begin(&contexts);
+    contexts_begin(&contexts);
     expect_status(probe, &contexts, STATUS_INVALID_PARAMETER, result);
 }
 
 void test_no_preauth(struct probe *probe, struct probe_result *result) {
     struct contexts contexts;
 
-    begin(&contexts);
-    add_ciphers(&contexts);
+    contexts_begin(&contexts);
+    contexts_add_ciphers(&contexts);
     expect_status(probe, &contexts, STATUS_INVALID_PARAMETER, result);
 }
 
 void test_two_preauth(struct probe *probe, struct probe_result *result) {
     struct contexts contexts;
 
-    begin(&contexts);
-    add_hash(&contexts);
-    add_hash(&contexts);
+    contexts_begin(&contexts);
+    contexts_add_hash(&contexts);
+    contexts_add_hash(&contexts);
     expect_status(probe, &contexts, STATUS_INVALID_PARAMETER, result);
 }
 
 void test_two_ciphers(struct probe *probe, struct probe_result *result) {
     struct contexts contexts;
 
-    begin(&contexts);
-    add_hash(&contexts);
-    add_ciphers(&contexts);
-    add_ciphers(&contexts);
+    contexts_begin(&contexts);
+    contexts_add_hash(&contexts);
+    contexts_add_ciphers(&contexts);
+    contexts_add_ciphers(&contexts);
     expect_status(probe, &contexts, STATUS_INVALID_PARAMETER, result);
 }
 
 void test_unknown_hash(struct probe *probe, struct probe_result *result) {
-    static const uint16_t hashes[] = {ID_UNKNOWN};
+    static const uint16_t hashes[] = {CONTEXT_ID_UNKNOWN};
     struct contexts contexts;
 
-    begin(&contexts);
-    add_ids(&contexts, CONTEXT_PREAUTH_INTEGRITY, hashes, 1);
+    contexts_begin(&contexts);
+    contexts_add_ids(&contexts, CONTEXT_PREAUTH_INTEGRITY, hashes, 1);
     expect_status(probe, &contexts, STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP, result);
 }
 
 void test_unknown_cipher(struct probe *probe, struct probe_result *result) {
-    static const uint16_t ciphers[] = {ID_UNKNOWN};
+    static const uint16_t ciphers[] = {CONTEXT_ID_UNKNOWN};
     struct contexts contexts;
     struct line_reply reply;
     char text[PROBE_TEXT_MAX];
 
-    begin(&contexts);
-    add_hash(&contexts);
-    add_ids(&contexts, CONTEXT_ENCRYPTION, ciphers, 1);
+    contexts_begin(&contexts);
+    contexts_add_hash(&contexts);
+    contexts_add_ids(&contexts, CONTEXT_ENCRYPTION, ciphers, 1);
     if (!offer_contexts(probe, &contexts, &reply, result))
         return;
     if (!reply_has(&reply, STATUS_SUCCESS))
@@ -158,10 +103,10 @@ void test_unknown_context(struct probe *probe, struct probe_result *result) {
     static const uint8_t data[] = {0x70, 0x72, 0x6f, 0x62, 0x65};
     struct contexts contexts;
 
-    begin(&contexts);
-    add_hash(&contexts);
-    add_data(&contexts, TYPE_UNKNOWN, (struct span){data, sizeof data});
-    add_ciphers(&contexts);
+    contexts_begin(&contexts);
+    contexts_add_hash(&contexts);
+    contexts_add(&contexts, CONTEXT_TYPE_UNKNOWN, (struct span){data, sizeof data});
+    contexts_add_ciphers(&contexts);
     expect_status(probe, &contexts, STATUS_SUCCESS, result);
 }
 
@@ -175,14 +120,14 @@ void test_newest_contexts(struct probe *probe, struct probe_result *result) {
     struct writer name_writer = writer_over(name, sizeof name);
     struct contexts contexts;
 
-    begin(&contexts);
-    add_hash(&contexts);
-    add_ciphers(&contexts);
-    add_ids(&contexts, CONTEXT_COMPRESSION, compression, 5);
-    add_ids(&contexts, CONTEXT_SIGNING, signing, 3);
+    contexts_begin(&contexts);
+    contexts_add_hash(&contexts);
+    contexts_add_ciphers(&contexts);
+    contexts_add_ids(&contexts, CONTEXT_COMPRESSION, compression, 5);
+    contexts_add_ids(&contexts, CONTEXT_SIGNING, signing, 3);
     if (text_to_utf16(text_span(probe->options->target.host), &name_writer) && name_writer.at <= 256)
-        add_data(&contexts, CONTEXT_NETNAME, writer_done(&name_writer));
-    add_data(&contexts, CONTEXT_TRANSPORT, (struct span){transport, sizeof transport});
-    add_ids(&contexts, CONTEXT_RDMA_TRANSFORM, rdma, 2);
+        contexts_add(&contexts, CONTEXT_NETNAME, writer_done(&name_writer));
+    contexts_add(&contexts, CONTEXT_TRANSPORT, (struct span){transport, sizeof transport});
+    contexts_add_ids(&contexts, CONTEXT_RDMA_TRANSFORM, rdma, 2);
     expect_status(probe, &contexts, STATUS_SUCCESS, result);
 }

@@ -18,8 +18,8 @@ void passage_init(struct passage *passage, const struct plan *plan, bool is_sele
     memset(passage, 0, sizeof *passage);
     passage->plan = plan;
     passage->is_selected = is_selected && plan->count > 0;
-    conversation_init(&passage->conversations[0]);
-    conversation_init(&passage->conversations[1]);
+    conversation_init(&passage->conversations[0], &passage->events[0]);
+    conversation_init(&passage->conversations[1], &passage->events[1]);
     negotiation_init(&passage->facts.near);
     negotiation_init(&passage->facts.far);
 }

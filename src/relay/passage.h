@@ -44,6 +44,7 @@ struct passage {
     size_t frame_left[2]; /* by direction: octets of a frame that goes on as it is */
     bool lost[2]; /* by end: its conversation is not fed any more */
     struct conversation conversations[2]; /* by end: FROM_CLIENT the client's, FROM_SERVER the server's */
+    struct event_list events[2];          /* of each */
     unsigned sealed_requests, sealed_responses;
     bool answer_waits;
     uint8_t answer[FRAME_HEADER_SIZE + 80u];

@@ -378,13 +378,14 @@ static void accept_some(struct loop_watch *watch, uint32_t events) {
 
     (void)events;
     for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
-        int client = relay->open < RELAY_CONNECTIONS_MAX ? accept4(watch->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
+        bool full = relay->open >= RELAY_CONNECTIONS_MAX;
+        int client = full ? -1 : accept4(watch->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (client >= 0) {
             begin(relay, client);
             continue;
         }
-        if (relay->open >= RELAY_CONNECTIONS_MAX || errno == EMFILE || errno == ENFILE) {
+        if (full || errno == EMFILE || errno == ENFILE) {
             loop_watch_remove(relay->loop, watch); /* until a connection is over */
             relay->listens = false;
         }

@@ -274,7 +274,8 @@ static bool parse_octets(const char *text, struct tamper *tamper, char *complain
 
     if (strcmp(text, "0") == 0)
         return true;
-    if (width > sizeof tamper->octets || strlen(text) != 2 * width || text[strspn(text, "0123456789abcdefABCDEF")] != '\0')
+    if (width > sizeof tamper->octets || strlen(text) != 2 * width ||
+        strspn(text, "0123456789abcdefABCDEF") != 2 * width)
         return complain(complaint, text, "a field of octets takes two hexadecimal digits for each of them, or 0");
     for (size_t i = 0; i < width; i++)
         tamper->octets[i] = (uint8_t)(hex_digit(text[2 * i]) * 16 + hex_digit(text[2 * i + 1]));

@@ -206,15 +206,20 @@ static void opens_closed(struct closing *ending) {
     settle(inside);
 }
 
+/* Also the rule by which a request was last refused with an error, since that is often why a client leaves. */
 static void log_close(const struct inside *inside, const char *why) {
     const struct server_failure *failure = &inside->connection.server.failure;
+    enum rule refused = inside->connection.server.refused.verdict.rule;
+    char last[64] = "";
 
+    if (refused != RULE_NONE)
+        snprintf(last, sizeof last, " refused=%s", rule_text(refused)->id);
     if (failure->verdict.rule != RULE_NONE)
-        log_warning("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu", inside->from, why,
+        log_warning("closed", "from=%s why=%s rule=%s section=%s command=%s message_id=%llu%s", inside->from, why,
                   rule_text(failure->verdict.rule)->id, rule_text(failure->verdict.rule)->section,
-                  command_name(failure->command), (unsigned long long)failure->message_id);
+                  command_name(failure->command), (unsigned long long)failure->message_id, last);
     else
-        log_event("closed", "from=%s why=%s", inside->from, why);
+        log_event("closed", "from=%s why=%s%s", inside->from, why, last);
 }
 
 static void count_close(struct inside *inside) {

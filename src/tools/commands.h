@@ -3,6 +3,7 @@
 #define SMBPROOF_TOOLS_COMMANDS_H
 
 int command_explain(int argc, char **argv);
+int command_conform(int argc, char **argv);
 int command_cat(int argc, char **argv);
 int command_get(int argc, char **argv);
 int command_ls(int argc, char **argv);

@@ -75,22 +75,30 @@ static void add_tamper(struct arguments *arguments, const char *text, struct arg
         plan->count++;
 }
 
+/* Takes the next alteration off the front of a profile's list; false at its end. */
+static bool next_tamper(const char **list, char text[TAMPER_TEXT_MAX]) {
+    const char *end = strstr(*list, SEPARATOR);
+    size_t size = end != NULL ? (size_t)(end - *list) : strlen(*list);
+
+    if (size == 0)
+        return false;
+    snprintf(text, TAMPER_TEXT_MAX, "%.*s", (int)size, *list);
+    *list += size + (end != NULL ? strlen(SEPARATOR) : 0);
+    return true;
+}
+
 static void add_profile(struct arguments *arguments, const char *name, struct argp_state *state) {
     const struct profile *profile = profile_find(name);
     char text[TAMPER_TEXT_MAX];
+    const char *list;
 
     if (profile == NULL) {
         argp_error(state, "there is no profile `%s'; --list tells of all", name);
         return;
     }
-    for (const char *at = profile->tampers; *at != '\0';) {
-        const char *end = strstr(at, SEPARATOR);
-        size_t size = end != NULL ? (size_t)(end - at) : strlen(at);
-
-        snprintf(text, sizeof text, "%.*s", (int)size, at);
+    list = profile->tampers;
+    while (next_tamper(&list, text))
         add_tamper(arguments, text, state);
-        at += size + (end != NULL ? strlen(SEPARATOR) : 0);
-    }
 }
 
 static uint64_t take_number(const char *text, const char *option, struct argp_state *state) {
@@ -171,18 +179,29 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
 
 /* ---- --list ---- */
 
-static void tell_profile(struct output *output, const struct profile *profile, bool json) {
-    if (!json) {
-        output_format(output, "%s\n  %s\n", profile->name, profile->what);
-        output_format(output, "  Must happen: %s\n", profile->must);
-        output_format(output, "  %s%s\n\n", profile->tampers[0] != '\0' ? "--tamper " : "(no alteration)", profile->tampers);
-        return;
-    }
+static void tell_profile(struct output *output, const struct profile *profile) {
+    const char *list = profile->tampers;
+    char text[TAMPER_TEXT_MAX];
+
+    output_format(output, "%s\n  %s\n", profile->name, profile->what);
+    output_format(output, "  Must happen: %s\n", profile->must);
+    while (next_tamper(&list, text))
+        output_format(output, "  --tamper '%s'\n", text);
+    output_text(output, "\n");
+}
+
+static void json_profile(struct output *output, const struct profile *profile) {
+    const char *list = profile->tampers;
+    char text[TAMPER_TEXT_MAX];
+
     json_open(output, NULL, '{');
     json_string(output, "profile", profile->name);
     json_string(output, "what", profile->what);
     json_string(output, "must_happen", profile->must);
-    json_string(output, "alterations", profile->tampers);
+    json_open(output, "alterations", '[');
+    while (next_tamper(&list, text))
+        json_string(output, NULL, text);
+    json_close(output, ']');
     json_close(output, '}');
     output_text(output, "\n");
     output->comma = false;
@@ -190,7 +209,10 @@ static void tell_profile(struct output *output, const struct profile *profile, b
 
 static int list_profiles(struct output *output, bool json) {
     for (unsigned i = 0; i < profiles_count; i++)
-        tell_profile(output, &profiles[i], json);
+        if (json)
+            json_profile(output, &profiles[i]);
+        else
+            tell_profile(output, &profiles[i]);
     return output_finish(output) == 0 ? EXIT_NO_PROBLEM : EXIT_INTERNAL;
 }
 

@@ -204,11 +204,15 @@ static void decode_smb1(struct message *message) {
 
 void message_decode(struct span bytes, size_t size, struct message *message) {
     struct reader reader = reader_over(span_slice(bytes, 0, size));
+    uint32_t protocol_id = reader_u32(&reader);
 
-    memset(message, 0, offsetof(struct message, body)); /* each kind's decoder fills its body */
+    message->kind = MESSAGE_UNKNOWN;
     message->bytes = reader.bytes;
     message->size = size;
-    switch (reader_u32(&reader)) {
+    message->body_valid = false; /* each kind's decoder fills its body */
+    if (protocol_id != PROTOCOL_ID_SMB2 || reader.bytes.size < SMB2_HEADER_SIZE)
+        memset(&message->header, 0, sizeof message->header);
+    switch (protocol_id) {
     case PROTOCOL_ID_SMB2:
         decode_smb2(message);
         break;

@@ -60,6 +60,9 @@ LIVE = [
     ("slow-path", "smbproof", "3.0.2", "harmless", True),
     ("segment-shuffler", "smbclient", "3.1.1", "harmless", True),
 ]
+# tshark takes its time.
+LOOKED_AT = {("pass-through", "smbproof"), ("downgrade-attack", "smbproof"), ("reset-on-validate", "smbclient"),
+             ("segment-shuffler", "smbclient")}  # fmt: skip
 
 
 def outcome_complaints(relay, outcome, worked, output, wanted):
@@ -106,8 +109,9 @@ def live(tap, program):
                     status, output = clients[name].run(relay.port, dialect)
                 tap.result(label, outcome_complaints(relay, outcome, status == 0, output, wanted))
                 tap.result(f"{label}: explain", relay_lab.told_wrongly(program, folder, relay.connections))
-                altered = any(connection["altered"] for connection in relay.connections)
-                tap.result(f"{label}: packets", packets_complaints(folder, altered))
+                if (profile, name) in LOOKED_AT:
+                    altered = any(connection["altered"] for connection in relay.connections)
+                    tap.result(f"{label}: packets", packets_complaints(folder, altered))
         selected(tap, program, samba, clients["smbproof"])
         files_go_through(tap, program, samba)
 

@@ -34,7 +34,7 @@ QUICK = ("smb2.connect", "smb2.credits", "smb2.compound", "smb2.compound_async",
 # They log on without a name, which is refused where no share is for guests.
 ANONYMOUS = ("smb2.session.reauth2", "smb2.session.reauth3", "smb2.session.reauth4", "smb2.session.reauth5")
 USER, PASSWORD = "ada", "secret"
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 180
 STOP_SECONDS = 20
 OUTCOME = re.compile(r"^(success|failure|error|skip): (.+?)(?: \[)?$", re.MULTILINE)
 RESULTS = {"success": "pass", "failure": "fail", "error": "fail", "skip": "skip"}

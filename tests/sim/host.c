@@ -8,6 +8,7 @@ void host_init(struct host *host, struct keyring *ring) {
     memset(host, 0, sizeof *host);
     server_policy_defaults(&host->policy);
     memset(host->key, 0x6b, sizeof host->key);
+    host->key_size = HOST_KEY_USUAL;
     static const uint8_t hint[] = "hint";
     host->ring = ring;
     host->legs = 2;
@@ -72,7 +73,7 @@ static void make_up(struct host *host, struct server_frame *frame) {
     logon.is_guest = host->logon == HOST_LOGON_GUEST;
     logon.is_anonymous = host->logon == HOST_LOGON_ANONYMOUS;
     if (host->logon == HOST_LOGON_USER)
-        logon.session_key = (struct span){host->key, sizeof host->key};
+        logon.session_key = (struct span){host->key, host->key_size};
     server_take_token(&host->server, frame, &logon);
 }
 

@@ -8,7 +8,8 @@
 
 #define HOST_FRAMES     16u
 #define HOST_OUTPUT_MAX (80u * 1024u) /* octets */
-#define HOST_KEY_SIZE   16u
+#define HOST_KEY_MAX    32u /* octets; NTLM yields 16, Kerberos with AES-256 32 */
+#define HOST_KEY_USUAL  16u
 
 /* How a logon ends. */
 enum host_logon { HOST_LOGON_USER, HOST_LOGON_GUEST, HOST_LOGON_ANONYMOUS, HOST_LOGON_REFUSED };
@@ -24,7 +25,8 @@ struct host {
     struct server server;
     struct server_policy policy;
     struct keyring *ring;
-    uint8_t key[HOST_KEY_SIZE]; /* what the authentication yields */
+    uint8_t key[HOST_KEY_MAX]; /* what the authentication yields */
+    size_t key_size;           /* of it; HOST_KEY_USUAL unless it is changed */
     enum host_logon logon;
     unsigned legs; /* requests that the authentication takes; 2 as with NTLM */
     /* Another authentication in place of the made-up one; NULL: none. What it fills in is as server_take_token() has

@@ -185,7 +185,7 @@ bool talk_setup(struct talk *talk, uint64_t session_id, bool sign) {
 static void make_keys(struct talk *talk) {
     const struct negotiation_agreed *agreed = &talk->host.server.negotiation.agreed;
     bool good = session_keys_derive(&talk->keys, agreed->dialect, agreed->cipher,
-                                    (struct span){talk->host.key, sizeof talk->host.key}, &talk->session_preauth);
+                                    (struct span){talk->host.key, talk->host.key_size}, &talk->session_preauth);
     assert(good);
     talk->mac = keyring_mac(&talk->ring, agreed, &talk->keys);
     talk->seal = keyring_seal(&talk->ring, agreed->cipher, talk->keys.client_to_server, talk->keys.cipher_size);

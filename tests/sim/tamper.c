@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "configs.h"
+#include "places.h"
 
 #define FIELDS_MAX  512u /* lines of one configuration's table */
 #define LINE_MAX_   160u /* octets of a line */
@@ -50,82 +51,10 @@ struct tamper {
     uint64_t runs, refused, aparts;
 };
 
-/* ---- names ---- */
-
-static const char *kind_name(enum message_kind kind) {
-    switch (kind) {
-    case MESSAGE_SMB1_NEGOTIATE_REQUEST:
-        return "SMB1 NEGOTIATE request";
-    case MESSAGE_NEGOTIATE_REQUEST:
-        return "NEGOTIATE request";
-    case MESSAGE_NEGOTIATE_RESPONSE:
-        return "NEGOTIATE response";
-    case MESSAGE_SESSION_SETUP_REQUEST:
-        return "SESSION_SETUP request";
-    case MESSAGE_SESSION_SETUP_RESPONSE:
-        return "SESSION_SETUP response";
-    case MESSAGE_TREE_CONNECT_REQUEST:
-        return "TREE_CONNECT request";
-    case MESSAGE_TREE_CONNECT_RESPONSE:
-        return "TREE_CONNECT response";
-    case MESSAGE_IOCTL_REQUEST:
-        return "VALIDATE request";
-    case MESSAGE_IOCTL_RESPONSE:
-        return "VALIDATE response";
-    case MESSAGE_ERROR:
-        return "error response";
-    case MESSAGE_TRANSFORM:
-        return "encrypted message";
-    default:
-        return "other message";
-    }
-}
-
-static const char *field_in(const struct field *fields, unsigned count, size_t offset) {
-    for (unsigned i = 0; i < count; i++)
-        if (offset >= fields[i].wire_offset && offset - fields[i].wire_offset < fields[i].width)
-            return fields[i].name;
-    return NULL;
-}
-
-static bool lies_in(struct span message, struct span part, size_t offset) {
-    size_t start = part.size > 0 ? (size_t)(part.data - message.data) : 0;
-    return part.size > 0 && offset >= start && offset - start < part.size;
-}
-
-/* The variable part that holds the octet. */
-static const char *part_name(const struct message *message, size_t offset) {
-    const struct negotiate_request *request = &message->body.negotiate_request;
-    const struct negotiate_response *response = &message->body.negotiate_response;
-    if (message->kind == MESSAGE_NEGOTIATE_REQUEST && lies_in(message->bytes, request->dialects, offset))
-        return "Dialects";
-    if (message->kind == MESSAGE_NEGOTIATE_REQUEST && lies_in(message->bytes, request->contexts, offset))
-        return "NegotiateContextList";
-    if (message->kind == MESSAGE_NEGOTIATE_RESPONSE && lies_in(message->bytes, response->contexts, offset))
-        return "NegotiateContextList";
-    if (message->kind == MESSAGE_NEGOTIATE_RESPONSE && !lies_in(message->bytes, response->security_buffer, offset))
-        return "padding";
-    if (message->kind == MESSAGE_NEGOTIATE_REQUEST)
-        return "padding";
-    return message->kind == MESSAGE_TRANSFORM ? "ciphertext" : "Buffer";
-}
-
-static const char *field_name(const struct message *message, size_t offset) {
-    struct message_fields list = message_fields(message->kind);
-    const char *name = NULL;
-    if (message_is_smb2(message) && offset < SMB2_HEADER_SIZE)
-        return field_in(smb2_header_fields, smb2_header_fields_count, offset);
-    if (offset >= list.at)
-        name = field_in(list.fields, list.count, offset - list.at);
-    return name != NULL ? name : part_name(message, offset);
-}
-
 static struct line *line_of(struct tamper *tamper, const struct message *message, const struct alteration *alteration) {
     char name[LINE_MAX_];
-    bool in_header = message_is_smb2(message) && alteration->offset < SMB2_HEADER_SIZE;
     memset(name, 0, sizeof name);
-    snprintf(name, sizeof name, "%s (%u) %s%s", kind_name(message->kind), alteration->index + 1,
-             in_header ? "header " : "", field_name(message, alteration->offset));
+    place_name(message, alteration->index, alteration->offset, name, sizeof name);
     for (unsigned i = 0; i < tamper->lines_count; i++)
         if (strcmp(tamper->lines[i].name, name) == 0)
             return &tamper->lines[i];

@@ -360,6 +360,24 @@ static void test_frames_that_close(void **state) {
     talk_add(talk, SMB2_ECHO, empty_body, 4, false);
     talk_send(talk, false);
     assert_closed(talk, RULE_COMMAND_BEFORE_NEGOTIATE);
+    again(talk, SMB2_DIALECT_311);
+    talk_negotiate(talk);
+    talk_add(talk, SMB2_ECHO, empty_body, 4, false);
+    talk_send(talk, false);
+    assert_closed(talk, RULE_ECHO_WITHOUT_SESSION);
+}
+
+/* 3.3.5.2: requests without data are short, the others as long as was negotiated. */
+static void test_long_requests(void **state) {
+    struct talk *talk = talk_of(state);
+    static uint8_t body[68u * 1024u - SMB2_HEADER_SIZE + 1] = {4};
+    talk_logon(talk);
+    talk_add(talk, SMB2_ECHO, body, sizeof body - 1, false);
+    talk_send(talk, false);
+    assert_status(talk, STATUS_SUCCESS);
+    talk_add(talk, SMB2_ECHO, body, sizeof body, false);
+    talk_send(talk, false);
+    assert_closed(talk, RULE_REQUEST_TOO_LONG);
 }
 
 /* One change to the header of a request that is right but for it. */
@@ -533,7 +551,7 @@ static void test_window(void **state) {
 static void test_credits(void **state) {
     struct talk *talk = talk_of(state);
     talk_negotiate(talk);
-    put(talk_add(talk, SMB2_ECHO, empty_body, 4, false) + AT_CREDITS, 2, 60000);
+    put(talk_add(talk, SMB2_LOGOFF, empty_body, 4, false) + AT_CREDITS, 2, 60000);
     talk_send(talk, false);
     uint32_t held = talk->host.server.window.reach;
     assert_int_equal(held, SERVER_CREDITS_EARLY_MAX);
@@ -1110,6 +1128,7 @@ int main(void) {
         TALK_TEST(test_logon_busy),
         TALK_TEST(test_previous_session_id),
         TALK_TEST(test_frames_that_close),
+        TALK_TEST(test_long_requests),
         TALK_TEST(test_headers_that_close),
         TALK_TEST(test_checks_in_their_order),
         TALK_TEST(test_other_sessions),

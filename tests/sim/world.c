@@ -83,7 +83,7 @@ static void client_token(struct world *world) {
         return;
     }
     bool is_last = world->client.legs + 1 >= world->host.legs;
-    struct span key = {world->client_key, world->anonymous || !is_last ? 0 : sizeof world->client_key};
+    struct span key = {world->client_key, world->anonymous || !is_last ? 0 : world->host.key_size};
     struct span token = {word, sizeof word};
     client_take_token(&world->client, token, is_last, key);
 }

@@ -31,7 +31,7 @@ struct world {
     struct client_policy policy;
     struct keyring ring;
     bool anonymous;
-    uint8_t client_key[HOST_KEY_SIZE]; /* what the client's authentication yields */
+    uint8_t client_key[HOST_KEY_MAX]; /* what the client's authentication yields, host.key_size octets of it */
     const char *share;                 /* "docs" by default */
     /* Another authentication on the client's side, in place of the made-up one: calls client_take_token() or
      * client_refuse_token(). NULL: none. */

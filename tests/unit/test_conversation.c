@@ -32,6 +32,7 @@ struct step {
 struct tape {
     struct vectors *vectors;
     struct conversation conversation;
+    struct event_list list;
     uint8_t *streams[2];
     size_t written[2], fed[2], taken[2];
     struct step steps[STEPS_MAX];
@@ -156,7 +157,7 @@ static void play_split(struct tape *tape, size_t first, size_t piece) {
     memset(tape->fed, 0, sizeof tape->fed);
     memset(tape->taken, 0, sizeof tape->taken);
     tape->count = 0;
-    conversation_init(&tape->conversation);
+    conversation_init(&tape->conversation, &tape->list);
     for (unsigned i = 0; i < tape->step_count; i++) {
         const struct step *step = &tape->steps[i];
         size_t now = first;
@@ -1043,7 +1044,7 @@ static void test_no_progress_means_more(void **state) {
     assert_rule(tape->events[6].verdict.rule, RULE_PROTOCOL_ID_UNKNOWN);
     assert_int_equal(tape->events[6].offset, at);
     assert_int_equal(tape->events[7].message.header.message_id, 5);
-    conversation_init(&tape->conversation);
+    conversation_init(&tape->conversation, &tape->list);
     for (fed = 0; fed < tape->written[FROM_CLIENT]; fed += used) {
         struct span left = {tape->streams[FROM_CLIENT] + fed, tape->written[FROM_CLIENT] - fed};
 

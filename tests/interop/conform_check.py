@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+"""`smbproof conform server` against our own server, smbd and impacket's smbserver, and its reports.
+
+usage: conform_check.py --smbproof PROGRAM [--serve] [--slow]
+
+Prints TAP. --serve: PROGRAM has the file server, which must do everything right; its log says which rules the cases
+have made it raise, and those have to be all that src/core raises on a server's side. --slow: fewer configurations.
+"""
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+from probe_check import IMPACKET, wait_for  # noqa: E402
+from samba import Samba, free_port  # noqa: E402
+from tap import Tap  # noqa: E402
+
+PASSWORD = "secret"
+TIMEOUT_SECONDS = 120
+ROOT = Path(os.environ["SMBPROOF_SOURCE_ROOT"])
+KNOWN = ROOT / "examples" / "conform" / "smbd-4.17.known"
+
+# What our server may get wrong, and why.
+OURS = {
+    "SessionMgmt_ReconnectWithDifferentDialect": "there is no table of clients and their dialects",
+}
+# Options of our server -> on which share.
+CONFIGURATIONS = (
+    ((), "data"),
+    (("--sign", "allowed"), "data"),
+    (("--encrypt", "required"), "data"),
+    ((), "locked"),
+    (("--dialects", "2.0.2,2.1"), "data"),
+    (("--dialects", "3.0"), "data"),
+    (("--dialects", "2.0.2,2.1,3.0,3.0.2"), "data"),
+    (("--dialects", "3.1.1"), "data"),
+)
+# Rules of src/core/server*.c that the suite does not make a server raise, and why.
+UNRAISED = {
+    "SESSION_EXPIRED": "a ticket has to run out",
+    "FRAME_TOO_LONG": "the shell looks at the length before it reads",
+    "SESSION_BUSY": "whether it is depends on how quick the server is",
+    "SESSION_LEGS": "the authentication has given up before",
+    "INFO_REQUEST_COMMON_DIALECT": "this server compares the whole list, which comes before",
+    "NEGOTIATE_RESERVED": "noted, not refused",
+    "NEGOTIATE_GUID_ZERO": "noted, not refused",
+}
+
+# Settings of smbd -> cases that then deviate no more, or more than those of the file of known deviations.
+SMBD = {
+    "default settings": ({}, set(), set()),
+    "signing required": (
+        {"server signing": "mandatory"},
+        {"ValidateNegotiateInfo_Negative_Unsigned", "BVT_TreeMgmt_SMB311_Disconnect_NoSignedNoEncryptedTreeConnect"},
+        set(),
+    ),
+    "up to 3.0.2": (
+        {"server max protocol": "SMB3_02"},
+        {
+            *(f"Negotiate_SMB311_Two{what}Contexts" for what in ("Integrity", "Encryption", "Signing", "Compression")),
+            "ValidateNegotiateInfo_Negative_SMB311",
+            "ValidateNegotiateInfo_Negative_DialectsPermuted",
+            "BVT_TreeMgmt_SMB311_Disconnect_NoSignedNoEncryptedTreeConnect",
+        },
+        set(),
+    ),
+}
+# impacket 0.10: it chooses 2.0.2 whatever is offered, compares nothing, checks no signature. More is wrong with it.
+IMPACKET_DEVIATES = {
+    "Negotiate_DialectUnspoken",
+    "Negotiate_NoCommonDialect",
+    "Negotiate_Second",
+    "ValidateNegotiateInfo_Negative_InvalidDialects_NoCommonDialect",
+    "ValidateNegotiateInfo_Negative_InvalidGuid",
+    "ValidateNegotiateInfo_Negative_InvalidSecurityMode",
+    "ValidateNegotiateInfo_Negative_InvalidCapabilities",
+    "ValidateNegotiateInfo_Negative_InvalidMaxOutputResponse",
+    "ValidateNegotiateInfo_Negative_Unsigned",
+    "Signing_BadSignature",
+    "Signing_UnsignedWhereRequired",
+}
+
+
+class Suite:
+    def __init__(self, tap, program, folder, schema):
+        self.tap, self.program, self.schema = tap, program, schema
+        self.password_file = Path(folder) / "password"
+        self.password_file.write_text(PASSWORD + "\n")
+        self.password_file.chmod(0o600)
+
+    def run(self, port, *options, user="root", share="data"):
+        command = [self.program, "conform", "server", "--password-file", self.password_file, *options]
+        command.append(f"smb://{user}@127.0.0.1:{port}/{share}")
+        return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+
+    def report(self, port, *options, **where):
+        run = self.run(port, "--json", *options, **where)
+        try:
+            report = json.loads(run.stdout)
+        except ValueError:
+            raise SystemExit(f"Bail out! no report: {run.returncode} {run.stderr[-1000:]}") from None
+        self.schema.validate(report)
+        return report, run.returncode
+
+
+def having(report, *outcomes):
+    return {case["name"] for case in report["cases"] if case["outcome"] in outcomes}
+
+
+def details(report, names):
+    return [f"{case['name']}: {case['seen']}" for case in report["cases"] if case["name"] in names]
+
+
+# ---- our own server ----
+
+
+class Own:
+    def __init__(self, program, folder, *options):
+        self.folder = Path(folder)
+        shares = []
+        speaks_3 = "2.0.2,2.1" not in options
+        for name, words in (("data", ""), ("locked", ",encrypt"))[: 1 + speaks_3]:
+            (self.folder / name).mkdir(exist_ok=True)
+            shares += ["--share", f"{name}={self.folder / name}{words}"]
+        accounts = self.folder / "accounts"
+        if not accounts.exists():
+            subprocess.run([program, "passwd", accounts, "ada"], input=b"secret\n", check=True, capture_output=True)
+        self.command = [program, "serve", "--listen", "127.0.0.1:0", "--accounts", accounts, *shares, *options]
+
+    def __enter__(self):
+        self.log = open(self.folder / "log", "ab")
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(TIMEOUT_SECONDS)
+        self.log.close()
+
+
+def rules_of_server():
+    """Name -> id of each rule that the server's side of src/core raises."""
+    definitions = (ROOT / "src" / "core" / "rules.def").read_text()
+    ids = dict(re.findall(r'^RULE\((\w+), "([^"]+)"', definitions, re.MULTILINE))
+    sources = "".join(path.read_text() for path in (ROOT / "src" / "core").glob("server*.c"))
+    named = set(re.findall(r"\bRULE_(\w+)", re.sub(r"/\*.*?\*/", "", sources, flags=re.DOTALL)))
+    return {name: ids[name] for name in named if name in ids}
+
+
+def own_server(suite, folder, slow):
+    for options, share in CONFIGURATIONS[:4] if slow else CONFIGURATIONS:
+        with Own(suite.program, folder, *options) as server:
+            report, code = suite.report(server.port, user="ada", share=share)
+            wrong = having(report, "fail", "should", "unclear") - set(OURS)
+            complaints = details(report, wrong)
+            if report["counts"]["pass"] < 70:
+                complaints.append(f"only {report['counts']}")
+            if code != (1 if having(report, "fail") else 0):
+                complaints.append(f"exit status {code}")
+            suite.tap.result(f"our server {' '.join(options)} /{share}: {report['counts']['pass']} right", complaints)
+    if slow:
+        return
+    log = (Path(folder) / "log").read_text()
+    raised = set(re.findall(r"(?:rule|refused)=([0-9.]+-[0-9]{2})", log))
+    rules = rules_of_server()
+    missing = {name for name, number in rules.items() if number not in raised}
+    complaints = [f"{rules[name]} {name}: no case has made the server raise it" for name in missing - set(UNRAISED)]
+    suite.tap.result(f"{len(rules) - len(missing)} rules of a server are raised by the cases", complaints)
+
+
+# ---- others ----
+
+
+def smbd(suite, slow):
+    known = {line.split()[0] for line in KNOWN.read_text().splitlines() if line and line[0] != "#"}
+    for name, (settings, fewer, more) in SMBD.items():
+        if slow and settings:
+            continue
+        with Samba(settings) as samba:
+            report, code = suite.report(samba.port)
+            found, wanted = having(report, "fail", "should", "unclear"), known - fewer | more
+            complaints = [f"now deviates: {text}" for text in details(report, found - wanted)]
+            complaints += [f"deviates no more: {text}" for text in details(report, wanted - found)]
+            if code != 1:
+                complaints.append(f"exit status {code}")
+            suite.tap.result(f"smbd, {name}: {len(found)} deviations", complaints)
+            if not settings:
+                reports(suite, samba.port)
+
+
+def impacket(suite):
+    python = "/usr/bin/python3"  # whose modules Debian's python3-impacket is among
+    if subprocess.run([python, "-c", "import impacket"], capture_output=True).returncode != 0:
+        suite.tap.skip("impacket's smbserver", "python3-impacket is not installed")
+        return
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        server = subprocess.Popen(
+            [python, "-c", IMPACKET, str(port), folder, PASSWORD], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            wait_for(port, server)
+            report, code = suite.report(port, "--timeout", "3")
+            missing = IMPACKET_DEVIATES - having(report, "fail")
+            complaints = [f"is not seen: {text}" for text in details(report, missing)]
+            if code != 1:
+                complaints.append(f"exit status {code}")
+            suite.tap.result("impacket's smbserver", complaints)
+        finally:
+            server.kill()
+            server.wait()
+
+
+# ---- reports ----
+
+FEW = "validate,Echo,Header_*"
+
+
+def tap_complaints(text):
+    lines = text.splitlines()
+    results = [line for line in lines if re.match(r"(not )?ok \d+ - ", line)]
+    if lines[0] != "TAP version 13" or f"1..{len(results)}" not in lines:
+        yield text
+    bare = [line for line in results if line.startswith("not ok") and "# TODO" not in line]
+    if not any("ValidateNegotiateInfo_Negative_SMB311" in line for line in bare):
+        yield "the deviation on 3.1.1 is not told as a failure"
+
+
+def junit_complaints(path, report):
+    suite = xml.etree.ElementTree.parse(path).getroot()[0]
+    failed = {case.get("name") for case in suite if case.find("failure") is not None}
+    if int(suite.get("tests")) != len(report["cases"]) or failed != having(report, "fail"):
+        yield f"{suite.attrib} {failed}"
+
+
+def reports(suite, port):
+    first, second = suite.run(port, "--only", FEW), suite.run(port, "--only", FEW)
+    same = first.stdout == second.stdout and len(first.stdout) > 100
+    suite.tap.result("two runs say the same", [] if same else [first.stdout, second.stdout])
+    suite.tap.result("TAP", tap_complaints(suite.run(port, "--only", FEW, "--tap").stdout))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "junit.xml"
+        report, _ = suite.report(port, "--only", FEW, "--junit", path)
+        suite.tap.result("JUnit", junit_complaints(path, report))
+        known_deviations(suite, port, Path(folder))
+    lists(suite)
+
+
+def known_deviations(suite, port, folder):
+    report, code = suite.report(port, "--known", KNOWN, "--strict", "--only", FEW)
+    complaints = details(report, having(report, "fail", "should"))
+    if code != 0 or len(having(report, "known")) < 5:
+        complaints.append(f"exit status {code}, {report['counts']}")
+    suite.tap.result("known deviations are no failures", complaints)
+    expired = folder / "expired"
+    expired.write_text(KNOWN.read_text().replace("2027-12-31", "2020-12-31"))
+    report, code = suite.report(port, "--known", expired, "--only", FEW)
+    wrong = code != 1 or having(report, "known")
+    suite.tap.result("until their day is over", [f"exit status {code}, {report['counts']}"] if wrong else [])
+    for text, what in (("Echoo 2027-01-01 x\n", "no case's name"), ("Echo 2027-01-01\n", "reason"), ("Echo x y\n", "date")):
+        expired.write_text(text)
+        run = suite.run(port, "--known", expired, "--only", "Echo")
+        wrong = run.returncode != 4 or what not in run.stderr or "line 1" not in run.stderr
+        suite.tap.result(f"a file that is wrong: {what}", [f"{run.returncode} {run.stderr}"] if wrong else [])
+
+
+def lists(suite):
+    def list_of(*options):
+        return subprocess.run([suite.program, "conform", "server", "--list", *options], capture_output=True, text=True)
+
+    named = {line.split("\t")[0] for line in (ROOT / "tests" / "interop" / "wpts_names.txt").read_text().splitlines()}
+    listed = {line.split()[-1] for line in list_of().stdout.splitlines()}
+    complaints = [f"{name} is not there" for name in sorted(named - listed)]
+    suite.tap.result(f"{len(listed)} cases, {len(named)} of them named as elsewhere", complaints)
+    run = list_of("--only", "Nothing")
+    suite.tap.result("--only with a name that is none", [] if run.returncode == 3 else [run.stderr])
+    run = suite.run(free_port())
+    wrong = run.returncode != 6 or "Connection refused" not in run.stderr
+    suite.tap.result("nobody listens", [f"{run.returncode} {run.stderr}"] if wrong else [])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--smbproof", required=True, type=os.path.abspath)
+    parser.add_argument("--serve", action="store_true")
+    parser.add_argument("--slow", action="store_true")
+    options = parser.parse_args()
+    tap = Tap()
+    try:
+        import jsonschema
+    except ImportError:
+        tap.skip("conform", "python3-jsonschema is not installed")
+        return tap.done()
+    schema = json.loads((ROOT / "docs" / "conform.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    with tempfile.TemporaryDirectory(prefix="smbproof-conform-") as folder:
+        suite = Suite(tap, options.smbproof, folder, jsonschema.Draft202012Validator(schema))
+        if options.serve:
+            own_server(suite, folder, options.slow)
+        missing = Samba.missing()
+        if missing:
+            tap.skip("smbd", missing)
+        else:
+            smbd(suite, options.slow)
+        impacket(suite)
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
