@@ -21,7 +21,7 @@
 #define NOTE_MAX 256u
 
 /* What of a part on the server may have gaps, since its writer vanished with requests in flight: octets. */
-#define PART_WINDOW ((uint64_t)TRANSFER_DEPTH * TRANSFER_CHUNK_SIZE)
+#define PART_WINDOW ((uint64_t)TRANSFER_WINDOW)
 
 /* ---- shared ---- */
 

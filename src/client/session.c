@@ -408,6 +408,19 @@ bool session_receive(struct session *session, struct client_response *response, 
     return true;
 }
 
+bool session_keep_received(struct session *session, uint8_t **data, size_t *size) {
+    uint8_t *received = session->received;
+    size_t received_size = session->received_size;
+
+    if (session->client.has_response)
+        return false;
+    session->received = *data;
+    session->received_size = *size;
+    *data = received;
+    *size = received_size;
+    return true;
+}
+
 bool session_cancel(struct session *session, uint64_t message_id, struct session_error *error) {
     uint8_t room[CLIENT_CANCEL_MAX];
     struct span octets = client_cancel(&session->client, message_id, room);

@@ -96,6 +96,9 @@ bool session_send(struct session *session, struct client_frame *frame, struct se
 /* The next response, final ones and interim ones; waits where nothing is there. False: the connection is gone. A final
  * STATUS_NETWORK_SESSION_EXPIRED asks for session_reauthenticate(), then for that request again. */
 bool session_receive(struct session *session, struct client_response *response, struct session_error *error);
+/* Gives the caller the memory that the response taken last lies in, and uses `*data` of `*size` octets (from malloc(), or
+ * NULL and 0) in its place. False, and nothing changed: other responses lie there too. */
+bool session_keep_received(struct session *session, uint8_t **data, size_t *size);
 /* Asks the server to give up a request in flight, which is answered all the same (3.2.4.24). */
 bool session_cancel(struct session *session, uint64_t message_id, struct session_error *error);
 /* Authenticates again; the keys stay. Nothing may be in flight. */

@@ -16,6 +16,11 @@
 /* Octets of a frame with a READ. */
 #define READ_ROOM (CLIENT_HEADROOM + SMB2_HEADER_SIZE + 64u)
 
+/* Requests in flight. */
+#define READ_DEPTH  (TRANSFER_WINDOW / TRANSFER_READ_SIZE)
+#define WRITE_DEPTH (TRANSFER_WINDOW / TRANSFER_WRITE_SIZE)
+#define DEPTH_MAX   (READ_DEPTH > WRITE_DEPTH ? READ_DEPTH : WRITE_DEPTH)
+
 enum slot_state {
     SLOT_FREE,
     SLOT_WAITING, /* to be sent (again) */
@@ -33,11 +38,27 @@ struct slot {
     uint64_t held_at;
 };
 
+/* Memory of a stream's part, or that answers are received in. */
+struct room {
+    uint8_t *memory;
+    size_t size;
+};
+
+/* A part of a stream: one that is sent; or an answer that has to wait for its turn, where it was received. */
+struct held {
+    struct room room;
+    struct span data; /* of the answer */
+};
+
 struct engine {
     struct transfer *transfer;
     struct client *client;
-    struct slot slots[TRANSFER_DEPTH];
-    uint8_t *held[TRANSFER_DEPTH]; /* of the slots, TRANSFER_CHUNK_SIZE octets once it was needed; kept to the end */
+    uint32_t chunk_size; /* octets of a request, at most */
+    unsigned depth;      /* requests in flight, at most: so many of the slots are used */
+    struct slot slots[DEPTH_MAX];
+    struct held held[DEPTH_MAX]; /* of the slots */
+    struct room spare[READ_DEPTH]; /* a stack, so that what was used last is used next: it may still be in the cache */
+    unsigned spare_count;
     unsigned flying;
     uint64_t next;     /* the first octet that no slot has had */
     uint64_t written;  /* to a stream */
@@ -94,14 +115,14 @@ static void fail_malformed(struct engine *engine) {
 static uint64_t done_so_far(const struct engine *engine) {
     uint64_t done = engine->next;
 
-    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
+    for (unsigned i = 0; i < engine->depth; i++)
         if (engine->slots[i].state != SLOT_FREE && engine->slots[i].offset < done)
             done = engine->slots[i].offset;
     return done;
 }
 
 static struct slot *slot_in(struct engine *engine, enum slot_state state) {
-    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
+    for (unsigned i = 0; i < engine->depth; i++)
         if (engine->slots[i].state == state)
             return &engine->slots[i];
     return NULL;
@@ -111,7 +132,7 @@ static struct slot *slot_in(struct engine *engine, enum slot_state state) {
 static uint32_t chunk(const struct engine *engine) {
     uint32_t most = engine->most(engine->client);
 
-    return most < TRANSFER_CHUNK_SIZE ? most : TRANSFER_CHUNK_SIZE;
+    return most < engine->chunk_size ? most : engine->chunk_size;
 }
 
 /* A slot that waits, or a free one with the next part of the file. */
@@ -130,15 +151,15 @@ static struct slot *slot_to_send(struct engine *engine) {
     return slot;
 }
 
-/* Memory for a slot's part of a stream; NULL: there is none, and the engine has failed. */
+/* Memory for a slot's part of a stream that is sent; NULL: there is none, and the engine has failed. */
 static uint8_t *held_of(struct engine *engine, const struct slot *slot) {
-    uint8_t **held = &engine->held[slot - engine->slots];
+    struct room *room = &engine->held[slot - engine->slots].room;
 
-    if (*held == NULL)
-        *held = malloc(TRANSFER_CHUNK_SIZE);
-    if (*held == NULL)
+    if (room->memory == NULL)
+        *room = (struct room){malloc(engine->chunk_size), engine->chunk_size};
+    if (room->memory == NULL)
         fail_local(engine, ENOMEM);
-    return *held;
+    return room->memory;
 }
 
 static bool has_credits(const struct engine *engine, uint32_t payload) {
@@ -251,10 +272,17 @@ static void authenticate_again(struct engine *engine) {
 static bool is_finished(const struct engine *engine) {
     if (engine->end != TRANSFER_DONE)
         return true;
-    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
+    for (unsigned i = 0; i < engine->depth; i++)
         if (engine->slots[i].state != SLOT_FREE)
             return false;
     return engine->ended || engine->next == engine->transfer->size;
+}
+
+static void free_rooms(struct engine *engine) {
+    for (unsigned i = 0; i < engine->depth; i++)
+        free(engine->held[i].room.memory);
+    while (engine->spare_count > 0)
+        free(engine->spare[--engine->spare_count].memory);
 }
 
 static enum transfer_end run(struct engine *engine) {
@@ -275,8 +303,7 @@ static enum transfer_end run(struct engine *engine) {
             fail_refused(engine, STATUS_INSUFFICIENT_RESOURCES);
     }
     transfer->done = done_so_far(engine);
-    for (unsigned i = 0; i < TRANSFER_DEPTH; i++)
-        free(engine->held[i]);
+    free_rooms(engine);
     free(engine->frame);
     return engine->end;
 }
@@ -317,32 +344,47 @@ static bool write_at(struct engine *engine, struct span data, uint64_t offset) {
     return true;
 }
 
+/* What came short, or together with others, is read again. */
+static uint32_t hold(struct engine *engine, struct slot *slot, struct span data) {
+    struct held *held = &engine->held[slot - engine->slots];
+    struct room room = {NULL, 0};
+
+    if (data.size < slot->length)
+        return 0;
+    if (engine->spare_count > 0)
+        room = engine->spare[--engine->spare_count];
+    if (session_keep_received(engine->transfer->share->session, &room.memory, &room.size)) {
+        *held = (struct held){room, data};
+        slot->state = SLOT_HELD;
+    } else if (room.memory != NULL) {
+        engine->spare[engine->spare_count++] = room;
+    }
+    return 0;
+}
+
+static bool write_held(struct engine *engine, struct slot *slot) {
+    struct held *held = &engine->held[slot - engine->slots];
+
+    if (!write_at(engine, held->data, slot->offset))
+        return false;
+    engine->written += slot->length;
+    engine->spare[engine->spare_count++] = held->room;
+    *held = (struct held){0};
+    *slot = (struct slot){.state = SLOT_FREE};
+    return true;
+}
+
 /* Writes what was held back, as far as it is its turn. */
 static void release_held(struct engine *engine) {
-    for (unsigned i = 0; i < TRANSFER_DEPTH; i++) {
+    for (unsigned i = 0; i < engine->depth; i++) {
         struct slot *slot = &engine->slots[i];
 
         if (slot->state != SLOT_HELD || slot->offset != engine->written)
             continue;
-        if (!write_at(engine, (struct span){engine->held[i], slot->length}, slot->offset))
+        if (!write_held(engine, slot))
             return;
-        engine->written += slot->length;
-        *slot = (struct slot){.state = SLOT_FREE};
         i = UINT32_MAX; /* another one's turn may have come: from the first again */
     }
-}
-
-static uint32_t hold(struct engine *engine, struct slot *slot, struct span data) {
-    uint8_t *held;
-
-    if (data.size < slot->length)
-        return 0; /* to be read again, whole */
-    held = held_of(engine, slot);
-    if (held == NULL)
-        return 0;
-    memcpy(held, data.data, data.size);
-    slot->state = SLOT_HELD;
-    return 0;
 }
 
 static uint32_t take_read(struct engine *engine, struct slot *slot, struct span message) {
@@ -368,7 +410,14 @@ static uint32_t take_read(struct engine *engine, struct slot *slot, struct span 
 
 enum transfer_end transfer_get(struct transfer *transfer) {
     struct engine engine = {
-        .transfer = transfer, .most = client_read_max, .send = send_read, .take = take_read, .frame_size = READ_ROOM};
+        .transfer = transfer,
+        .chunk_size = TRANSFER_READ_SIZE,
+        .depth = READ_DEPTH,
+        .most = client_read_max,
+        .send = send_read,
+        .take = take_read,
+        .frame_size = READ_ROOM,
+    };
 
     return run(&engine);
 }
@@ -424,7 +473,7 @@ static bool fill_frame(struct engine *engine, struct slot *slot) {
         if (slot->length == 0)
             *slot = (struct slot){.state = SLOT_FREE};
         else
-            memcpy(data, engine->held[slot - engine->slots] + (slot->offset - slot->held_at), slot->asked);
+            memcpy(data, held_of(engine, slot) + (slot->offset - slot->held_at), slot->asked);
         return slot->state != SLOT_FREE;
     }
     if (!read_octets(engine, data, slot->asked, slot->offset, &got))
@@ -476,12 +525,16 @@ static uint32_t take_write(struct engine *engine, struct slot *slot, struct span
 }
 
 enum transfer_end transfer_put(struct transfer *transfer) {
-    struct engine engine = {.transfer = transfer,
-                            .most = client_write_max,
-                            .send = send_write,
-                            .take = take_write,
-                            .sends_stream = transfer->is_stream,
-                            .frame_size = WRITE_HEAD + TRANSFER_CHUNK_SIZE};
+    struct engine engine = {
+        .transfer = transfer,
+        .chunk_size = TRANSFER_WRITE_SIZE,
+        .depth = WRITE_DEPTH,
+        .most = client_write_max,
+        .send = send_write,
+        .take = take_write,
+        .sends_stream = transfer->is_stream,
+        .frame_size = WRITE_HEAD + TRANSFER_WRITE_SIZE,
+    };
 
     return run(&engine);
 }

@@ -9,10 +9,12 @@
 
 #include "client/share.h"
 
-/* Octets of one READ or WRITE where the server allows as many, and requests in flight. Larger ones, and more of them,
- * gain nothing on loopback, and fall out of the processor's cache. */
-#define TRANSFER_CHUNK_SIZE 1048576u
-#define TRANSFER_DEPTH      8u
+/* Octets of one READ and of one WRITE where the server allows as many, and of all that are in flight. An answer to a READ
+ * is gone through at once, and should still be in the cache of a processor's core then; a WRITE costs the server more by
+ * the request than by the octet. More in flight gains nothing on loopback. */
+#define TRANSFER_READ_SIZE  524288u
+#define TRANSFER_WRITE_SIZE 1048576u
+#define TRANSFER_WINDOW     8388608u
 
 enum transfer_end {
     TRANSFER_DONE,

@@ -10,10 +10,10 @@
 /* Blocks have a power of two of octets, and room for the headers in front of so much data; larger ones than the last are
  * malloc()'s alone. */
 #define POOL_BLOCK_LEAST 1024u
-#define POOL_BLOCK_EXTRA 1024u
+#define POOL_BLOCK_EXTRA 4096u
 #define POOL_CLASSES     14u
 /* Octets that one pool keeps for later. */
-#define POOL_KEPT_MAX (16u * 1024u * 1024u)
+#define POOL_KEPT_MAX (20u * 1024u * 1024u)
 
 struct pool_block {
     struct pool_block *next;

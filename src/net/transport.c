@@ -45,6 +45,16 @@ static int64_t stop_deadline(const struct transport_socket *transport, int64_t d
                   sooner(transport_deadline(TRANSPORT_STOP_SILENCE_MS), transport->stopped_ms + TRANSPORT_STOP_MS));
 }
 
+/* Lets poll() wait for so many octets, and not wake for each segment; but each is a sign of life where an end is wanted. On
+ * a socket that does not know it, poll() wakes early. */
+static void wake_after(struct transport_socket *transport, size_t octets) {
+    int wanted = transport->stopped_ms != 0 ? 1 : octets < INT_MAX ? (int)octets : INT_MAX;
+
+    if (wanted != transport->wakes_after)
+        setsockopt(transport->fd, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted);
+    transport->wakes_after = wanted;
+}
+
 /* Waits until `fd` is ready for `events`; 0, or a negative errno. */
 static int wait_for(struct transport_socket *transport, int fd, short events, int64_t deadline_ms) {
     int64_t until = stop_deadline(transport, deadline_ms);
@@ -64,6 +74,7 @@ static int wait_for(struct transport_socket *transport, int fd, short events, in
             return 0;
         if (ready > 0) {
             transport->stopped_ms = transport_now_ms();
+            wake_after(transport, 1);
             until = stop_deadline(transport, deadline_ms);
         }
     }
@@ -184,6 +195,7 @@ int transport_connect(struct transport_socket *transport, const char *host, uint
     int status;
 
     transport->fd = -1;
+    transport->wakes_after = 1;
     snprintf(service, sizeof service, "%u", (unsigned)port);
     status = getaddrinfo(host, service, &hints, &addresses);
     if (status != 0)
@@ -200,6 +212,7 @@ int transport_adopt(struct transport_socket *transport, int fd) {
     int flags = fcntl(fd, F_GETFL);
 
     transport->fd = fd;
+    transport->wakes_after = 1;
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* fails on a socket that is not TCP, and need not be */
@@ -244,8 +257,10 @@ static int64_t read_octets(struct transport_socket *transport, uint8_t *data, si
         } else if (got == 0) {
             break;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            int status = wait_for(transport, transport->fd, POLLIN, deadline_ms);
+            int status;
 
+            wake_after(transport, size - at);
+            status = wait_for(transport, transport->fd, POLLIN, deadline_ms);
             if (status < 0)
                 return status;
         } else if (errno != EINTR) {

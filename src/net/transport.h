@@ -20,6 +20,7 @@
 
 struct transport_socket {
     int fd; /* non-blocking; -1: not connected */
+    int wakes_after; /* SO_RCVLOWAT: octets */
     int stop_fd; /* readable: an end is wanted; 0: nobody wants one. Set by the caller before anything else */
     int64_t stopped_ms; /* since when; 0: not yet */
     char address[64]; /* of the peer, as text, and its port; for messages to people */

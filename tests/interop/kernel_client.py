@@ -38,6 +38,7 @@ def main():
     parser.add_argument("--mib", type=int, default=20)
     parser.add_argument("--files", type=int, default=200)
     parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--packages", default=PACKAGES)
     parser.add_argument("--timeout", type=int, default=1200)
     parser.add_argument("--log")
     options = parser.parse_args()
@@ -50,11 +51,11 @@ def main():
                 "secret", "--script", Path(__file__).with_suffix(".sh"), "--no-mount", "--timeout", str(options.timeout),
             ]  # fmt: skip
             if options.soak:
-                command += ["--with", PACKAGES]
+                command += ["--with", options.packages]
             numbers = [str(options.mib), str(options.files), str(options.soak)]
             status = subprocess.run([*command, "--", *numbers, *options.ways]).returncode
             status = server.stop() or status
-        left = list((Path(folder) / "two").iterdir())
+        left = [str(path.relative_to(folder)) for path in (Path(folder) / "two").rglob("*")][:100]
         print(f"# the machine's exit status {status}; left on the share: {left}")
         if options.log:
             Path(options.log).write_bytes((Path(folder) / "log").read_bytes())

@@ -56,7 +56,7 @@ soak() {
             --numjobs=2 --ioengine=psync --end_fsync=1 --minimal >/tmp/fio 2>&1 || fail "fio: $(tail -n 1 /tmp/fio)"
         rm -f verify*
     fi
-    cd / && rmdir /mnt/soak || fail "not all goes away"
+    cd / && rmdir /mnt/soak || fail "not all goes away: $(ls -la /mnt/soak /mnt/soak/* 2>&1 | head -n 20)"
 }
 
 status=0

@@ -81,7 +81,7 @@ static int64_t store_read(const struct bench *bench, struct store_op *op) {
     size_t left = op->offset < bench->size ? bench->size - op->offset : 0;
     size_t size = op->size < left ? op->size : left;
 
-    memcpy(op->data, bench->data + (size < left ? op->offset : bench->size - left), size);
+    memcpy(op->data, bench->data + (left > 0 ? op->offset : 0), size);
     return (int64_t)size;
 }
 
