@@ -211,16 +211,22 @@ static uint32_t name_check(struct work *work, enum store_kind kind, bool has_str
     return node_check_rename(host_nodes(work->connection->host), &open->seat, work->path, open->is_folder);
 }
 
-/* FileRenameInformation and FileLinkInformation ([MS-FSCC] 2.4.42.2, 2.4.28.2). */
+/* FileRenameInformation and FileLinkInformation ([MS-FSCC] 2.4.42.2, 2.4.28.2). Some clients begin the name with a
+ * separator. */
 static void set_name(struct work *work, struct span buffer, enum store_kind kind) {
     struct file_rename_info info;
     uint32_t status = STATUS_INFO_LENGTH_MISMATCH;
     bool has_stream = false;
 
     work->path = malloc(STORE_PATH_MAX);
-    if (work->path != NULL && file_rename_info_decode(buffer, &info))
+    if (work->path != NULL && file_rename_info_decode(buffer, &info)) {
+        bool has_separator = info.name.size > 2 && info.name.data[0] == '\\' && info.name.data[1] == 0;
+
+        if (has_separator)
+            info.name = span_slice(info.name, 2, info.name.size);
         status = info.root_directory != 0 ? STATUS_INVALID_PARAMETER
                                           : path_decode(info.name, work->path, &work->op.stream, &has_stream);
+    }
     if (status == STATUS_SUCCESS)
         status = name_check(work, kind, has_stream);
     if (status != STATUS_SUCCESS) {

@@ -398,6 +398,8 @@ static void create_enter(struct work *work) {
 static void create_granted(struct work *work, uint32_t granted) {
     uint32_t desired = security_map(work->create.desired_access) & ACCESS_FILE_ALL;
 
+    if (replaces(work->create.create_disposition))
+        desired |= FILE_WRITE_DATA;
     work->most &= granted;
     if ((desired & ~granted & ~(uint32_t)ACCESS_SYNCHRONIZE) != 0) {
         create_fail(work, STATUS_ACCESS_DENIED);
@@ -520,6 +522,7 @@ static void create_submit(struct work *work) {
     work->op.write_if_can = (create->desired_access & ACCESS_MAXIMUM_ALLOWED) != 0 && !replaced &&
                             (security_map(create->desired_access) & ACCESS_WRITES) == 0;
     work->op.want_write = work->op.write_if_can ? !open->share->read_only : (open->access & ACCESS_WRITES) != 0 || replaced;
+    work->op.want_delete = (security_map(create->desired_access) & ACCESS_DELETE) != 0;
     work->op.made = work->op.made_file = false;
     free(work->op.security); /* of an attempt before */
     work->op.security = NULL;

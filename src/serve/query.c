@@ -258,17 +258,26 @@ static void sectors_put(const struct store_volume *volume, struct writer *out) {
     writer_u32(out, 0);
 }
 
+static size_t text_utf16_size(const char *text) {
+    uint8_t octets[2 * STORE_NAME_MAX];
+    struct writer utf16 = writer_over(octets, sizeof octets);
+
+    text_to_utf16(text_span(text), &utf16);
+    return writer_done(&utf16).size;
+}
+
 static bool fs_put(const struct work *work, struct writer *out) {
     const struct store_volume *volume = &work->op.volume;
+    const char *label = volume->label[0] != '\0' ? volume->label : work->open->share->name;
     uint32_t sectors = volume->block_size < SECTOR_SIZE ? 1 : (uint32_t)(volume->block_size / SECTOR_SIZE);
 
     switch (work->info_class) {
     case FS_VOLUME_INFORMATION:
         number_put(0, out);
         writer_u32(out, (uint32_t)volume->id);
-        writer_u32(out, (uint32_t)(2 * strlen(volume->label)));
+        writer_u32(out, (uint32_t)text_utf16_size(label));
         writer_u16(out, 0);
-        fs_text_put(volume->label, out);
+        fs_text_put(label, out);
         return true;
     case FS_SIZE_INFORMATION:
     case FS_FULL_SIZE_INFORMATION:

@@ -252,7 +252,8 @@ static int folder_security(struct directory *directory, struct store_op *op) {
 }
 
 void security_work(struct directory *directory, struct store_op *op) {
-    op->security = NULL;
+    if (op->kind == STORE_SECURITY_GET)
+        op->security = NULL;
     if (op->kind == STORE_SECURITY_GET && op->of_folder)
         op->result = folder_security(directory, op);
     else if (op->kind == STORE_SECURITY_GET)

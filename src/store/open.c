@@ -4,6 +4,7 @@
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/directory_parts.h"
@@ -22,7 +23,7 @@ static int existing_open(const struct directory *directory, struct store_op *op,
     bool writes = op->want_write && !has_stream(op);
     int fd = beneath_open(directory, disk, OPEN_FLAGS | (writes ? O_RDWR : O_RDONLY), 0, resolve);
     bool is_refused = fd == -EACCES || fd == -EROFS || fd == -EPERM || fd == -ETXTBSY;
-    op->can_write = op->want_write;
+    op->can_write = true;
     if (!writes || !((fd == -EISDIR && !op->want_file) || (is_refused && op->write_if_can)))
         return fd;
     op->can_write = fd == -EISDIR;
@@ -59,6 +60,11 @@ static struct store_file *file_new(int fd, bool is_folder, const struct store_op
     return file;
 }
 
+static bool is_read_only(int fd) {
+    struct statvfs status;
+    return fstatvfs(fd, &status) == 0 && (status.f_flag & ST_RDONLY) != 0;
+}
+
 static int opened_finish(struct store_op *op, int fd, bool is_folder, const char *attribute) {
     if (op->truncate && !op->made && !is_folder && attribute[0] == '\0' && ftruncate(fd, 0) < 0)
         return -errno;
@@ -81,6 +87,8 @@ static int opened(struct directory *directory, struct store_op *op, int fd) {
     char attribute[XATTR_NAME_SIZE] = "";
     bool is_folder = false;
     int result = kind_check(fd, op, &is_folder);
+    if (result == 0 && op->want_delete && is_read_only(fd))
+        result = -EROFS;
     op->made = op->made_file;
     if (result == 0 && has_stream(op))
         result = stream_open(directory, op, fd, attribute);
@@ -147,7 +155,7 @@ static int make(struct directory *directory, struct store_op *op, const char *di
     }
     close(folder);
     op->made_file = result >= 0;
-    op->can_write = op->want_write;
+    op->can_write = true;
     return result;
 }
 

@@ -105,9 +105,10 @@ struct store_op {
     enum store_how how;
     bool want_folder, want_file;     /* -ENOTDIR, -EISDIR where it is the other */
     bool want_write;                 /* data will be written */
+    bool want_delete;                /* it is to be removed later: -EROFS where that cannot be */
     bool truncate;                   /* an existing file is emptied once it is open */
     bool made, made_file;            /* OPEN: what was asked for is new; the file is (not its stream alone) */
-    bool write_if_can, can_write;    /* OPEN: without writing where want_write is refused; whether it can be written */
+    bool write_if_can, can_write;    /* OPEN: without writing where want_write is refused, and can_write says that it was */
     bool durable, replace, sparse, whole, of_folder;
     bool path_missing;               /* with -ENOENT: a folder on the way is what is missing */
     uint64_t offset, source_offset, size;

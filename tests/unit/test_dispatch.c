@@ -63,7 +63,7 @@ static int64_t store_open(struct bench *bench, struct store_op *op) {
     if (op->how == STORE_MUST_NOT_EXIST && bench->exists)
         return -EEXIST;
     op->made = op->made_file = !bench->exists;
-    op->can_write = op->want_write;
+    op->can_write = true;
     if (op->made)
         bench->is_folder = op->want_folder;
     if (bench->is_folder && op->want_file)
@@ -81,7 +81,7 @@ static int64_t store_read(const struct bench *bench, struct store_op *op) {
     size_t left = op->offset < bench->size ? bench->size - op->offset : 0;
     size_t size = op->size < left ? op->size : left;
 
-    memcpy(op->data, bench->data + (size < left ? op->offset : bench->size - left), size);
+    memcpy(op->data, bench->data + (left > 0 ? op->offset : 0), size);
     return (int64_t)size;
 }
 

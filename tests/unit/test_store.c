@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -205,6 +207,288 @@ static void patterns(void **state) {
     assert_false(pattern_matches("*x", "abc"));
 }
 
+/* Who looks for a name in another case finds what others made, renamed and removed beside the store, at once. */
+static void names_of_others(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file;
+    char path[2 * sizeof bench->shared], other[2 * sizeof bench->shared];
+    assert_int_equal(open_path(bench, "first", STORE_MUST_NOT_EXIST, &file), 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    assert_int_equal(open_path(bench, "FIRST", STORE_MUST_EXIST, &file), 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    for (unsigned i = 0; i < 200; i++) {
+        char name[32];
+        snprintf(path, sizeof path, "%s/Other%u", bench->shared, i);
+        snprintf(other, sizeof other, "%s/Moved%u", bench->shared, i);
+        int fd = open(path, O_CREAT | O_WRONLY, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+        snprintf(name, sizeof name, "OTHER%u", i);
+        assert_int_equal(open_path(bench, name, STORE_MUST_EXIST, &file), 0);
+        on(bench, file, STORE_CLOSE, NULL, 0);
+        assert_int_equal(rename(path, other), 0);
+        assert_int_equal(open_path(bench, name, STORE_MUST_EXIST, &file), -ENOENT);
+        snprintf(name, sizeof name, "mOVED%u", i);
+        assert_int_equal(open_path(bench, name, STORE_MUST_NOT_EXIST, &file), -EEXIST);
+        assert_int_equal(unlink(other), 0);
+        assert_int_equal(open_path(bench, name, STORE_MUST_EXIST, &file), -ENOENT);
+    }
+}
+
+/* More folders than are kept: the oldest are forgotten and read again. */
+static void names_in_many_folders(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file;
+    char name[32];
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = 0; i < 300; i++) {
+            struct store_op folder = {.kind = STORE_OPEN, .how = STORE_EITHER, .want_folder = true, .path = name};
+            snprintf(name, sizeof name, "d%u", i);
+            assert_int_equal(run(bench, &folder), 0);
+            on(bench, folder.file, STORE_CLOSE, NULL, 0);
+            snprintf(name, sizeof name, "d%u/%s", i, round == 0 ? "File" : "fILE");
+            assert_int_equal(open_path(bench, name, round == 0 ? STORE_MUST_NOT_EXIST : STORE_MUST_EXIST, &file), 0);
+            on(bench, file, STORE_CLOSE, NULL, 0);
+        }
+}
+
+static void short_names(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file;
+    char made[SHORT_NAME_MAX], again[SHORT_NAME_MAX];
+    assert_false(short_name("readme.txt", made));
+    assert_string_equal(made, "README.TXT");
+    assert_true(short_name("A long name.document", made));
+    assert_true(short_name("a LONG name.document", again));
+    assert_string_equal(made, again);
+    assert_true(is_short_name(made));
+    for (const char *const *name = (const char *const[]){".x", "a.b.c", "x.", "nine letters", "a+b", NULL}; *name != NULL; name++)
+        assert_true(short_name(*name, made));
+    assert_false(is_short_name("a~1.txt"));
+    assert_int_equal(open_path(bench, "A long name.document", STORE_MUST_NOT_EXIST, &file), 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    short_name("A long name.document", made);
+    assert_int_equal(open_path(bench, made, STORE_MUST_EXIST, &file), 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+}
+
+static struct store_attributes stat_of(struct bench *bench, struct store_file *file) {
+    struct store_op op = {.kind = STORE_STAT, .file = file};
+    assert_int_equal(run(bench, &op), 0);
+    return op.attributes;
+}
+
+static void attributes(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file;
+    assert_int_equal(open_path(bench, "a", STORE_EITHER, &file), 0);
+    struct store_op op = {.kind = STORE_SET, .file = file,
+                          .set = STORE_SET_DOS | STORE_SET_CREATED | STORE_SET_WRITTEN | STORE_SET_CHANGED};
+    op.attributes.dos_attributes = 0x22;
+    op.attributes.created = (struct timespec){1000, 100};
+    op.attributes.written = (struct timespec){-2000, 200};
+    op.attributes.changed = (struct timespec){3000, 300};
+    assert_int_equal(run(bench, &op), 0);
+    struct store_attributes now = stat_of(bench, file);
+    assert_int_equal(now.dos_attributes, 0x22);
+    assert_int_equal(now.created.tv_sec, 1000);
+    assert_int_equal(now.written.tv_sec, -2000);
+    assert_int_equal(now.changed.tv_sec, 3000);
+    assert_int_equal(now.changed.tv_nsec, 300);
+    struct store_op sparse = {.kind = STORE_SPARSE, .file = file, .sparse = true};
+    assert_int_equal(run(bench, &sparse), 0);
+    assert_int_equal(stat_of(bench, file).dos_attributes, 0x222);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+}
+
+static bool value_entry(struct store_op *op, const char *name, const struct store_attributes *attributes) {
+    assert_string_equal(name, "Colour");
+    assert_int_equal(attributes->size, 4);
+    assert_int_equal(op->size, 4);
+    assert_memory_equal(op->data, "blue", 4);
+    return true;
+}
+
+static void extended_attributes(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file;
+    assert_int_equal(open_path(bench, "a", STORE_EITHER, &file), 0);
+    struct store_op set = {.kind = STORE_XATTR_SET, .file = file, .name = "Colour", .data = "red", .size = 3};
+    assert_int_equal(run(bench, &set), 0);
+    set = (struct store_op){.kind = STORE_XATTR_SET, .file = file, .name = "COLOUR", .data = "blue", .size = 4};
+    assert_int_equal(run(bench, &set), 0);
+    struct store_op own = {.kind = STORE_XATTR_SET, .file = file, .name = "smbproof.dos", .data = "x", .size = 1};
+    assert_int_equal(run(bench, &own), -EINVAL);
+    struct store_op list = {.kind = STORE_XATTR_LIST, .file = file, .entry = value_entry};
+    assert_int_equal(run(bench, &list), 1);
+    set = (struct store_op){.kind = STORE_XATTR_SET, .file = file, .name = "colour"};
+    assert_int_equal(run(bench, &set), 0);
+    assert_int_equal(run(bench, &list), 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+}
+
+static void streams_move(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file;
+    char data[8] = "";
+    struct store_op one = {.kind = STORE_OPEN, .path = "f", .stream = "one", .how = STORE_EITHER, .want_write = true};
+    struct store_op two = {.kind = STORE_OPEN, .path = "f", .stream = "two", .how = STORE_EITHER, .want_write = true};
+    assert_int_equal(run(bench, &one), 0);
+    assert_true(one.made && one.made_file);
+    assert_int_equal(run(bench, &two), 0);
+    assert_true(two.made && !two.made_file);
+    assert_int_equal(on(bench, one.file, STORE_WRITE, "abcdef", 6), 6);
+    struct store_op copy = {.kind = STORE_COPY, .file = two.file, .source = one.file, .source_offset = 2, .size = 3};
+    assert_int_equal(run(bench, &copy), 3);
+    assert_int_equal(on(bench, two.file, STORE_READ, data, sizeof data), 3);
+    assert_memory_equal(data, "cde", 3);
+    assert_int_equal(open_path(bench, "f", STORE_EITHER, &file), 0);
+    copy = (struct store_op){.kind = STORE_COPY, .file = file, .source = one.file, .size = 6};
+    assert_int_equal(run(bench, &copy), 6);
+    copy = (struct store_op){.kind = STORE_COPY, .file = file, .source = file, .offset = 2, .size = 6}; /* they overlap */
+    assert_int_equal(run(bench, &copy), 6);
+    assert_int_equal(on(bench, file, STORE_READ, data, sizeof data), 8);
+    assert_memory_equal(data, "ababcdef", 8);
+    struct store_op rename = {.kind = STORE_RENAME, .file = one.file, .path = "", .stream = "TWO"};
+    assert_int_equal(run(bench, &rename), -EEXIST);
+    rename.replace = true;
+    assert_int_equal(run(bench, &rename), 0);
+    assert_int_equal(on(bench, one.file, STORE_READ, data, sizeof data), 6);
+    assert_int_equal(on(bench, two.file, STORE_READ, data, sizeof data), -ENODATA); /* it was replaced */
+    char path[STORE_PATH_MAX];
+    assert_int_equal(bench->store->methods->path(bench->store, one.file, path), 0);
+    assert_string_equal(path, "f:TWO");
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    on(bench, one.file, STORE_CLOSE, NULL, 0);
+    on(bench, two.file, STORE_CLOSE, NULL, 0);
+}
+
+/* A stream that does not fit (no extended attribute can be so long) takes the file with it that was made for it. */
+static void made_in_vain(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file;
+    char stream[256];
+    memset(stream, 'x', sizeof stream - 1);
+    stream[sizeof stream - 1] = '\0';
+    struct store_op op = {.kind = STORE_OPEN, .path = "f", .stream = stream, .how = STORE_EITHER, .want_write = true};
+    assert_int_equal(run(bench, &op), -ENAMETOOLONG);
+    assert_int_equal(open_path(bench, "f", STORE_MUST_EXIST, &file), -ENOENT);
+    assert_int_equal(open_path(bench, "f", STORE_EITHER, &file), 0); /* and leaves alone what was there */
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    assert_int_equal(run(bench, &op), -ENAMETOOLONG);
+    assert_int_equal(open_path(bench, "f", STORE_MUST_EXIST, &file), 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+}
+
+static void security_is_handed_on(void **state) {
+    struct bench *bench = *state;
+    struct store_op folder = {.kind = STORE_OPEN, .path = "d", .how = STORE_EITHER, .want_folder = true};
+    assert_int_equal(run(bench, &folder), 0);
+    assert_null(folder.security);
+    assert_int_equal(on(bench, folder.file, STORE_SECURITY_SET, "descriptor", 10), 0);
+    struct store_op file = {.kind = STORE_OPEN, .path = "d/f", .how = STORE_EITHER, .want_write = true};
+    assert_int_equal(run(bench, &file), 0);
+    assert_int_equal(file.security_size, 10);
+    assert_memory_equal(file.security, "descriptor", 10);
+    free(file.security);
+    on(bench, file.file, STORE_CLOSE, NULL, 0);
+    file.security = NULL;
+    assert_int_equal(run(bench, &file), 0); /* it has none itself */
+    assert_null(file.security);
+    struct store_op get = {.kind = STORE_SECURITY_GET, .file = file.file, .of_folder = true};
+    assert_int_equal(run(bench, &get), 0);
+    assert_int_equal(get.security_size, 10);
+    free(get.security);
+    on(bench, file.file, STORE_CLOSE, NULL, 0);
+    on(bench, folder.file, STORE_CLOSE, NULL, 0);
+}
+
+/* What was listed before, and removed since, is not listed any more. */
+static void listing_is_fresh(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file, *root;
+    char name[16];
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "n%u.txt", i);
+        assert_int_equal(open_path(bench, name, STORE_MUST_NOT_EXIST, &file), 0);
+        on(bench, file, STORE_CLOSE, NULL, 0);
+    }
+    assert_int_equal(open_path(bench, "", STORE_MUST_EXIST, &root), 0);
+    struct store_op op = {.kind = STORE_LIST, .file = root, .entry = entry, .data = bench, .pattern = "n*"};
+    bench->room = 1;
+    assert_int_equal(run(bench, &op), 1);
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "n%u.txt", i);
+        assert_int_equal(open_path(bench, name, STORE_EITHER, &file), 0);
+        assert_int_equal(on(bench, file, STORE_REMOVE, NULL, 0), 0);
+        on(bench, file, STORE_CLOSE, NULL, 0);
+    }
+    bench->room = 100;
+    assert_int_equal(run(bench, &op), 0);
+    assert_int_equal(bench->entries, 1);
+    on(bench, root, STORE_CLOSE, NULL, 0);
+}
+
+static bool count_range(struct store_op *op, uint64_t offset, uint64_t size) {
+    struct bench *bench = op->data;
+    bench->entries++;
+    bench->room = (unsigned)(offset / 65536);
+    assert_in_range(size, 1, 65536);
+    return true;
+}
+
+static void holes(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file;
+    char *data = calloc(1, 262144);
+    memset(data, 'x', 262144);
+    assert_int_equal(open_path(bench, "f", STORE_EITHER, &file), 0);
+    assert_int_equal(on(bench, file, STORE_WRITE, data, 262144), 262144);
+    struct store_op zero = {.kind = STORE_ZERO, .file = file, .offset = 65536, .size = INT64_MAX - 65536};
+    struct store_op sparse = {.kind = STORE_SPARSE, .file = file, .sparse = true};
+    assert_int_equal(run(bench, &sparse), 0);
+    assert_int_equal(run(bench, &zero), 0);
+    assert_int_equal(stat_of(bench, file).size, 262144); /* it neither grows nor shrinks */
+    struct store_op ranges = {.kind = STORE_RANGES, .file = file, .size = 262144, .range = count_range, .data = bench};
+    assert_int_equal(run(bench, &ranges), 0);
+    assert_int_equal(bench->entries, 1);
+    assert_int_equal(bench->room, 0);
+    assert_int_equal(on(bench, file, STORE_READ, data, 262144), 262144);
+    assert_true(data[65535] == 'x' && data[65536] == 0);
+    free(data);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+}
+
+/* Links that change while names are opened through them never lead out. */
+static void confined_in_a_race(void **state) {
+    struct bench *bench = *state;
+    char inside[128], outside[128], link[128];
+    snprintf(inside, sizeof inside, "%s/in", bench->shared);
+    snprintf(outside, sizeof outside, "%s/secret", bench->folder);
+    snprintf(link, sizeof link, "%s/link", bench->shared);
+    assert_int_equal(mkdir(inside, 0700), 0);
+    assert_int_equal(mkdir(outside, 0700), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        for (;;) { /* a folder, then a link out of the share */
+            unlink(link);
+            symlink("in", link);
+            unlink(link);
+            symlink("../secret", link);
+        }
+    }
+    for (unsigned i = 0; i < 3000; i++) {
+        struct store_file *file;
+        char name[32];
+        snprintf(name, sizeof name, "link/f%u", i);
+        if (open_path(bench, name, STORE_EITHER, &file) == 0)
+            on(bench, file, STORE_CLOSE, NULL, 0);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_int_equal(rmdir(outside), 0); /* nothing was made there */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(contents, set_up, tear_down),
@@ -212,6 +496,17 @@ int main(void) {
         cmocka_unit_test_setup_teardown(confined, set_up, tear_down),
         cmocka_unit_test_setup_teardown(listing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_of_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_in_many_folders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(short_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(attributes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(extended_attributes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(streams_move, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(made_in_vain, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(security_is_handed_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(listing_is_fresh, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(holes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(confined_in_a_race, set_up, tear_down),
         cmocka_unit_test(patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
