@@ -34,7 +34,7 @@ struct seen {
 
 struct run {
     struct conversation conversation;
-    struct event_list events;
+    struct event_list list;
     uint8_t *held[2]; /* octets that were not consumed, per direction */
     size_t held_size[2];
     uint32_t random; /* 0: pieces of `piece` octets */
@@ -129,7 +129,7 @@ static void feed(struct run *run, enum direction from, struct span bytes) {
 static void play(struct run *run, struct span script) {
     struct reader reader = reader_over(script);
 
-    conversation_init(&run->conversation, &run->events);
+    conversation_init(&run->conversation, &run->list);
     run->held_size[0] = run->held_size[1] = 0;
     run->count = 0;
     while (reader_left(&reader) >= 3) {
