@@ -233,9 +233,9 @@ static bool has_sessions(const struct server *server) {
     return false;
 }
 
-/* 3.3.5.17 */
+/* 3.3.5.17: where no session was ever tried. After its last LOGOFF a client may still ask whether the server is there. */
 static void serve_echo(struct server *server, struct server_frame *frame) {
-    if (has_sessions(server))
+    if (server->authenticated || has_sessions(server))
         server_answer_empty(server, frame);
     else
         server_close(server, verdict_disconnect(RULE_ECHO_WITHOUT_SESSION, 12), &frame->request);

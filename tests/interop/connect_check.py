@@ -85,7 +85,7 @@ def each_dialect(peer):
             peer.expect(f"{dialect} guest refused", refused, *guest)
             peer.expect(f"{dialect} guest wished", {**keyless, "guest": True}, *guest, "guest", "yes", share="public")
             peer.expect(f"{dialect} guest must sign", refused, *guest, "guest", "yes", "sign", "required")
-            wrong = {"connected": False, "kind": 6, "status": "STATUS_LOGON_FAILURE", "rule": ""}
+            wrong = {"connected": False, "kind": 7, "status": "STATUS_LOGON_FAILURE", "rule": ""}
             peer.expect(f"{dialect} wrong password", wrong, "dialects", dialect, password="wrong")
 
 
@@ -130,7 +130,7 @@ def demanding_servers(peer):
 
 def other_failures(peer):
     with peer.serve("smbd"):
-        refused = {"connected": False, "kind": 5, "status": "STATUS_BAD_NETWORK_NAME", "rule": "", "security": False}
+        refused = {"connected": False, "kind": 6, "status": "STATUS_BAD_NETWORK_NAME", "rule": "", "security": False}
         peer.expect("no such share", refused, share="nothing-here")
         peer.expect("by IPv6", connected("3.1.1"), host="::1")
         peer.expect("by name", connected("3.1.1"), host="localhost")
@@ -139,7 +139,7 @@ def other_failures(peer):
     peer.expect("listens", {"connected": False, "kind": 2, "errno": 111}, port=free_port())
     peer.expect("has that name", {"connected": False, "kind": 2}, host="no-such-host.invalid", port=445)
     with peer.serve("smbd of 3.1.1 only", {"server min protocol": "SMB3_11"}):
-        refused = {"connected": False, "kind": 5, "status": "STATUS_NOT_SUPPORTED"}
+        refused = {"connected": False, "kind": 6, "status": "STATUS_NOT_SUPPORTED"}
         peer.expect("2.1 offered", refused, "dialects", "2.1")
 
 
@@ -173,7 +173,7 @@ class Odd:
 def odd_servers(peer):
     peer.label = "no server"
     silence = {"connected": False, "kind": 3, "phase": "NEGOTIATE"}
-    ended = {"connected": False, "kind": 4, "phase": "NEGOTIATE"}
+    ended = {"connected": False, "kind": 5, "phase": "NEGOTIATE"}
     for name, octets, stays, wanted in (
         ("says nothing", b"", True, silence),
         ("closes", b"", False, {**ended, "security": False}),
@@ -183,8 +183,8 @@ def odd_servers(peer):
         ("ends within a head", b"\0\0", False, {**ended, "errno": errno.ECONNRESET}),
         ("speaks HTTP", b"HTTP/1.1 400 Bad Request\r\n\r\n", False, {**ended, "errno": errno.EPROTO}),
         ("stops within a frame", b"\0\0\1\0\xfeSMB", True, silence),
-        ("has a frame that is too long", b"\0\xff\xff\xff", True, {"kind": 7, "rule": "3.3.5.2-01"}),
-        ("says nothing of SMB", b"\0\0\0\x08abcdefgh", False, {"kind": 7, "rule": "2.2.1-01"}),
+        ("has a frame that is too long", b"\0\xff\xff\xff", True, {"kind": 8, "rule": "3.3.5.2-01"}),
+        ("says nothing of SMB", b"\0\0\0\x08abcdefgh", False, {"kind": 8, "rule": "2.2.1-01"}),
     ):
         with Odd(octets, stays) as odd:
             peer.expect(name, wanted, "timeout", "1000", port=odd.port)
@@ -241,7 +241,7 @@ def impacket(peer):
         peer.expect("a chain that is signed wrongly", wanted, "chains", "only", "sign", "required", port=server.port)
         wanted = {"connected": False, "rule": NOT_OFFERED}
         peer.expect("a dialect that was not offered", wanted, "dialects", "2.1", port=server.port)
-        wanted = {"connected": False, "kind": 6}
+        wanted = {"connected": False, "kind": 7}
         peer.expect("wrong password", wanted, password="wrong", port=server.port)
 
 
