@@ -52,7 +52,8 @@ struct file_arguments *file_command_parse(const struct file_command *command, in
         fputs("smbproof: no memory\n", stderr);
         exit(EXIT_INTERNAL);
     }
-    const struct argp argp = {.options = command->options,
+    /* Of an empty table argp's help keeps two empty blocks of memory. */
+    const struct argp argp = {.options = command->options->name != NULL ? command->options : NULL,
                               .parser = parse_option,
                               .args_doc = command->args_doc,
                               .doc = command->doc,
