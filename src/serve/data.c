@@ -63,19 +63,23 @@ static void read_pipe(struct work *work, size_t size) {
     read_answer(work, reply.size, status);
 }
 
-static uint32_t read_check(const struct work *work, const struct read_request *request) {
+/* What READ and WRITE have in common. */
+static uint32_t check_io(const struct work *work, uint64_t offset, uint32_t length, bool writes) {
     const struct open *open = work->open;
 
-    if (request->length > work->connection->server.policy->max_read_size || request->channel != 0)
-        return STATUS_INVALID_PARAMETER;
     if (open->file == NULL)
         return STATUS_SUCCESS;
     if (open->is_folder)
         return STATUS_INVALID_DEVICE_REQUEST;
-    if (request->offset > INT64_MAX || request->length > INT64_MAX - request->offset)
+    if (offset > INT64_MAX || length > INT64_MAX - offset)
         return STATUS_INVALID_PARAMETER;
-    return node_check_io(host_nodes(work->connection->host), &work->open->seat, request->offset, request->length,
-                         false);
+    return node_check_io(host_nodes(work->connection->host), &work->open->seat, offset, length, writes);
+}
+
+static uint32_t read_check(const struct work *work, const struct read_request *request) {
+    if (request->length > work->connection->server.policy->max_read_size || request->channel != 0)
+        return STATUS_INVALID_PARAMETER;
+    return check_io(work, request->offset, request->length, false);
 }
 
 /* Sends the file's own pages where they are in memory and nothing has to be computed over them. False: it has not. */
@@ -158,18 +162,9 @@ static void write_done(struct work *work) {
 }
 
 static uint32_t write_check(const struct work *work, const struct write_request *request) {
-    const struct open *open = work->open;
-
     if (request->length > work->connection->server.policy->max_write_size || request->channel != 0)
         return STATUS_INVALID_PARAMETER;
-    if (open->file == NULL)
-        return STATUS_SUCCESS;
-    if (open->is_folder)
-        return STATUS_INVALID_DEVICE_REQUEST;
-    if (request->offset > INT64_MAX || request->length > INT64_MAX - request->offset)
-        return STATUS_INVALID_PARAMETER;
-    return node_check_io(host_nodes(work->connection->host), &work->open->seat, request->offset, request->length,
-                         true);
+    return check_io(work, request->offset, request->length, true);
 }
 
 /* 3.3.5.13; the file is written from the request itself, which stays where it is until it is answered. */

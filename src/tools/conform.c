@@ -81,27 +81,12 @@ static void tell_progress(const struct conform_case *test, unsigned number, unsi
     fprintf(stderr, "\r\033[K%u/%u %s", number, count, test->name);
 }
 
-static bool has_credentials(const struct remote *remote) {
-    const struct settings *settings = &remote->settings;
-
-    return remote->url.user[0] != '\0' || settings->user[0] != '\0' || settings->method == AUTH_METHOD_KERBEROS;
-}
-
 static void fill_options(const struct arguments *arguments, const struct remote *remote,
                          struct conform_options *options) {
-    const struct settings *settings = &remote->settings;
-    bool given = settings->values[OPTION_TIMEOUT].origin != ORIGIN_DEFAULT;
     time_t now = time(NULL);
     struct tm parts;
 
-    options->target = (struct line_target){
-        .host = remote->url.host,
-        .share = remote->url.share,
-        .port = remote->url.port != 0 ? remote->url.port : settings->port,
-        .transport = settings->policy.transport,
-        .timeout_ms = given ? settings->timeout_ms : CONFORM_TIMEOUT_MS,
-        .credentials = has_credentials(remote) ? &remote->credentials : NULL,
-    };
+    options->target = remote_target(remote, CONFORM_TIMEOUT_MS);
     options->strict = arguments->strict;
     strftime(options->today, sizeof options->today, "%Y-%m-%d", gmtime_r(&now, &parts));
     if (isatty(STDERR_FILENO) && !arguments->json && !arguments->tap)
@@ -166,7 +151,7 @@ static int report_all(const struct arguments *arguments, const struct remote *re
 static int conform_server(const struct arguments *arguments, struct remote *remote, struct conform_options *options) {
     static struct conform_report report;
     static struct deviations deviations;
-    int status = remote_prepare(remote, arguments->url, has_credentials);
+    int status = remote_prepare(remote, arguments->url, remote_has_credentials);
 
     if (status == EXIT_NO_PROBLEM && arguments->known != NULL) {
         status = read_known(arguments->known, &deviations);

@@ -90,27 +90,10 @@ static void tell_progress(const struct probe_test *test, unsigned number, unsign
     fprintf(stderr, "\r\033[K%u/%u %s", number, count, test->name);
 }
 
-/* Somebody who names no user, and no other way to log on, gets the tests that need none. */
-static bool has_credentials(const struct remote *remote) {
-    const struct settings *settings = &remote->settings;
-
-    return remote->url.user[0] != '\0' || settings->user[0] != '\0' || settings->method == AUTH_METHOD_KERBEROS;
-}
-
 static void fill_options(const struct arguments *arguments, const struct remote *remote,
                          struct probe_options *options) {
-    const struct settings *settings = &remote->settings;
-    bool given = settings->values[OPTION_TIMEOUT].origin != ORIGIN_DEFAULT;
-
-    options->target = (struct line_target){
-        .host = remote->url.host,
-        .share = remote->url.share,
-        .port = remote->url.port != 0 ? remote->url.port : settings->port,
-        .transport = settings->policy.transport,
-        .timeout_ms = given ? settings->timeout_ms : PROBE_TIMEOUT_MS,
-        .credentials = has_credentials(remote) ? &remote->credentials : NULL,
-    };
-    options->policy = settings->policy;
+    options->target = remote_target(remote, PROBE_TIMEOUT_MS);
+    options->policy = remote->settings.policy;
     if (isatty(STDERR_FILENO) && !arguments->json)
         options->progress = tell_progress;
 }
@@ -160,7 +143,7 @@ static int report_all(const struct arguments *arguments, const struct remote *re
 
 static int probe_server(const struct arguments *arguments, struct remote *remote, struct probe_options *options) {
     static struct probe_report report;
-    int status = remote_prepare(remote, arguments->url, has_credentials);
+    int status = remote_prepare(remote, arguments->url, remote_has_credentials);
 
     if (status != EXIT_NO_PROBLEM)
         return status;

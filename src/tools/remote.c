@@ -258,3 +258,23 @@ int remote_go_share(struct remote *remote, const char *text) {
         return complain(text, "name a share too: smb://user@host/share; `smbproof shares' lists them", EXIT_USAGE);
     return remote_go(remote, text);
 }
+
+bool remote_has_credentials(const struct remote *remote) {
+    const struct settings *settings = &remote->settings;
+
+    return remote->url.user[0] != '\0' || settings->user[0] != '\0' || settings->method == AUTH_METHOD_KERBEROS;
+}
+
+struct line_target remote_target(const struct remote *remote, int64_t timeout_ms) {
+    const struct settings *settings = &remote->settings;
+    bool given = settings->values[OPTION_TIMEOUT].origin != ORIGIN_DEFAULT;
+
+    return (struct line_target){
+        .host = remote->url.host,
+        .share = remote->url.share,
+        .port = remote->url.port != 0 ? remote->url.port : settings->port,
+        .transport = settings->policy.transport,
+        .timeout_ms = given ? settings->timeout_ms : timeout_ms,
+        .credentials = remote_has_credentials(remote) ? &remote->credentials : NULL,
+    };
+}

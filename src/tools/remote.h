@@ -6,6 +6,7 @@
 #include "auth/credentials.h"
 #include "client/share.h"
 #include "client/url.h"
+#include "probe/line.h"
 #include "tools/options.h"
 
 /* Beside those of explain/explain.h, of which EXIT_PROBLEM is "not all of it was done" and EXIT_INPUT a file here. */
@@ -31,6 +32,10 @@ void remote_init(struct remote *remote, const struct options *options);
 /* Everything up to the connection: URL, settings and, unless `needed` (may be NULL) says that there are none to be had,
  * credentials. 0, or an exit status when that has been told. */
 int remote_prepare(struct remote *remote, const char *text, bool (*needed)(const struct remote *remote));
+/* Is somebody named, or is there another way to log on? For remote_prepare. */
+bool remote_has_credentials(const struct remote *remote);
+/* For whoever speaks without a session of its own; where no timeout was given `timeout_ms` holds. Borrows from `remote`. */
+struct line_target remote_target(const struct remote *remote, int64_t timeout_ms);
 /* Goes to the share that `text` names, over the connection that is there already if that leads to the same share as the
  * same user; without a share in it, no further than the session. 0, or an exit status when that has been told. */
 int remote_go(struct remote *remote, const char *text);
