@@ -97,6 +97,7 @@ struct inside {
     uint64_t number, began_ms;
     uint8_t header[FRAME_HEADER_SIZE];
     bool closed, draining, logged_on, half_open;
+    bool is_client; /* it is among the host's clients */
 };
 
 static void settle(struct inside *inside);
@@ -334,6 +335,8 @@ static void free_connection(struct inside *inside) {
             free_handles(&server->sessions[i].handles);
     while (inside->logons != NULL)
         free_logon(inside, inside->logons->session_id);
+    if (inside->is_client)
+        clients_leave(host->clients, server->negotiation.offered.client_guid);
     server_wipe(server);
     edition_release(&host->editions, inside->edition);
     leave_station(inside);
@@ -482,6 +485,21 @@ static void log_logon(const struct inside *inside, const struct packet *packet) 
                     log_quote(auth_acceptor_reason(acceptor), reason));
 }
 
+/* Has the client logged on with another dialect, on a connection that it still has (3.3.5.5.3)? Where there is no memory,
+ * or no ClientGuid, nobody can tell. */
+static bool dialect_differs(struct inside *inside) {
+    static const uint8_t nobody[CLIENT_GUID_SIZE] = {0};
+    const struct negotiation *negotiation = &inside->connection.server.negotiation;
+    const uint8_t *guid = negotiation->offered.client_guid;
+    enum clients_answer answer;
+
+    if (inside->is_client || negotiation->agreed.dialect == SMB2_DIALECT_202 || memcmp(guid, nobody, sizeof nobody) == 0)
+        return false;
+    answer = clients_enter(inside->connection.host->clients, guid, negotiation->agreed.dialect);
+    inside->is_client = answer == CLIENTS_ENTERED;
+    return answer == CLIENTS_DIFFERENT;
+}
+
 static void note_logon(struct inside *inside, struct logon *logon) {
     size_t size = strlen(auth_acceptor_user(logon->acceptor));
 
@@ -510,6 +528,7 @@ static void take_token(struct inside *inside, struct packet *packet) {
         result.session_key = auth_acceptor_session_key(logon->acceptor);
         result.is_guest = auth_acceptor_is_guest(logon->acceptor);
         result.is_anonymous = auth_acceptor_is_anonymous(logon->acceptor);
+        result.dialect_differs = dialect_differs(inside);
         note_logon(inside, logon);
         sessions_rename(inside->connection.host->sessions, logon->session_id, logon->user);
         inside->station->counters.logons++;

@@ -278,7 +278,8 @@ static int prepare(struct host *host) {
 
     host->nodes = nodes_new();
     host->sessions = sessions_new();
-    if (host->nodes == NULL || host->sessions == NULL)
+    host->clients = clients_new();
+    if (host->nodes == NULL || host->sessions == NULL || host->clients == NULL)
         return -ENOMEM;
     if (!make_identity(host))
         return -EIO;
@@ -356,6 +357,7 @@ int host_run(const struct host_setup *setup) {
         host->reloaded->free(host->reloaded);
     nodes_free(host->nodes);
     sessions_free(host->sessions);
+    clients_free(host->clients);
     close_all(host);
     editions_free(&host->editions);
     free(host);

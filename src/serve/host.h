@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "serve/clients.h"
 #include "serve/edition.h"
 #include "serve/sessions.h"
 #include "serve/status.h"
@@ -67,6 +68,7 @@ struct host {
     struct workers *workers;
     struct nodes *nodes;
     struct sessions *sessions;
+    struct clients *clients;
     struct station stations[HOST_LOOPS_MAX];
     unsigned station_count;
     struct listener listeners[HOST_LISTENERS_MAX];
