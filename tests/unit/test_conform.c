@@ -30,11 +30,12 @@ static bool looks_at(const struct conform_case *test, enum rule rule) {
 }
 
 static unsigned cases_of(enum rule rule) {
-    unsigned count, found = 0;
-    const struct conform_case *cases = conform_cases(&count);
+    const struct conform_suite *suites[] = {conform_servers(), conform_clients()};
+    unsigned found = 0;
 
-    for (unsigned i = 0; i < count; i++)
-        found += looks_at(&cases[i], rule);
+    for (unsigned s = 0; s < 2; s++)
+        for (unsigned i = 0; i < suites[s]->count; i++)
+            found += looks_at(&suites[s]->cases[i], rule);
     return found;
 }
 
@@ -57,8 +58,8 @@ static void test_each_rule_is_looked_at(void **state) {
 }
 
 static void test_names_are_unique(void **state) {
-    unsigned count;
-    const struct conform_case *cases = conform_cases(&count);
+    const struct conform_case *cases = conform_servers()->cases;
+    unsigned count = conform_servers()->count;
 
     (void)state;
     for (unsigned i = 0; i < count; i++) {
@@ -73,19 +74,17 @@ static void test_names_are_unique(void **state) {
 
 static void test_selection(void **state) {
     static bool wanted[CONFORM_CASES_MAX];
-    unsigned count;
 
     (void)state;
-    conform_cases(&count);
-    assert_int_equal(conform_select(NULL, wanted), count);
-    assert_int_equal(conform_select("BVT_Signing", wanted), 1);
-    assert_int_equal(conform_select("BVT_Signing,BVT_ValidateNegotiateInfo", wanted), 2);
-    assert_int_equal(conform_select("BVT_Negotiate_SMB3*", wanted),
-                     conform_select("BVT_Negotiate_SMB30,BVT_Negotiate_SMB302,BVT_Negotiate_SMB311*", wanted));
-    assert_true(conform_select("credits", wanted) > 3);
-    assert_int_equal(conform_select("BVT_Nothing", wanted), -1);
-    assert_int_equal(conform_select("BVT_Signing,,", wanted), -1);
-    assert_int_equal(conform_select("BVT_Sign", wanted), -1);
+    assert_int_equal(conform_select(conform_servers(), NULL, wanted), conform_servers()->count);
+    assert_int_equal(conform_select(conform_servers(), "BVT_Signing", wanted), 1);
+    assert_int_equal(conform_select(conform_servers(), "BVT_Signing,BVT_ValidateNegotiateInfo", wanted), 2);
+    assert_int_equal(conform_select(conform_servers(), "BVT_Negotiate_SMB3*", wanted),
+                     conform_select(conform_servers(), "BVT_Negotiate_SMB30,BVT_Negotiate_SMB302,BVT_Negotiate_SMB311*", wanted));
+    assert_true(conform_select(conform_servers(), "credits", wanted) > 3);
+    assert_int_equal(conform_select(conform_servers(), "BVT_Nothing", wanted), -1);
+    assert_int_equal(conform_select(conform_servers(), "BVT_Signing,,", wanted), -1);
+    assert_int_equal(conform_select(conform_servers(), "BVT_Sign", wanted), -1);
 }
 
 static bool read_text(struct deviations *deviations, const char *text) {
@@ -95,7 +94,7 @@ static bool read_text(struct deviations *deviations, const char *text) {
     assert_non_null(file);
     assert_true(fputs(text, file) >= 0);
     rewind(file);
-    good = deviations_read(deviations, file);
+    good = deviations_read(deviations, conform_servers(), file);
     fclose(file);
     return good;
 }
