@@ -22,11 +22,11 @@
 /* What the server is like. Each has a case of its own in which it is right in everything, without which nothing of that
  * setting can be judged. */
 enum client_setting {
-    SETTING_311,         /* all dialects, signing required */
-    SETTING_311_ALLOWED, /* signing is not required */
-    SETTING_302,         /* up to 3.0.2, signing required */
-    SETTING_302_ALLOWED,
-    SETTING_210_ALLOWED, /* up to 2.1 */
+    SETTING_ALL,         /* all dialects, signing required, no encryption */
+    SETTING_ALL_ALLOWED, /* all dialects, signing and encryption not required */
+    SETTING_302,         /* up to 3.0.2, signing required, no encryption */
+    SETTING_302_ALLOWED, /* up to 3.0.2, signing not required, no encryption */
+    SETTING_210_ALLOWED, /* up to 2.1, signing not required */
     SETTING_ENCRYPTED,   /* all dialects, encryption required */
     SETTING_COUNT
 };
@@ -51,6 +51,7 @@ struct misdeed {
     enum misdeed_judge judge;
     enum reach stage;
     enum misdeed_finish finish;
+    uint16_t dialect;    /* only where this one is agreed; 0: whichever */
     const char *tampers; /* alterations, " ; " between them; NULL: none */
 };
 
@@ -90,7 +91,7 @@ struct misdeed_answer {
 
 /* False: it is longer than what can be altered, or cannot be opened. */
 bool misdeed_take(struct misdeed_answer *answer, const struct misdeed_keys *keys, struct span frame);
-/* Does it. False: there was nothing to be done. What is sent instead, which may be empty, borrows from the answer.
+/* Does it. False: there was nothing to be done, as with the answer to an SMB1 NEGOTIATE. What is sent instead, which may be empty, borrows from the answer.
  * `validation` is the MessageId of the last validation, UINT64_MAX none. */
 bool misdeed_commit(const struct misdeed_plan *plan, const struct misdeed_keys *keys, uint64_t validation,
                     struct misdeed_answer *answer, struct span *instead);
@@ -111,6 +112,7 @@ struct client_watch {
     bool left;        /* after the misdeed: LOGOFF or TREE_DISCONNECT */
     bool closed;      /* by the client */
     bool over;        /* closed, by whomever */
+    uint16_t dialect; /* that was agreed; 0: none yet */
     enum reach stage; /* of the last request that was no leaving */
     uint16_t next;    /* command of the request that was too much */
     uint64_t validation; /* MessageId of the last one; UINT64_MAX none */
@@ -122,6 +124,8 @@ void client_watch_begin(struct client_watch *watch, const struct misdeed *misdee
 void client_watch_request(struct client_watch *watch, struct span frame, struct conform_client *client);
 /* An answer of the server's, opened, as it was before the misdeed. */
 void client_watch_answer(struct client_watch *watch, struct span message);
+/* Is the dialect that was agreed one that the misdeed is about? */
+bool client_watch_applies(const struct client_watch *watch);
 /* The misdeed was done to what was answered last. */
 void client_watch_altered(struct client_watch *watch);
 /* The case is decided, whatever comes. */

@@ -128,13 +128,20 @@ void client_watch_answer(struct client_watch *watch, struct span frame) {
     struct chain_cursor cursor = chain_cursor(frame, frame.size);
     struct message message;
 
-    while (chain_next(&cursor, &message))
+    while (chain_next(&cursor, &message)) {
+        if (message.kind == MESSAGE_NEGOTIATE_RESPONSE && message.body_valid)
+            watch->dialect = message.body.negotiate_response.dialect_revision;
         if (message_is_smb2(&message))
             watch->worked |= is_work(&message);
+    }
 }
 
 void client_watch_altered(struct client_watch *watch) {
     watch->altered = true;
+}
+
+bool client_watch_applies(const struct client_watch *watch) {
+    return watch->misdeed->dialect == 0 || watch->misdeed->dialect == watch->dialect;
 }
 
 bool client_watch_decided(const struct client_watch *watch) {
@@ -147,7 +154,7 @@ bool client_watch_decided(const struct client_watch *watch) {
 
 /* What all connections of a case come to. */
 struct sum {
-    bool connected, negotiated, altered, worked, operated, unvalidated, validated, elsewhere, offers_3x, left, closed;
+    bool connected, negotiated, applies, altered, worked, operated, unvalidated, validated, elsewhere, offers_3x, left, closed;
     const struct client_watch *passed;
     enum rule broken;
 };
@@ -159,6 +166,7 @@ static struct sum sum_of(const struct client_watch *watches, unsigned count) {
         const struct client_watch *watch = &watches[i];
 
         sum.negotiated |= watch->negotiated;
+        sum.applies |= client_watch_applies(watch);
         sum.altered |= watch->altered;
         sum.worked |= watch->worked;
         sum.operated |= watch->operated;
@@ -215,8 +223,9 @@ static void judge_misdeed(const struct sum *sum, enum conform_outcome failed, st
         result->outcome = failed;
         snprintf(result->seen, sizeof result->seen, "it went on with %s", command_name(sum->passed->next));
     } else if (!sum->altered)
-        say(result, CONFORM_SKIP, sum->connected ? "the client did not ask for what is altered"
-                                                 : "the client did not connect");
+        say(result, CONFORM_SKIP, !sum->connected ? "the client did not connect"
+                                  : !sum->applies ? "another dialect was agreed than the one that this is about"
+                                                  : "the client did not ask for what is altered");
     else if (sum->elsewhere)
         say(result, failed, "it went on over another connection, without what is altered");
     else

@@ -9,15 +9,19 @@
 #define SHOULD LEVEL_SHOULD
 
 /* The misdeed of a case: what the server is like, the alterations, what is done to them, and by when it must be noticed. */
-#define MISDEED(setting, tampers, finish, judge, stage) \
-    &(const struct misdeed) { SETTING_##setting, JUDGE_##judge, REACH_##stage, FINISH_##finish, tampers }
+#define MISDEED_ON(dialect, setting, tampers, finish, judge, stage) \
+    &(const struct misdeed) { SETTING_##setting, JUDGE_##judge, REACH_##stage, FINISH_##finish, dialect, tampers }
+#define MISDEED(setting, tampers, finish, judge, stage) MISDEED_ON(0, setting, tampers, finish, judge, stage)
 #define NEGOTIATES(setting, tampers) MISDEED(setting, tampers, AS_IT_IS, STAGE, NEGOTIATE)
-#define ALTERS_311(tampers)          MISDEED(311, tampers, AS_IT_IS, STAGE, SESSION_SETUP)
+#define NEGOTIATES_311(tampers)      MISDEED_ON(SMB2_DIALECT_311, ALL_ALLOWED, tampers, AS_IT_IS, STAGE, NEGOTIATE)
+#define ALTERS_311(tampers)          MISDEED_ON(SMB2_DIALECT_311, ALL_ALLOWED, tampers, AS_IT_IS, STAGE, SESSION_SETUP)
 #define ALTERS_302(tampers)          MISDEED(302_ALLOWED, tampers, AS_IT_IS, STAGE, VALIDATE)
 #define VALIDATES(tampers)           MISDEED(302_ALLOWED, tampers, SIGNED, STAGE, VALIDATE)
 #define SETS_UP(setting, tampers)    MISDEED(setting, tampers, AS_IT_IS, STAGE, SESSION_SETUP)
+#define SETS_UP_311(setting, tampers) MISDEED_ON(SMB2_DIALECT_311, setting, tampers, AS_IT_IS, STAGE, SESSION_SETUP)
 #define CONNECTS(setting, tampers)   MISDEED(setting, tampers, AS_IT_IS, STAGE, TREE_CONNECT)
-#define CONNECTS_SIGNED(tampers)     MISDEED(311, tampers, SIGNED, STAGE, TREE_CONNECT)
+#define CONNECTS_311(setting, tampers) MISDEED_ON(SMB2_DIALECT_311, setting, tampers, AS_IT_IS, STAGE, TREE_CONNECT)
+#define CONNECTS_SIGNED(tampers)     MISDEED(ALL, tampers, SIGNED, STAGE, TREE_CONNECT)
 #define WORKS(setting)               MISDEED(setting, NULL, AS_IT_IS, WORKS, OPERATION)
 #define SEALED(tampers, finish)      MISDEED(ENCRYPTED, tampers, finish, STAGE, TREE_CONNECT)
 
@@ -27,10 +31,10 @@
 /* clang-format off */
 static const struct conform_case table[] = {
     /* ---- nothing wrong ---- */
-    {"Works_311", AREA_WORKS, "3.2.4.2", MUST, NEED_NOTHING, "nothing wrong: all dialects, signing required",
-     "an operation succeeds", NULL, {RULE_NONE}, WORKS(311)},
-    {"Works_311_SigningAllowed", AREA_WORKS, "3.2.4.2", MUST, NEED_NOTHING,
-     "nothing wrong: all dialects, signing not required", "an operation succeeds", NULL, {RULE_NONE}, WORKS(311_ALLOWED)},
+    {"Works", AREA_WORKS, "3.2.4.2", MUST, NEED_NOTHING, "nothing wrong: all dialects, signing required",
+     "an operation succeeds", NULL, {RULE_NONE}, WORKS(ALL)},
+    {"Works_SigningAllowed", AREA_WORKS, "3.2.4.2", MUST, NEED_NOTHING,
+     "nothing wrong: all dialects, signing not required", "an operation succeeds", NULL, {RULE_NONE}, WORKS(ALL_ALLOWED)},
     {"Works_302", AREA_WORKS, "3.2.4.2", MUST, NEED_NOTHING, "nothing wrong: dialects up to 3.0.2, signing required",
      "an operation succeeds", NULL, {RULE_NONE}, WORKS(302)},
     {"Works_302_SigningAllowed", AREA_WORKS, "3.2.4.2", MUST, NEED_NOTHING,
@@ -44,10 +48,10 @@ static const struct conform_case table[] = {
 
     /* ---- NEGOTIATE: what cannot be right ---- */
     {"Negotiate_DialectNotOffered", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "DialectRevision 0x0310", CLOSES, NULL,
-     {RULE_RESPONSE_DIALECT}, NEGOTIATES(311, "negotiate.response.DialectRevision=0x0310")},
+     {RULE_RESPONSE_DIALECT}, NEGOTIATES(ALL, "negotiate.response.DialectRevision=0x0310")},
     {"Negotiate_WildcardAgain", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING,
      "DialectRevision 0x02FF to an SMB2 NEGOTIATE", CLOSES, NULL, {RULE_RESPONSE_WILDCARD},
-     NEGOTIATES(311, "negotiate.response.DialectRevision=0x02ff")},
+     NEGOTIATES(ALL, "negotiate.response.DialectRevision=0x02ff")},
     {"Negotiate_StructureSize", AREA_NEGOTIATE, "3.2.5.1.7", MUST, NEED_NOTHING, "StructureSize 64", DROPS, NULL,
      {RULE_RESPONSE_MALFORMED}, NEGOTIATES(302, "negotiate.response.StructureSize=64")},
     {"Negotiate_Cut", AREA_NEGOTIATE, "3.2.5.1.7", MUST, NEED_NOTHING, "100 octets in all", DROPS, NULL,
@@ -57,55 +61,55 @@ static const struct conform_case table[] = {
     {"Negotiate_SmallSizes", AREA_NEGOTIATE, "3.2.5.2", SHOULD, NEED_NOTHING, "MaxReadSize 4096", CLOSES, NULL,
      {RULE_RESPONSE_SIZES}, NEGOTIATES(302, "negotiate.response.MaxReadSize=4096")},
     {"Negotiate_Encrypted", AREA_NEGOTIATE, "3.2.5.1.1.1", MUST, NEED_NOTHING, "a transform header in place of it", CLOSES,
-     NULL, {RULE_TRANSFORM_BEFORE_SESSION}, NEGOTIATES(311, "negotiate.response.header.ProtocolId=0x424d53fd")},
+     NULL, {RULE_TRANSFORM_BEFORE_SESSION}, NEGOTIATES(ALL, "negotiate.response.header.ProtocolId=0x424d53fd")},
     {"Negotiate_NoPreauth", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "3.1.1 without a context of hashes",
      CLOSES, NULL, {RULE_RESPONSE_PREAUTH_COUNT},
-     NEGOTIATES(311, "negotiate.response.contexts-=PREAUTH_INTEGRITY_CAPABILITIES")},
+     NEGOTIATES_311("negotiate.response.contexts-=PREAUTH_INTEGRITY_CAPABILITIES")},
     {"Negotiate_TwoPreauth", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "two contexts of hashes", CLOSES, NULL,
-     {RULE_RESPONSE_PREAUTH_COUNT}, NEGOTIATES(311, "negotiate.response.contexts+=PREAUTH_INTEGRITY_CAPABILITIES")},
+     {RULE_RESPONSE_PREAUTH_COUNT}, NEGOTIATES_311("negotiate.response.contexts+=PREAUTH_INTEGRITY_CAPABILITIES")},
     {"Negotiate_TwoCipherContexts", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "two contexts of ciphers", CLOSES, NULL,
-     {RULE_RESPONSE_CONTEXT_TWICE}, NEGOTIATES(311, "negotiate.response.contexts+=ENCRYPTION_CAPABILITIES")},
+     {RULE_RESPONSE_CONTEXT_TWICE}, NEGOTIATES_311("negotiate.response.contexts+=ENCRYPTION_CAPABILITIES")},
     {"Negotiate_HashUnknown", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "a hash that is none", CLOSES, NULL,
      {RULE_RESPONSE_HASH},
-     NEGOTIATES(311, "negotiate.response.HashAlgorithms-=1 ; negotiate.response.HashAlgorithms+=0x7777")},
+     NEGOTIATES_311("negotiate.response.HashAlgorithms-=1 ; negotiate.response.HashAlgorithms+=0x7777")},
     {"Negotiate_TwoHashes", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "two hashes", CLOSES, NULL,
-     {RULE_RESPONSE_HASH}, NEGOTIATES(311, "negotiate.response.HashAlgorithms+=2")},
+     {RULE_RESPONSE_HASH}, NEGOTIATES_311("negotiate.response.HashAlgorithms+=2")},
     {"Negotiate_NoHash", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "a context of hashes without any", CLOSES, NULL,
-     {RULE_RESPONSE_HASH}, NEGOTIATES(311, "negotiate.response.HashAlgorithms-=1")},
+     {RULE_RESPONSE_HASH}, NEGOTIATES_311("negotiate.response.HashAlgorithms-=1")},
     {"Negotiate_CipherNotOffered", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "a cipher that was not offered", CLOSES,
      NULL, {RULE_RESPONSE_CIPHER},
-     NEGOTIATES(311, "negotiate.response.Ciphers-=1,2,3,4 ; negotiate.response.Ciphers+=0x7777")},
+     NEGOTIATES_311("negotiate.response.Ciphers-=1,2,3,4 ; negotiate.response.Ciphers+=0x7777")},
     {"Negotiate_TwoCiphers", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "two ciphers", CLOSES, NULL,
-     {RULE_RESPONSE_CIPHER}, NEGOTIATES(311, "negotiate.response.Ciphers+=1")},
+     {RULE_RESPONSE_CIPHER}, NEGOTIATES_311("negotiate.response.Ciphers+=1")},
     {"Negotiate_SigningNotOffered", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING,
      "a signing algorithm that was not offered", CLOSES, NULL, {RULE_RESPONSE_SIGNING},
-     NEGOTIATES(311, "negotiate.response.SigningAlgorithms-=0,1,2 ; negotiate.response.SigningAlgorithms+=0x7777")},
+     NEGOTIATES_311("negotiate.response.SigningAlgorithms-=0,1,2 ; negotiate.response.SigningAlgorithms+=0x7777")},
     {"Negotiate_TwoSigning", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "two signing algorithms", CLOSES, NULL,
-     {RULE_RESPONSE_SIGNING}, NEGOTIATES(311, "negotiate.response.SigningAlgorithms+=1")},
+     {RULE_RESPONSE_SIGNING}, NEGOTIATES_311("negotiate.response.SigningAlgorithms+=1")},
     {"Negotiate_CompressionNotOffered", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING,
      "a compression algorithm that was not offered", CLOSES, NULL, {RULE_RESPONSE_COMPRESSION},
-     NEGOTIATES(311, "negotiate.response.CompressionAlgorithms+=0x7777")},
+     NEGOTIATES_311("negotiate.response.CompressionAlgorithms+=0x7777")},
     {"Negotiate_RdmaNotOffered", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING,
      "RDMA transforms that were not offered", CLOSES, NULL, {RULE_RESPONSE_RDMA},
-     NEGOTIATES(311, "negotiate.response.RDMATransformIds+=0x7777")},
+     NEGOTIATES_311("negotiate.response.RDMATransformIds+=0x7777")},
     {"Negotiate_ContextEmpty", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "a context of compression without data",
      CLOSES, NULL, {RULE_RESPONSE_CONTEXT_SHORT},
-     NEGOTIATES(311, "negotiate.response.contexts+=COMPRESSION_CAPABILITIES")},
+     NEGOTIATES_311("negotiate.response.contexts+=COMPRESSION_CAPABILITIES")},
     {"Negotiate_ContextsBeyond", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "NegotiateContextOffset past the end",
      DROPS, NULL, {RULE_RESPONSE_CONTEXTS_MALFORMED},
-     NEGOTIATES(311, "negotiate.response.NegotiateContextOffset=0xfff0")},
+     NEGOTIATES_311("negotiate.response.NegotiateContextOffset=0xfff0")},
     {"Negotiate_ContextsMore", AREA_NEGOTIATE, "3.2.5.2", MUST, NEED_NOTHING, "NegotiateContextCount 9", DROPS, NULL,
-     {RULE_RESPONSE_CONTEXTS_MALFORMED}, NEGOTIATES(311, "negotiate.response.NegotiateContextCount=9")},
+     {RULE_RESPONSE_CONTEXTS_MALFORMED}, NEGOTIATES_311("negotiate.response.NegotiateContextCount=9")},
 
     /* ---- NEGOTIATE: what only the hash of 3.1.1 can tell ---- */
     {"Hash_Salt", AREA_NEGOTIATE, "3.2.5.3.1", MUST, NEED_NOTHING, "another salt than that of its hash",
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE}, ALTERS_311("negotiate.response.Salt^=1")},
     {"Hash_SecurityMode", AREA_NEGOTIATE, "3.2.5.3.1", MUST, NEED_NOTHING, "another SecurityMode than that of its hash",
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE},
-     MISDEED(311_ALLOWED, "negotiate.response.SecurityMode^=SIGNING_REQUIRED", AS_IT_IS, STAGE, SESSION_SETUP)},
+     ALTERS_311("negotiate.response.SecurityMode^=SIGNING_REQUIRED")},
     {"Hash_Capabilities", AREA_NEGOTIATE, "3.2.5.3.1", MUST, NEED_NOTHING, "other Capabilities than those of its hash",
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE},
-     ALTERS_311("negotiate.response.Capabilities^=DIRECTORY_LEASING")},
+     ALTERS_311("negotiate.response.Capabilities^=MULTI_CHANNEL")},
     {"Hash_ServerGuid", AREA_NEGOTIATE, "3.2.5.3.1", MUST, NEED_NOTHING, "another ServerGuid than that of its hash",
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE},
      ALTERS_311("negotiate.response.ServerGuid^=1")},
@@ -135,7 +139,7 @@ static const struct conform_case table[] = {
      {RULE_INFO_RESPONSE_SECURITY_MODE}, ALTERS_302("negotiate.response.SecurityMode^=SIGNING_REQUIRED")},
     {"Altered_Capabilities", AREA_VALIDATE, "3.2.5.14.12", MUST, NEED_NOTHING, "other Capabilities than the server's",
      "the validation shows it", NULL, {RULE_INFO_RESPONSE_CAPABILITIES},
-     ALTERS_302("negotiate.response.Capabilities^=DIRECTORY_LEASING")},
+     ALTERS_302("negotiate.response.Capabilities^=MULTI_CHANNEL")},
     {"Altered_ServerGuid", AREA_VALIDATE, "3.2.5.14.12", MUST, NEED_NOTHING, "another ServerGuid than the server's",
      "the validation shows it", NULL, {RULE_INFO_RESPONSE_GUID}, ALTERS_302("negotiate.response.ServerGuid^=1")},
 
@@ -145,7 +149,7 @@ static const struct conform_case table[] = {
     {"Validate_SecurityMode", AREA_VALIDATE, "3.2.5.14.12", MUST, NEED_NOTHING, "another SecurityMode, signed", CLOSES,
      NULL, {RULE_INFO_RESPONSE_SECURITY_MODE}, VALIDATES("validate.response.SecurityMode^=SIGNING_REQUIRED")},
     {"Validate_Capabilities", AREA_VALIDATE, "3.2.5.14.12", MUST, NEED_NOTHING, "other Capabilities, signed", CLOSES,
-     NULL, {RULE_INFO_RESPONSE_CAPABILITIES}, VALIDATES("validate.response.Capabilities^=DIRECTORY_LEASING")},
+     NULL, {RULE_INFO_RESPONSE_CAPABILITIES}, VALIDATES("validate.response.Capabilities^=MULTI_CHANNEL")},
     {"Validate_Guid", AREA_VALIDATE, "3.2.5.14.12", MUST, NEED_NOTHING, "another Guid, signed", CLOSES, NULL,
      {RULE_INFO_RESPONSE_GUID}, VALIDATES("validate.response.Guid^=1")},
     {"Validate_Short", AREA_VALIDATE, "3.2.5.14.12", MUST, NEED_NOTHING, "OutputCount 20, signed", CLOSES, NULL,
@@ -172,9 +176,9 @@ static const struct conform_case table[] = {
 
     /* ---- SESSION_SETUP ---- */
     {"Setup_Unsigned_311", AREA_SESSION, "3.2.5.3.1", MUST, NEED_NOTHING, "the last response unsigned, on 3.1.1", CLOSES, NULL,
-     {RULE_SESSION_RESPONSE_UNSIGNED}, SETS_UP(311, "session_setup.final_response:strip-signature")},
+     {RULE_SESSION_RESPONSE_UNSIGNED}, SETS_UP_311(ALL, "session_setup.final_response:strip-signature")},
     {"Setup_BadSignature_311", AREA_SESSION, "3.2.5.1.3", MUST, NEED_NOTHING, "the last response wrongly signed, on 3.1.1",
-     CLOSES, NULL, {RULE_RESPONSE_SIGNATURE}, SETS_UP(311, "session_setup.final_response.header.Signature^=1")},
+     CLOSES, NULL, {RULE_RESPONSE_SIGNATURE}, SETS_UP_311(ALL, "session_setup.final_response.header.Signature^=1")},
     {"Setup_Unsigned_302", AREA_SESSION, "3.2.5.1.3", SHOULD, NEED_NOTHING,
      "the last response unsigned, on 3.0.2, signing required", CLOSES, NULL, {RULE_SESSION_RESPONSE_UNSIGNED},
      SETS_UP(302, "session_setup.final_response:strip-signature")},
@@ -183,16 +187,16 @@ static const struct conform_case table[] = {
      SETS_UP(302, "session_setup.final_response.header.Signature^=1")},
     {"Setup_Guest_311", AREA_SESSION, "3.2.5.3.1", SHOULD, NEED_NOTHING, "a guest's session for real credentials, unsigned",
      CLOSES, NULL, {RULE_SESSION_GUEST},
-     SETS_UP(311_ALLOWED, "session_setup.final_response.SessionFlags|=IS_GUEST ; session_setup.final_response:strip-signature")},
+     SETS_UP_311(ALL_ALLOWED, "session_setup.final_response.SessionFlags|=IS_GUEST ; session_setup.final_response:strip-signature")},
     {"Setup_Guest_302", AREA_SESSION, "3.2.5.3.1", SHOULD, NEED_NOTHING,
      "a guest's session for real credentials, unsigned, on 3.0.2", CLOSES, NULL, {RULE_SESSION_GUEST},
      SETS_UP(302_ALLOWED, "session_setup.final_response.SessionFlags|=IS_GUEST ; session_setup.final_response:strip-signature")},
     {"Setup_Null", AREA_SESSION, "3.2.5.3.1", SHOULD, NEED_NOTHING, "an anonymous session for real credentials, unsigned",
      CLOSES, NULL, {RULE_SESSION_GUEST},
-     SETS_UP(311_ALLOWED, "session_setup.final_response.SessionFlags|=IS_NULL ; session_setup.final_response:strip-signature")},
+     SETS_UP(ALL_ALLOWED, "session_setup.final_response.SessionFlags|=IS_NULL ; session_setup.final_response:strip-signature")},
     {"Setup_Early", AREA_SESSION, "3.2.5.3.1", MUST, NEED_NOTHING,
      "STATUS_SUCCESS before the client has proved anything, and no more", CLOSES, NULL, {RULE_SESSION_INCOMPLETE},
-     SETS_UP(311, "session_setup.response.header.Status=0 ; session_setup.response:strip-signature")},
+     SETS_UP(ALL, "session_setup.response.header.Status=0 ; session_setup.response:strip-signature")},
     {"Setup_Endless", AREA_SESSION, "3.2.5.3.1", SHOULD, NEED_NOTHING,
      "STATUS_MORE_PROCESSING_REQUIRED in place of the last STATUS_SUCCESS", CLOSES, NULL, {RULE_SESSION_ENDLESS},
      SETS_UP(302, "session_setup.response.header.Status=MORE_PROCESSING_REQUIRED")},
@@ -207,10 +211,10 @@ static const struct conform_case table[] = {
     /* ---- signatures behind it ---- */
     {"Tree_Unsigned_311", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
      "the TREE_CONNECT response unsigned, on 3.1.1, signing required", DROPS, NULL, {RULE_RESPONSE_UNSIGNED},
-     CONNECTS(311, "tree_connect.response:strip-signature")},
+     CONNECTS_311(ALL, "tree_connect.response:strip-signature")},
     {"Tree_BadSignature_311", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
      "the TREE_CONNECT response wrongly signed, on 3.1.1, signing required", DROPS, NULL, {RULE_RESPONSE_SIGNATURE},
-     CONNECTS(311, "tree_connect.response.header.Signature^=1")},
+     CONNECTS_311(ALL, "tree_connect.response.header.Signature^=1")},
     {"Tree_Unsigned_302", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
      "the TREE_CONNECT response unsigned, on 3.0.2, signing required", DROPS, NULL, {RULE_RESPONSE_UNSIGNED},
      CONNECTS(302, "tree_connect.response:strip-signature")},
@@ -218,20 +222,20 @@ static const struct conform_case table[] = {
      "the TREE_CONNECT response wrongly signed, on 3.0.2, signing required", DROPS, NULL, {RULE_RESPONSE_SIGNATURE},
      CONNECTS(302, "tree_connect.response.header.Signature^=1")},
     {"Tree_Altered", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
-     "another MaximalAccess than the signature's, on 3.1.1, signing required", DROPS, NULL, {RULE_RESPONSE_SIGNATURE},
-     CONNECTS(311, "tree_connect.response.MaximalAccess^=1")},
+     "another MaximalAccess than the signature's, signing required", DROPS, NULL, {RULE_RESPONSE_SIGNATURE},
+     CONNECTS(ALL, "tree_connect.response.MaximalAccess^=1")},
     {"Tree_Unsigned_SigningAllowed", AREA_SIGNING, "3.3.4.1.1", SHOULD, NEED_NOTHING,
      "no signature where the request had one, on 3.1.1, signing not required", DROPS, NULL, {RULE_RESPONSE_UNSIGNED},
-     CONNECTS(311_ALLOWED, "tree_connect.response:strip-signature")},
+     CONNECTS_311(ALL_ALLOWED, "tree_connect.response:strip-signature")},
     {"Create_Unsigned", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
      "the CREATE response unsigned, signing required", DROPS, NULL, {RULE_RESPONSE_UNSIGNED},
-     MISDEED(311, "create.response:strip-signature", AS_IT_IS, ANYTHING, OPERATION)},
+     MISDEED(ALL, "create.response:strip-signature", AS_IT_IS, ANYTHING, OPERATION)},
     {"Create_BadSignature", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
      "the CREATE response wrongly signed, signing required", DROPS, NULL, {RULE_RESPONSE_SIGNATURE},
-     MISDEED(311, "create.response.header.Signature^=1", AS_IT_IS, ANYTHING, OPERATION)},
+     MISDEED(ALL, "create.response.header.Signature^=1", AS_IT_IS, ANYTHING, OPERATION)},
     {"Tree_ExpiredUnsigned", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
      "STATUS_NETWORK_SESSION_EXPIRED, unsigned, signing required", DROPS, NULL, {RULE_RESPONSE_UNSIGNED},
-     MISDEED(311, "tree_connect.response:status=NETWORK_SESSION_EXPIRED", AS_IT_IS, ANYTHING, TREE_CONNECT)},
+     MISDEED(ALL, "tree_connect.response:status=NETWORK_SESSION_EXPIRED", AS_IT_IS, ANYTHING, TREE_CONNECT)},
 
     /* ---- encryption ---- */
     {"Encrypted_Clear", AREA_ENCRYPTION, "3.2.5.1.1.1", MUST, NEED_NOTHING, "answers in the clear", CLOSES, NULL,
@@ -265,14 +269,14 @@ static const struct conform_case table[] = {
     {"Header_StructureSize", AREA_FRAME, "3.2.5.1.7", MUST, NEED_NOTHING, "StructureSize 63 of the header, signed", DROPS,
      NULL, {RULE_HEADER_STRUCTURE_SIZE}, CONNECTS_SIGNED("tree_connect.response.header.StructureSize=63")},
     {"Header_ProtocolId", AREA_FRAME, "3.2.5.1", MUST, NEED_NOTHING, "an unknown ProtocolId", CLOSES, NULL,
-     {RULE_PROTOCOL_ID_UNKNOWN}, CONNECTS(311, "tree_connect.response.header.ProtocolId=0x12345678")},
+     {RULE_PROTOCOL_ID_UNKNOWN}, CONNECTS(ALL, "tree_connect.response.header.ProtocolId=0x12345678")},
     {"Header_Smb1", AREA_FRAME, "3.2.5.1", MUST, NEED_NOTHING, "the ProtocolId of SMB1", CLOSES, NULL, {RULE_SMB1_MESSAGE},
-     CONNECTS(311, "tree_connect.response.header.ProtocolId=0x424d53ff")},
+     CONNECTS(ALL, "tree_connect.response.header.ProtocolId=0x424d53ff")},
     {"Header_Compressed", AREA_FRAME, "3.2.5.1.1.2", MUST, NEED_NOTHING,
      "the ProtocolId of a compressed message, which was not negotiated", CLOSES, NULL, {RULE_COMPRESSED_NOT_NEGOTIATED},
-     CONNECTS(311, "tree_connect.response.header.ProtocolId=0x424d53fc")},
+     CONNECTS(ALL, "tree_connect.response.header.ProtocolId=0x424d53fc")},
     {"Header_Cut", AREA_FRAME, "3.2.5.1.7", MUST, NEED_NOTHING, "40 octets in all", DROPS, NULL, {RULE_HEADER_SHORT},
-     CONNECTS(311, "tree_connect.response:truncate=40")},
+     CONNECTS(ALL, "tree_connect.response:truncate=40")},
     {"Body_StructureSize", AREA_FRAME, "3.2.5.1.7", MUST, NEED_NOTHING, "StructureSize 20 of TREE_CONNECT, signed", DROPS,
      NULL, {RULE_BODY_INVALID}, CONNECTS_SIGNED("tree_connect.response.StructureSize=20")},
     {"Body_Cut", AREA_FRAME, "3.2.5.1.7", MUST, NEED_NOTHING, "TREE_CONNECT cut behind its StructureSize, signed", DROPS,
@@ -341,9 +345,11 @@ void client_want_works(bool wanted[CONFORM_CASES_MAX]) {
 
 void client_setting_policy(enum client_setting setting, struct server_policy *policy) {
     server_policy_defaults(policy);
-    policy->signing_required = setting == SETTING_311 || setting == SETTING_302;
+    policy->signing_required = setting == SETTING_ALL || setting == SETTING_302;
     if (setting == SETTING_ENCRYPTED)
         policy->encryption = ENCRYPTION_MUST;
+    else if (setting != SETTING_ALL_ALLOWED)
+        policy->encryption = ENCRYPTION_OFF; /* else some clients would encrypt, and there were no signatures */
     if (setting == SETTING_302 || setting == SETTING_302_ALLOWED)
         policy->dialects = (struct id_list){{SMB2_DIALECT_302, SMB2_DIALECT_300, SMB2_DIALECT_210, SMB2_DIALECT_202}, 4};
     if (setting == SETTING_210_ALLOWED)

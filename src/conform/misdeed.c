@@ -69,6 +69,12 @@ static bool is_clear(const struct misdeed *misdeed) {
     return misdeed->finish == FINISH_CLEAR || misdeed->finish == FINISH_CLEAR_SIGNED;
 }
 
+/* The answer to an SMB1 NEGOTIATE only leads to the one that counts. */
+static bool is_wildcard(const struct message *message) {
+    return message->kind == MESSAGE_NEGOTIATE_RESPONSE &&
+           message->body.negotiate_response.dialect_revision == SMB2_DIALECT_WILDCARD;
+}
+
 /* One element. True: it was altered; its new size is the buffer's, 0 where nothing is to be sent. */
 static bool alter_element(const struct misdeed_plan *plan, uint64_t validation, struct tamper_buffer *buffer) {
     struct message message;
@@ -77,6 +83,8 @@ static bool alter_element(const struct misdeed_plan *plan, uint64_t validation, 
     struct tamper_result result;
 
     message_decode((struct span){buffer->data, buffer->size}, buffer->size, &message);
+    if (is_wildcard(&message))
+        return false;
     note.command = message.header.command;
     note.control_code = message.header.message_id == validation ? FSCTL_VALIDATE_NEGOTIATE_INFO : 0;
     meant.request = &note;

@@ -172,7 +172,8 @@ static struct span change(struct guest *guest, struct span frame) {
     if (!misdeed_take(&guest->answer, &keys, content))
         return frame;
     client_watch_answer(guest->watch, guest->answer.message);
-    if (!misdeed_commit(&guest->lab->plan, &keys, guest->watch->validation, &guest->answer, &instead))
+    if (!client_watch_applies(guest->watch) ||
+        !misdeed_commit(&guest->lab->plan, &keys, guest->watch->validation, &guest->answer, &instead))
         return frame;
     client_watch_altered(guest->watch);
     return framed(guest, instead);
