@@ -27,6 +27,7 @@
 #define LAB_PATH_MAX     512u
 #define LAB_SETTLE_MS    300u /* what a client that has ended has left in its sockets is read by then */
 #define LAB_CASE_MAX_MS  60000u
+#define LAB_START_FACTOR 4u   /* a command may take so many times the timeout to connect */
 #define FILE_TEXT        "The client has come as far as to this file.\n"
 
 struct lab;
@@ -290,7 +291,7 @@ static bool is_over(const struct lab *lab, const struct state *state, bool ended
         return state->came && (state->all_over || state->idle_ms >= lab->setup->timeout_ms);
     if (ended)
         return state->all_over || now_ms() - ended_ms >= LAB_SETTLE_MS;
-    return state->idle_ms >= lab->setup->timeout_ms;
+    return state->idle_ms >= lab->setup->timeout_ms * (state->came ? 1 : LAB_START_FACTOR);
 }
 
 /* False: the end of everything was asked for. */
@@ -471,7 +472,7 @@ static bool write_account(const char *path) {
 static int make_folder(struct lab *lab) {
     const char *above = getenv("TMPDIR");
 
-    snprintf(lab->folder, sizeof lab->folder - 32, "%s/smbproof-conform-XXXXXX", above != NULL ? above : "/tmp");
+    snprintf(lab->folder, sizeof lab->folder - 32, "%s/smbproof-conform-XXXXXX", above != NULL ? above : "/var/tmp");
     if (mkdtemp(lab->folder) == NULL) {
         lab->folder[0] = '\0';
         return -errno;
