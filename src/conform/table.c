@@ -234,7 +234,7 @@ static const struct conform_case table[] = {
      "PreviousSessionId of another connection", "success; the other session is gone", case_reconnect, {RULE_NONE}},
     {"SessionMgmt_ReconnectWithDifferentDialect", AREA_SESSION, "3.3.5.5.3", MUST, NEED_LOGON_3X,
      "the ClientGuid of another connection, and another dialect", "STATUS_USER_SESSION_DELETED",
-     case_reconnect_other_dialect, {RULE_NONE}},
+     case_reconnect_other_dialect, {RULE_SESSION_DIALECT}},
     {"MultipleChannel_Negative_SMB2002", AREA_SESSION, "3.3.5.5", SHOULD, NEED_LOGON, "SESSION_FLAG_BINDING on 2.0.2",
      "STATUS_REQUEST_NOT_ACCEPTED", case_bind_202, {RULE_SESSION_BINDING}},
     {"MultipleChannel_Negative_SMB21", AREA_SESSION, "3.3.5.5", SHOULD, NEED_LOGON, "SESSION_FLAG_BINDING on 2.1",

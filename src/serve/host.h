@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "serve/clients.h"
 #include "serve/edition.h"
 #include "serve/sessions.h"
 #include "serve/status.h"
@@ -58,7 +59,8 @@ struct station {
     struct host *host;
     struct loop *loop;
     struct pool pool;
-    struct loop_task drain;
+    struct loop_task drain, review;
+    atomic_bool review_posted;
     struct loop_timer patience;
     struct status_counters counters;
     bool draining;
@@ -85,6 +87,7 @@ struct host {
     struct workers *workers;
     struct nodes *nodes;
     struct sessions *sessions;
+    struct clients *clients;
     struct station stations[HOST_LOOPS_MAX];
     unsigned station_count;
     struct listener listeners[HOST_LISTENERS_MAX];
@@ -112,5 +115,8 @@ void host_address_text(const struct sockaddr_storage *address, char text[HOST_AD
 bool connection_start(struct station *station, int descriptor, const struct sockaddr_storage *address);
 /* On the station's thread: reads no more, and closes once nothing is on its way; at once where `now`. */
 void connections_drain(struct station *station, bool now);
+
+/* On the station's thread: sessions of those whom the current configuration lets in no more expire. */
+void connections_review(struct station *station);
 
 #endif

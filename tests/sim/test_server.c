@@ -220,6 +220,19 @@ static void test_setup_flags_and_limits(void **state) {
     assert_status(talk, (uint32_t)STATUS_INSUFFICIENT_RESOURCES);
 }
 
+/* The client is known with another dialect. */
+static void test_dialect_differs(void **state) {
+    struct talk *talk = talk_of(state);
+    talk->host.logon = HOST_LOGON_DIALECT;
+    talk_negotiate(talk);
+    talk_setup(talk, 0, false);
+    talk_setup(talk, talk->session_id, false);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_DIALECT);
+    assert_int_equal(talk->host.released, 1);
+    talk_tree(talk, "docs", false, false);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_UNKNOWN);
+}
+
 static void test_reauthentication(void **state) {
     struct talk *talk = talk_of(state);
     for (unsigned i = 0; i < COUNT_OF(dialects); i++) {
@@ -1122,6 +1135,7 @@ int main(void) {
         TALK_TEST(test_keyless_where_all_is_encrypted),
         TALK_TEST(test_stranger),
         TALK_TEST(test_setup_flags_and_limits),
+        TALK_TEST(test_dialect_differs),
         TALK_TEST(test_reauthentication),
         TALK_TEST(test_logoff),
         TALK_TEST(test_previous_session),
