@@ -123,6 +123,7 @@ static void run_case(struct trial *trial, const struct conform_case *test, struc
 
     trial->test = test;
     trial->result = result;
+    trial->zero_in_guid = false;
     if (why != NULL)
         trial_skip(trial, "%s", why);
     else

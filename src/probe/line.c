@@ -14,7 +14,7 @@
 #define TREE_PATH_AT   72u
 
 bool reply_has(const struct line_reply *reply, uint32_t status) {
-    return reply->answer == LINE_ANSWERED && reply->status == status;
+    return reply->answer == LINE_ANSWERED && message_is_smb2(&reply->message) && reply->status == status;
 }
 
 bool reply_is_close(const struct line_reply *reply) {
@@ -187,6 +187,8 @@ static struct line_reply read_reply(struct line *line, int64_t deadline_ms) {
         return reply_of_error(-EPROTO);
     reply.content = content;
     message_decode(content, content.size, &reply.message);
+    if (!message_is_smb2(&reply.message) && !message_is_smb1(&reply.message))
+        return reply_of_error(-EPROTO);
     if (message_is_smb2(&reply.message))
         reply.status = reply.message.header.status;
     if (message_is_smb2(&reply.message) && line->mac != NULL && !reply.decrypted)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""`smbproof conform server` against our own server, smbd and impacket's smbserver, and its reports.
+"""`smbproof conform server` against our own server, smbd, impacket's smbserver and ksmbd, and its reports.
 
-usage: conform_check.py --smbproof PROGRAM [--serve] [--slow]
+usage: conform_check.py --smbproof PROGRAM [--serve] [--slow] [--machine PROGRAM]
 
 Prints TAP. --serve: PROGRAM has the file server, which must do everything right; its log says which rules the cases
 have made it raise, and those have to be all that src/core raises on a server's side. --slow: fewer configurations.
+--machine: boots Linux's ksmbd (machine.py says how it is called); else it is not tried.
 """
 import argparse
 import json
@@ -18,6 +19,7 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+from machine import KernelServer  # noqa: E402
 from probe_check import IMPACKET, wait_for  # noqa: E402
 from samba import Samba, free_port  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -26,6 +28,7 @@ PASSWORD = "secret"
 TIMEOUT_SECONDS = 120
 ROOT = Path(os.environ["SMBPROOF_SOURCE_ROOT"])
 KNOWN = ROOT / "examples" / "conform" / "smbd-4.17.known"
+KNOWN_IMPACKET, KNOWN_KSMBD = KNOWN.with_name("impacket-0.10.known"), KNOWN.with_name("ksmbd-6.12.known")
 
 # Options of our server -> on which share.
 CONFIGURATIONS = (
@@ -67,20 +70,6 @@ SMBD = {
         },
         set(),
     ),
-}
-# impacket 0.10: it chooses 2.0.2 whatever is offered, compares nothing, checks no signature. More is wrong with it.
-IMPACKET_DEVIATES = {
-    "Negotiate_DialectUnspoken",
-    "Negotiate_NoCommonDialect",
-    "Negotiate_Second",
-    "ValidateNegotiateInfo_Negative_InvalidDialects_NoCommonDialect",
-    "ValidateNegotiateInfo_Negative_InvalidGuid",
-    "ValidateNegotiateInfo_Negative_InvalidSecurityMode",
-    "ValidateNegotiateInfo_Negative_InvalidCapabilities",
-    "ValidateNegotiateInfo_Negative_InvalidMaxOutputResponse",
-    "ValidateNegotiateInfo_Negative_Unsigned",
-    "Signing_BadSignature",
-    "Signing_UnsignedWhereRequired",
 }
 
 
@@ -175,19 +164,28 @@ def own_server(suite, folder, slow):
 # ---- others ----
 
 
+def known_in(path):
+    return {line.split()[0] for line in path.read_text().splitlines() if line and line[0] != "#"}
+
+
+def expect(suite, name, port, wanted, *options):
+    """Just these cases deviate."""
+    report, code = suite.report(port, *options)
+    found = having(report, "fail", "should", "unclear")
+    complaints = [f"now deviates: {text}" for text in details(report, found - wanted)]
+    complaints += [f"deviates no more: {text}" for text in details(report, wanted - found)]
+    if code != 1:
+        complaints.append(f"exit status {code}")
+    suite.tap.result(f"{name}: {len(found)} deviations", complaints)
+
+
 def smbd(suite, slow):
-    known = {line.split()[0] for line in KNOWN.read_text().splitlines() if line and line[0] != "#"}
+    known = known_in(KNOWN)
     for name, (settings, fewer, more) in SMBD.items():
         if slow and settings:
             continue
         with Samba(settings) as samba:
-            report, code = suite.report(samba.port)
-            found, wanted = having(report, "fail", "should", "unclear"), known - fewer | more
-            complaints = [f"now deviates: {text}" for text in details(report, found - wanted)]
-            complaints += [f"deviates no more: {text}" for text in details(report, wanted - found)]
-            if code != 1:
-                complaints.append(f"exit status {code}")
-            suite.tap.result(f"smbd, {name}: {len(found)} deviations", complaints)
+            expect(suite, f"smbd, {name}", samba.port, known - fewer | more)
             if not settings:
                 reports(suite, samba.port)
 
@@ -204,15 +202,15 @@ def impacket(suite):
         )
         try:
             wait_for(port, server)
-            report, code = suite.report(port, "--timeout", "3")
-            missing = IMPACKET_DEVIATES - having(report, "fail")
-            complaints = [f"is not seen: {text}" for text in details(report, missing)]
-            if code != 1:
-                complaints.append(f"exit status {code}")
-            suite.tap.result("impacket's smbserver", complaints)
+            expect(suite, "impacket's smbserver", port, known_in(KNOWN_IMPACKET))
         finally:
             server.kill()
             server.wait()
+
+
+def ksmbd(suite, machine):
+    with KernelServer(machine) as server:
+        expect(suite, "ksmbd", server.port, known_in(KNOWN_KSMBD))
 
 
 # ---- reports ----
@@ -288,6 +286,7 @@ def main():
     parser.add_argument("--smbproof", required=True, type=os.path.abspath)
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--slow", action="store_true")
+    parser.add_argument("--machine")
     options = parser.parse_args()
     tap = Tap()
     try:
@@ -307,6 +306,8 @@ def main():
         else:
             smbd(suite, options.slow)
         impacket(suite)
+        if options.machine:
+            ksmbd(suite, options.machine)
     return tap.done()
 
 

@@ -108,6 +108,21 @@ static void test_deviations(void **state) {
     assert_null(deviations_find(&deviations, "Echo_WithoutSession", "2026-01-01"));
 }
 
+/* However long the names are, a file of known deviations can hold them. */
+static void test_each_case_can_be_known(void **state) {
+    static struct deviations deviations;
+    unsigned count;
+    const struct conform_case *cases = conform_cases(&count);
+    char text[256];
+
+    (void)state;
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(text, sizeof text, "%s 2027-03-31 so it is\n", cases[i].name);
+        assert_true(read_text(&deviations, text));
+        assert_non_null(deviations_find(&deviations, cases[i].name, "2027-03-31"));
+    }
+}
+
 static void test_bad_deviations(void **state) {
     static const char *const bad[] = {
         "BVT_Sining 2027-03-31 a name that is none\n", "BVT_Signing 31.3.2027 a date of another form\n",
@@ -136,7 +151,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_rule_is_looked_at), cmocka_unit_test(test_names_are_unique),
         cmocka_unit_test(test_selection),              cmocka_unit_test(test_deviations),
-        cmocka_unit_test(test_bad_deviations),
+        cmocka_unit_test(test_bad_deviations),         cmocka_unit_test(test_each_case_can_be_known),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
