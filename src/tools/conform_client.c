@@ -20,7 +20,7 @@
 #define USUAL_PORT     "4450"
 #define TIMEOUT_MAX_S  600u
 
-enum option_key { KEY_LISTEN = 256, KEY_RUN, KEY_TIMEOUT, KEY_LOG, KEY_VERBOSE = 'v' };
+enum option_key { KEY_LISTEN = 256, KEY_RUN, KEY_TIMEOUT, KEY_GRACE, KEY_LOG, KEY_VERBOSE = 'v' };
 
 static const struct argp_option options_table[] = {
     {"listen", KEY_LISTEN, "ADDRESS:PORT", 0,
@@ -28,6 +28,7 @@ static const struct argp_option options_table[] = {
     {"run", KEY_RUN, "COMMAND", 0,
      "Run this for each case, with `sh -c': the client, once. SMBPROOF_PORT has the port, SMBPROOF_CASE the case's name", 0},
     {"timeout", KEY_TIMEOUT, "SECONDS", 0, "A client that asks for nothing more for so long has given up (default: 5)", 0},
+    {"grace", KEY_GRACE, "SECONDS", 0, "The command may take so long to end once its case is over (default: 1)", 0},
     {"log", KEY_LOG, "FILE", 0, "Where the server's log goes (default: nowhere)", 0},
     {"verbose", KEY_VERBOSE, NULL, 0, "Tell of each case, and show what the command of --run prints", 0},
     {0},
@@ -36,17 +37,17 @@ static const struct argp_option options_table[] = {
 struct arguments {
     struct conform_wishes wishes;
     const char *listen, *run, *log;
-    unsigned timeout_ms;
+    unsigned timeout_ms, grace_ms;
     bool verbose;
     FILE *voice; /* standard error as it was: the server's log has its place */
 };
 
-static unsigned take_timeout(const char *text, struct argp_state *state) {
+static unsigned take_seconds(const char *text, const char *option, struct argp_state *state) {
     char *end;
     unsigned long seconds = strtoul(text, &end, 10);
 
     if (*end != '\0' || end == text || seconds == 0 || seconds > TIMEOUT_MAX_S)
-        argp_error(state, "--timeout takes 1 to %u seconds, not `%s'", TIMEOUT_MAX_S, text);
+        argp_error(state, "--%s takes 1 to %u seconds, not `%s'", option, TIMEOUT_MAX_S, text);
     return (unsigned)seconds * 1000u;
 }
 
@@ -64,7 +65,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         arguments->run = text;
         return 0;
     case KEY_TIMEOUT:
-        arguments->timeout_ms = take_timeout(text, state);
+        arguments->timeout_ms = take_seconds(text, "timeout", state);
+        return 0;
+    case KEY_GRACE:
+        arguments->grace_ms = take_seconds(text, "grace", state);
         return 0;
     case KEY_LOG:
         arguments->log = text;
@@ -152,8 +156,8 @@ static int run(struct arguments *arguments, int listener, const struct conform_o
     static struct conform_report report;
     bool tells = arguments->verbose || (isatty(STDERR_FILENO) && !arguments->wishes.json && !arguments->wishes.tap) ||
                  arguments->run == NULL;
-    struct lab_setup setup = {.listener = listener, .timeout_ms = arguments->timeout_ms, .command = arguments->run,
-                              .context = arguments};
+    struct lab_setup setup = {.listener = listener, .timeout_ms = arguments->timeout_ms, .grace_ms = arguments->grace_ms,
+                              .command = arguments->run, .context = arguments};
     unsigned count = 0;
     int own, error;
 
@@ -197,7 +201,8 @@ static int open_listener(const char *text) {
 }
 
 int command_conform_client(int argc, char **argv) {
-    static struct arguments arguments = {.listen = USUAL_LISTEN, .timeout_ms = LAB_TIMEOUT_MS};
+    static struct arguments arguments = {.listen = USUAL_LISTEN, .timeout_ms = LAB_TIMEOUT_MS,
+                                         .grace_ms = LAB_GRACE_MS};
     static struct deviations deviations;
     struct conform_options options = {.progress = NULL};
     const struct argp_child children[] = {{&conform_wishes_argp, 0, NULL, 0}, {NULL}};

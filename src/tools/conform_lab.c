@@ -368,15 +368,15 @@ static bool has_ended(const struct command *command, unsigned within_ms) {
 }
 
 /* Whatever is left of it ends, too. */
-static void finish(const struct command *command) {
+static void finish(const struct command *command, unsigned grace_ms) {
     if (command->pid == 0)
         return;
-    if (!has_ended(command, LAB_GRACE_MS)) {
+    if (!has_ended(command, grace_ms)) {
         kill(-command->pid, SIGTERM);
-        if (!has_ended(command, LAB_GRACE_MS))
+        if (!has_ended(command, LAB_LAST_GRACE_MS))
             kill(-command->pid, SIGKILL);
     }
-    if (has_ended(command, LAB_GRACE_MS))
+    if (has_ended(command, LAB_LAST_GRACE_MS))
         waitpid(command->pid, NULL, 0);
     close(command->descriptor);
 }
@@ -411,7 +411,7 @@ static bool run_case(struct lab *lab, const struct conform_case *test, struct co
     if (!goes_on && result->outcome != CONFORM_FAIL)
         say(result, "not tried: interrupted");
     close_guests(lab);
-    finish(&command);
+    finish(&command, lab->setup->grace_ms);
     return goes_on;
 }
 

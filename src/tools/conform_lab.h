@@ -15,12 +15,15 @@
 #define LAB_SHARE    "share"
 #define LAB_FILE     "file.txt"
 #define LAB_TIMEOUT_MS 5000u
-/* How long a command may take to end once its case is over, before it is told to, and then again before it is killed. */
+/* How long a command may take to end once its case is over, before it is told to. */
 #define LAB_GRACE_MS 1000u
+/* And then before it is killed. */
+#define LAB_LAST_GRACE_MS 1000u
 
 struct lab_setup {
     int listener;        /* taken over */
     unsigned timeout_ms; /* a case in which so long nothing is asked for is over */
+    unsigned grace_ms;   /* LAB_GRACE_MS, or more for a command that has to tidy up */
     const char *command; /* run by `sh -c` for each case, with SMBPROOF_CASE and SMBPROOF_PORT set; NULL: clients come */
     int output;          /* where to the command writes; -1: nowhere */
     /* May be NULL: a case begins, and is over. */
