@@ -9,6 +9,7 @@ Prints TAP. Skipped where MIT's KDC cannot be started. --serve: PROGRAM has the 
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,37 @@ def cache(realm):
     return f"FILE:{realm.folder}/tickets"
 
 
+class Torture:
+    """What Samba's smbtorture has to say of sessions that expire; it takes no ticket for localhost, so it gets a hosts file of
+    its own, and each test a share."""
+
+    TESTS = ("expire1n", "expire1e", "expire2s", "expire2e", "expire_disconnect")
+    HOST = "server.test"
+
+    def __init__(self, realm, own):
+        self.processes, folder = {}, realm.folder
+        if shutil.which("smbtorture") is None or os.geteuid() != 0:
+            return
+        realm.admin(f"addprinc -randkey cifs/{self.HOST}", f"modprinc +no_auth_data_required cifs/{self.HOST}",
+                    f"ktadd -k {folder}/keytab cifs/{self.HOST}")  # fmt: skip
+        (folder / "hosts").write_text(f"127.0.0.1 localhost {self.HOST}\n")
+        (folder / "smb.conf").write_text(f"[global]\nrealm = {kerberos.REALM}\nclient min protocol = SMB2_02\n")
+        for test in self.TESTS:
+            command = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts; exec "$@"', folder / "hosts", "smbtorture",
+                       f"//{self.HOST}/{test}", "-p", str(own.port), "-U", f"root@{kerberos.REALM}%{PASSWORD}", "-s",
+                       folder / "smb.conf", "--use-kerberos=required", "--format=subunit", "--fullname",
+                       f"smb2.session.{test}"]  # fmt: skip
+            self.processes[test] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                                    env={**realm.env, "TMPDIR": str(folder)})  # fmt: skip
+
+    def judge(self, tap):
+        if not self.processes:
+            tap.skip("smbtorture with Kerberos", "smbtorture is not installed, or this is not root")
+        for test, process in self.processes.items():
+            said = process.communicate(timeout=TIMEOUT_SECONDS)[0]
+            tap.result(f"smbtorture: {test}", [] if f"\nsuccess: smb2.session.{test}\n" in said else [said[-2000:]])
+
+
 class Own:
     """Our own server, as far as a Case asks. Its tickets count for their own time alone, without the usual five minutes."""
 
@@ -65,8 +97,11 @@ class Own:
         self.share.mkdir()
         config = self.folder / "own.conf"
         config.write_text((self.folder / "krb5.conf").read_text().replace("[libdefaults]", "[libdefaults]\n clockskew = 1"))
+        shares = [f"--share={name}={self.folder / name}" for name in Torture.TESTS]
+        for name in Torture.TESTS:
+            (self.folder / name).mkdir()
         self.command = [program, "serve", "--listen=127.0.0.1:0", f"--share=data={self.share}",
-                        f"--keytab={self.folder}/keytab", "--sign=allowed"]  # fmt: skip
+                        f"--keytab={self.folder}/keytab", "--sign=allowed", *shares]  # fmt: skip
         self.environment = {**realm.env, "KRB5_CONFIG": str(config)}
 
     def __enter__(self):
@@ -199,7 +234,9 @@ def main():
             set_up(realm)
             if options.serve:
                 with Own(options.smbproof, realm) as own:
+                    torture = Torture(realm, own)
                     cases(tap, Case(options.connect, options.smbproof, realm, own), "our server")
+                    torture.judge(tap)
             if Samba.missing():
                 tap.skip("smbd", Samba.missing())
             else:

@@ -247,6 +247,20 @@ def accounts_go(tap, place):
         tap.result("the log says whose sessions expired", said if wrong else [])
 
 
+def share_goes(tap, place):
+    """Whoever is in it is told that it is gone."""
+    place.write(place.share("data", "one"), place.share("other", "two"))
+    with Server(place) as server:
+        before = server.log_text().count("event=tree")
+        put = Put(place, server, "gone", "ada", "secret")
+        server.wait_for("event=tree", before + 1)
+        place.write(place.share("other", "two"))
+        server.reload("done")
+        code, said, whole = put.finish()
+    tap.result("a share that is removed while a file is written",
+               [] if code and "STATUS_NETWORK_NAME_DELETED" in said and not whole else [f"{code} {said}"])  # fmt: skip
+
+
 def smbclient_expires(tap, place):
     """smbclient does not log on again by itself: it says what it was told."""
     if shutil.which("smbclient") is None:
@@ -448,6 +462,7 @@ def main():
         check_files(tap, place)
         accounts_go(tap, place)
         smbclient_expires(tap, place)
+        share_goes(tap, place)
         reloads(tap, place, options.connect)
         limits(tap, place, options.connect)
         few_descriptors(tap, place, options.connect)
