@@ -18,8 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-os.environ.setdefault("SMBPROOF_SOURCE_ROOT", str(ROOT))
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from conform_check import Own  # noqa: E402
 from machine import KernelServer, free_port  # noqa: E402
