@@ -433,14 +433,16 @@ static const struct conform_case table[] = {
 
 _Static_assert(sizeof table / sizeof table[0] <= CONFORM_CASES_MAX, "the results have room for each case");
 
-const struct conform_case *conform_cases(unsigned *count) {
-    *count = sizeof table / sizeof table[0];
-    return table;
+const struct conform_suite *conform_servers(void) {
+    static const struct conform_suite suite = {"smbproof conform server", table, sizeof table / sizeof table[0],
+                                               conform_server_text, conform_server_json};
+
+    return &suite;
 }
 
 const char *conform_area_word(enum conform_area area) {
     static const char *const words[] = {"negotiate", "validate", "session",  "signing", "encryption",
-                                        "tree",      "credits",  "compound", "frame"};
+                                        "tree",      "credits",  "compound", "frame", "works"};
 
     return words[area];
 }
@@ -461,26 +463,24 @@ static bool means(const char *name, size_t size, const struct conform_case *test
            (strlen(area) == size && memcmp(area, name, size) == 0);
 }
 
-int conform_select(const char *only, bool wanted[CONFORM_CASES_MAX]) {
-    unsigned count;
-    const struct conform_case *cases = conform_cases(&count);
+int conform_select(const struct conform_suite *suite, const char *only, bool wanted[CONFORM_CASES_MAX]) {
     int wanted_count = 0;
 
     memset(wanted, 0, CONFORM_CASES_MAX * sizeof *wanted);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < suite->count; i++)
         wanted[i] = only == NULL;
     for (const char *at = only; at != NULL && *at != '\0';) {
         size_t size = strcspn(at, ",");
         bool found = false;
 
-        for (unsigned i = 0; i < count; i++)
-            if (means(at, size, &cases[i]))
+        for (unsigned i = 0; i < suite->count; i++)
+            if (means(at, size, &suite->cases[i]))
                 found = wanted[i] = true;
         if (!found)
             return -1;
         at += size + (at[size] == ',');
     }
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < suite->count; i++)
         wanted_count += wanted[i];
     return wanted_count;
 }

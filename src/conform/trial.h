@@ -32,6 +32,10 @@ struct trial {
     bool zero_in_guid;   /* the ClientGuid of what trial_agree() opens has an octet 0 near its beginning */
 };
 
+/* What a report says of the server. */
+void conform_server_text(const struct conform_report *report, FILE *out);
+void conform_server_json(const struct conform_report *report, struct output *output);
+
 /* ---- results: the last one said counts ---- */
 
 void trial_pass(struct trial *trial, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -102,6 +102,7 @@ struct inside {
     uint8_t header[FRAME_HEADER_SIZE];
     bool closed, draining, logged_on, half_open;
     bool is_client; /* it is among the host's clients */
+    void *guest;    /* of the bystander */
 };
 
 static void settle(struct inside *inside);
@@ -109,6 +110,11 @@ static void pump(struct inside *inside);
 
 static struct inside *inside_of(struct connection *connection) {
     return connection->inside;
+}
+
+/* NULL: there is none, as always but for tests of clients. */
+static const struct host_bystander *bystander_of(const struct inside *inside) {
+    return inside->connection.host->setup.bystander;
 }
 
 /* ---- packets ---- */
@@ -288,6 +294,8 @@ static void close_connection(struct inside *inside, const char *why) {
     count_close(inside);
     loop_watch_remove(inside->connection.loop, &inside->watch);
     loop_timer_clear(inside->connection.loop, &inside->timer);
+    if (bystander_of(inside) != NULL)
+        bystander_of(inside)->ended(inside->guest, strcmp(why, "peer") == 0 || strcmp(why, "lost") == 0);
     close(inside->watch.descriptor);
     leave_half_open(inside);
     inside->busy++;
@@ -427,10 +435,23 @@ static void queue(struct inside *inside, struct packet *packet, struct span out)
     inside->out_last = packet;
 }
 
+/* What the bystander makes of an answer, in the packet's output. */
+static struct span changed_answer(struct inside *inside, struct packet *packet, struct span out) {
+    struct span changed = bystander_of(inside)->answers(inside->guest, &inside->connection.server, out);
+
+    if (changed.size > packet->output_size && !packet_grow(packet, changed.size))
+        return out;
+    if (changed.size > 0)
+        memmove(packet->output, changed.data, changed.size);
+    return (struct span){packet->output, changed.size};
+}
+
 static void send_answer(struct inside *inside) {
     struct span out = server_output(&inside->connection.server);
     struct packet *packet = server_sent(&inside->connection.server)->owner;
 
+    if (bystander_of(inside) != NULL && out.size > 0 && packet->part.size == 0)
+        out = changed_answer(inside, packet, out);
     queue(inside, packet, out);
     if (inside->unsent >= CONNECTION_SEND_LEAST)
         flush(inside);
@@ -758,6 +779,8 @@ static void make_handles(struct inside *inside) {
         handles.seal = aead_key_new(agreed->cipher, AEAD_SEAL, seal);
         handles.open = aead_key_new(agreed->cipher, AEAD_OPEN, open);
     }
+    if (bystander_of(inside) != NULL)
+        bystander_of(inside)->keyed(inside->guest, server);
     list_session(inside, server->keys_frame->request.session->id);
     server_take_handles(server, &handles);
 }
@@ -958,6 +981,8 @@ static void take_content(struct inside *inside) {
     inside->station->counters.received += packet->content_size;
     server_frame_init(&packet->frame, packet->content, packet->content_size, packet->output, packet->output_size, packet);
     server_receive(&inside->connection.server, &packet->frame);
+    if (bystander_of(inside) != NULL)
+        bystander_of(inside)->received(inside->guest, (struct span){packet->frame.content, packet->frame.size});
     while (!inside->closed && step(inside))
         continue;
 }
@@ -1097,6 +1122,8 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     inside->timer.expired = expired;
     inside->start.run = begin;
     host_address_text(address, inside->from);
+    if (bystander_of(inside) != NULL)
+        inside->guest = bystander_of(inside)->begin(host->setup.bystander->context, &inside->connection.server, descriptor);
     atomic_fetch_add(&host->connections, 1);
     atomic_fetch_add(&host->addresses[host_address_slot(host, address)], 1);
     loop_post(station->loop, &inside->start);

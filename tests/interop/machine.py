@@ -32,8 +32,11 @@ def free_port():
 class Machine:
     """stop() ends the program that was started, and with it the machine."""
 
+    user, password, share = USER, PASSWORD, SHARE
+
     def start(self, machine, role, port, *options):
-        command = [machine, role, "--port", str(port), "--share", SHARE, "--user", USER, "--password", PASSWORD, *options]
+        command = [machine, role, "--port", str(port), "--share", self.share, "--user", self.user]
+        command += ["--password", self.password, *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def stop(self):

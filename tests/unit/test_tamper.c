@@ -94,7 +94,8 @@ static void bad_texts_are_explained(void **state) {
         {"negotiate.request.SecurityMode", "behind the field comes"},
         {"negotiate.request.SecurityMode-=1", "-= and += are for lists"},
         {"negotiate.request.Dialects=1", "a list takes -= and +="},
-        {"negotiate.request.contexts+=1", "a list takes -= and +="},
+        {"negotiate.request.contexts+=1,2", "takes one context"},
+        {"negotiate.request.contexts=1", "a list takes -= and +="},
         {"negotiate.request.ClientGuid=12", "two hexadecimal digits"},
         {"negotiate.request:delay=60001", "longer than a minute"},
         {"negotiate.request:delay", "needs a value"},
@@ -235,6 +236,7 @@ static unsigned contexts_of(const struct octets *octets, uint16_t *types, unsign
 
 static void lists_are_written_anew(void **state) {
     struct exchange exchange;
+    struct negotiation record;
     struct message message;
     struct octets changed;
     uint16_t before[16], after[16];
@@ -250,6 +252,25 @@ static void lists_are_written_anew(void **state) {
     assert_int_equal(contexts_of(&changed, after, COUNT_OF(after)), count - 1);
     for (unsigned i = 0; i < count - 1; i++)
         assert_true(after[i] != CONTEXT_SIGNING);
+
+    /* Once more, or an empty one, or one with just what is put in. */
+    changed = exchange.request;
+    assert_true(apply("negotiate.request.contexts+=ENCRYPTION_CAPABILITIES", FROM_CLIENT, &changed));
+    assert_int_equal(contexts_of(&changed, after, COUNT_OF(after)), count + 1);
+    changed = exchange.request;
+    assert_true(apply("negotiate.request.contexts+=RDMA_TRANSFORM_CAPABILITIES", FROM_CLIENT, &changed));
+    assert_int_equal(contexts_of(&changed, after, COUNT_OF(after)), count + 1);
+    assert_int_equal(after[count], CONTEXT_RDMA_TRANSFORM);
+    message = decoded(&changed);
+    negotiation_init(&record);
+    negotiation_store_offer(&record, &message);
+    assert_int_equal(record.offered.contexts.rdma.count, 0);
+    changed = exchange.request;
+    assert_true(apply("negotiate.request.RDMATransformIds+=1,2", FROM_CLIENT, &changed));
+    message = decoded(&changed);
+    negotiation_store_offer(&record, &message);
+    assert_int_equal(record.offered.contexts.rdma.count, 2);
+    assert_true(id_summary_has(&record.offered.contexts.rdma, 2));
 
     changed = exchange.request;
     assert_true(apply("negotiate.request.Dialects-=3.0", FROM_CLIENT, &changed));
