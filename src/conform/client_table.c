@@ -14,7 +14,7 @@
 #define MISDEED(setting, tampers, finish, judge, stage) MISDEED_ON(0, setting, tampers, finish, judge, stage)
 #define NEGOTIATES(setting, tampers) MISDEED(setting, tampers, AS_IT_IS, STAGE, NEGOTIATE)
 #define NEGOTIATES_311(tampers)      MISDEED_ON(SMB2_DIALECT_311, ALL_ALLOWED, tampers, AS_IT_IS, STAGE, NEGOTIATE)
-#define ALTERS_311(tampers)          MISDEED_ON(SMB2_DIALECT_311, ALL_ALLOWED, tampers, AS_IT_IS, STAGE, SESSION_SETUP)
+#define ALTERS_311(tampers)          MISDEED_ON(SMB2_DIALECT_311, ALL, tampers, AS_IT_IS, STAGE, SESSION_SETUP)
 #define ALTERS_302(tampers)          MISDEED(302_ALLOWED, tampers, AS_IT_IS, STAGE, VALIDATE)
 #define VALIDATES(tampers)           MISDEED(302_ALLOWED, tampers, SIGNED, STAGE, VALIDATE)
 #define SETS_UP(setting, tampers)    MISDEED(setting, tampers, AS_IT_IS, STAGE, SESSION_SETUP)
@@ -106,7 +106,7 @@ static const struct conform_case table[] = {
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE}, ALTERS_311("negotiate.response.Salt^=1")},
     {"Hash_SecurityMode", AREA_NEGOTIATE, "3.2.5.3.1", MUST, NEED_NOTHING, "another SecurityMode than that of its hash",
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE},
-     ALTERS_311("negotiate.response.SecurityMode^=SIGNING_REQUIRED")},
+     SETS_UP_311(ALL_ALLOWED, "negotiate.response.SecurityMode^=SIGNING_REQUIRED")},
     {"Hash_Capabilities", AREA_NEGOTIATE, "3.2.5.3.1", MUST, NEED_NOTHING, "other Capabilities than those of its hash",
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE},
      ALTERS_311("negotiate.response.Capabilities^=MULTI_CHANNEL")},

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """What clients let pass: `smbproof conform client` with each of them, as tables for docs/conformance.md and README.md.
 
-usage: client_table.py --smbproof PROGRAM [--machine PROGRAM] [--libsmb2 PROGRAM] [--only CLIENT,...] [--write]
+usage: client_table.py --smbproof PROGRAM [--machine PROGRAM] [--libsmb2 PROGRAM] [--only CLIENT,...] [--cases NAMES] [--write]
 
 --machine boots the Linux kernel's client (machine.py says how it is called), --libsmb2 is that library's example
-smb2-ls-async. A client that is not there keeps the column that the page has of it. --write puts the tables where
+smb2-ls-async. A client that is not there keeps the column that the page has of it, and a case that is not among --cases
+its cell. --write puts the tables where
 `<!-- clients:begin -->` and `<!-- clients:end -->` stand in both files; without, they are printed. It takes some minutes
 with the kernel, else about two.
 """
@@ -126,6 +127,7 @@ CLIENTS = {
 
 def run(options, command, *more):
     call = [options.smbproof, "conform", "client", "--listen", "127.0.0.1:0", "--json", "--run", command, *more]
+    call += ["--only", options.cases] if options.cases else []
     done = subprocess.run(call, stdout=subprocess.PIPE, text=True, timeout=RUN_SECONDS)
     return json.loads(done.stdout)
 
@@ -175,8 +177,21 @@ def report_of(name, options, folder):
 # ---- tables ----
 
 
+def cases_of(program):
+    """-> [{"name", "area", "section", "level", "sends"}] of all cases."""
+    text = subprocess.run([program, "conform", "client", "--list", "-v"], stdout=subprocess.PIPE, text=True).stdout
+    form = r"^(\w+) \((\w+), \[MS-SMB2\] ([\d.]+), (\w+)\)\n    sends: (.*)$"
+    return [dict(zip(("name", "area", "section", "level", "sends"), row)) for row in re.findall(form, text, re.MULTILINE)]
+
+
+def mark_of(case):
+    if case["area"] == "works":
+        return "works" if case["outcome"] == "pass" else MARK[case["outcome"]]
+    return MARK[case["outcome"]]
+
+
 def column_of(report):
-    return {case["name"]: MARK[case["outcome"]] for case in report["cases"]}
+    return {case["name"]: mark_of(case) for case in report["cases"]}
 
 
 def old_columns():
@@ -222,18 +237,18 @@ def main():
     parser.add_argument("--machine")
     parser.add_argument("--libsmb2", type=os.path.abspath)
     parser.add_argument("--only", default=",".join(CLIENTS))
+    parser.add_argument("--cases")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    columns, cases = old_columns() if PAGE.exists() else {}, []
+    columns, cases = old_columns() if PAGE.exists() else {}, cases_of(options.smbproof)
     with tempfile.TemporaryDirectory(prefix="smbproof-clients-") as folder:
         for name in options.only.split(","):
             report = report_of(name, options, Path(folder))
             if report is None:
                 print(f"{name} is not there", file=sys.stderr)
                 continue
-            columns[name] = column_of(report)
-            cases = report["cases"]
-            for case in cases:
+            columns.setdefault(name, {}).update(column_of(report))
+            for case in report["cases"]:
                 if case["outcome"] not in ("pass", "skip"):
                     print(f"{name}: {case['name']}: {case['seen']}", file=sys.stderr)
     tables = list(count_table(columns, cases)), list(case_table(columns, cases))
