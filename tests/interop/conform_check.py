@@ -26,7 +26,7 @@ from tap import Tap  # noqa: E402
 
 PASSWORD = "secret"
 TIMEOUT_SECONDS = 120
-ROOT = Path(os.environ["SMBPROOF_SOURCE_ROOT"])
+ROOT = Path(__file__).resolve().parents[2]
 KNOWN = ROOT / "examples" / "conform" / "smbd-4.17.known"
 KNOWN_IMPACKET, KNOWN_KSMBD = KNOWN.with_name("impacket-0.10.known"), KNOWN.with_name("ksmbd-6.12.known")
 

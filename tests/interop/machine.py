@@ -73,7 +73,8 @@ class KernelServer(Machine):
 
 
 class KernelClient(Machine):
-    """cifs.ko: each run() is a mount, a listing, and the mount's end. `dialects`: options of mount by name."""
+    """cifs.ko: each run() is a mount, a listing, and the mount's end. `dialects`: options of mount by name. Once it runs,
+    `name` has the kernel's version."""
 
     name = "Linux"
 
@@ -91,10 +92,11 @@ class KernelClient(Machine):
         self.start(self.machine, "client", 1, *options, "--", str(self.listener.getsockname()[1]))
         self.said = None
         try:
-            self.hear()
+            release = self.hear().partition(" ")[2]
         except TimeoutError:
             self.stop()
             raise OSError("the machine with Linux's client did not start") from None
+        self.name = "Linux " + ".".join(release.split(".")[:2])
         self.listener.settimeout(ANSWER_SECONDS)
         return self
 

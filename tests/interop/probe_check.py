@@ -343,7 +343,7 @@ def main():
     tap = Tap()
     missing = Samba.missing()
     try:
-        validator = schema_of(Path(os.environ["SMBPROOF_SOURCE_ROOT"]))
+        validator = schema_of(Path(__file__).resolve().parents[2])
     except ImportError:
         missing = missing or "python3-jsonschema is not installed"
     if missing:
