@@ -109,11 +109,12 @@ void case_reconnect(struct trial *trial) {
     judge_status_or_close(trial, &reply, STATUS_USER_SESSION_DELETED);
 }
 
-/* The same ClientGuid with another dialect (3.3.5.5.3). */
+/* The same ClientGuid with another dialect (3.3.5.5.3): the session that is named as the previous one stays. */
 void case_reconnect_other_dialect(struct trial *trial) {
     uint16_t other = 0;
     struct id_list first, second;
     struct line_logon logon;
+    struct line_reply reply;
 
     for (unsigned i = 0; i < trial->facts->spoken.count; i++)
         if (trial->facts->spoken.ids[i] != SMB2_DIALECT_202 && trial->facts->spoken.ids[i] != trial->facts->greatest)
@@ -124,8 +125,12 @@ void case_reconnect_other_dialect(struct trial *trial) {
     }
     first = dialect_alone(trial->facts->greatest);
     second = dialect_alone(other);
-    if (trial_log_on(trial, &first) && log_on_second(trial, &second, trial->line->policy.guid, &logon))
-        judge_status(trial, &logon.reply, STATUS_USER_SESSION_DELETED);
+    if (!trial_log_on(trial, &first) || !log_on_second(trial, &second, trial->line->policy.guid, &logon) ||
+        !judge_status(trial, &logon.reply, STATUS_USER_SESSION_DELETED))
+        return;
+    reply = exchange_plain(trial, SMB2_LOGOFF, LINE_SIGNED);
+    if (!reply_has(&reply, STATUS_SUCCESS))
+        trial_fail(trial, "the new session is refused, but the other one is gone");
 }
 
 static void bind_with(struct trial *trial, const struct id_list *list) {

@@ -540,20 +540,21 @@ static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
     return logon != NULL && logon->acceptor != NULL ? logon : NULL;
 }
 
-static void log_logon(const struct inside *inside, const struct packet *packet) {
+/* `refusal`: why it came to nothing, and the status that is told; NULL where it is done. */
+static void log_logon(const struct inside *inside, const struct packet *packet, const char *refusal, uint32_t status) {
     const struct auth_acceptor *acceptor = packet->logon->acceptor;
     char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16];
 
     log_quote(auth_acceptor_user(acceptor), user);
     log_quote(auth_acceptor_domain(acceptor), domain);
     dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect);
-    if (packet->state == AUTH_COMPLETE)
+    if (refusal == NULL)
         log_event("logon", "from=%s result=done user=%s domain=%s mechanism=%s guest=%s dialect=%s", inside->from, user, domain,
                   auth_acceptor_mechanism(acceptor), auth_acceptor_is_guest(acceptor) ? "yes" : "no", dialect);
     else
         log_warning("logon", "from=%s result=refused user=%s domain=%s mechanism=%s dialect=%s status=0x%08x reason=%s",
-                    inside->from, user, domain, auth_acceptor_mechanism(acceptor), dialect, auth_acceptor_status(acceptor),
-                    log_quote(auth_acceptor_reason(acceptor), reason));
+                    inside->from, user, domain, auth_acceptor_mechanism(acceptor), dialect, status,
+                    log_quote(refusal, reason));
 }
 
 /* Has the client logged on with another dialect, on a connection that it still has (3.3.5.5.3)? Where there is no memory,
@@ -571,7 +572,7 @@ static bool dialect_differs(struct inside *inside) {
     return answer == CLIENTS_DIFFERENT;
 }
 
-static void note_logon(struct inside *inside, struct logon *logon) {
+static void note_logon(struct logon *logon) {
     size_t size = strlen(auth_acceptor_user(logon->acceptor));
 
     memcpy(logon->user, auth_acceptor_user(logon->acceptor), size < AUTH_NAME_MAX ? size + 1 : AUTH_NAME_MAX);
@@ -579,6 +580,9 @@ static void note_logon(struct inside *inside, struct logon *logon) {
     logon->is_guest = auth_acceptor_is_guest(logon->acceptor);
     logon->is_anonymous = auth_acceptor_is_anonymous(logon->acceptor);
     logon->has_account = auth_acceptor_has_account(logon->acceptor);
+}
+
+static void note_logged_on(struct inside *inside) {
     if (inside->logged_on)
         return;
     inside->logged_on = true;
@@ -593,40 +597,56 @@ static bool is_still_allowed(const struct inside *inside, const struct logon *lo
     return logon->config == config || is_allowed(&config->acceptor, logon);
 }
 
-static void complete_logon(struct inside *inside, struct logon *logon, struct server_logon *result) {
-    note_logon(inside, logon);
+static const char *refuse_with(struct server_logon *result, uint32_t status, const char *refusal) {
+    result->state = SERVER_LOGON_REFUSED;
+    result->status = status;
+    return refusal;
+}
+
+/* NULL, or why not after all. */
+static const char *complete_logon(struct inside *inside, struct logon *logon, struct server_logon *result) {
+    note_logon(logon);
     if (!is_still_allowed(inside, logon))
-        result->status = (uint32_t)STATUS_ACCOUNT_DISABLED;
-    else if (!set_lifetime(inside, logon))
-        result->status = (uint32_t)STATUS_INSUFFICIENT_RESOURCES;
-    if (result->status != STATUS_SUCCESS) {
-        result->state = SERVER_LOGON_REFUSED;
-        return;
-    }
+        return refuse_with(result, (uint32_t)STATUS_ACCOUNT_DISABLED, "the account has gone meanwhile");
+    if (!set_lifetime(inside, logon))
+        return refuse_with(result, (uint32_t)STATUS_INSUFFICIENT_RESOURCES, "no memory");
     result->session_key = auth_acceptor_session_key(logon->acceptor);
     result->is_guest = logon->is_guest;
     result->is_anonymous = logon->is_anonymous;
     result->dialect_differs = dialect_differs(inside);
+    if (result->dialect_differs) {
+        result->status = (uint32_t)STATUS_USER_SESSION_DELETED; /* for the log: the server says it by itself */
+        return "the client is logged on with another dialect";
+    }
+    note_logged_on(inside);
     sessions_rename(inside->connection.host->sessions, logon->session_id, logon->user);
-    inside->station->counters.logons++;
+    return NULL;
+}
+
+/* Notes how it ended, where it has. */
+static void end_logon(struct inside *inside, struct packet *packet, struct server_logon *result) {
+    const struct auth_acceptor *acceptor = packet->logon->acceptor;
+    const char *refusal;
+
+    if (packet->state == AUTH_COMPLETE)
+        refusal = complete_logon(inside, packet->logon, result);
+    else
+        refusal = refuse_with(result, auth_acceptor_status(acceptor), auth_acceptor_reason(acceptor));
+    log_logon(inside, packet, refusal, result->status);
+    inside->station->counters.logons += refusal == NULL;
+    inside->station->counters.logons_refused += refusal != NULL;
 }
 
 static void take_token(struct inside *inside, struct packet *packet) {
-    static const enum server_logon_state states[] = {
-        [AUTH_CONTINUE] = SERVER_LOGON_CONTINUE, [AUTH_COMPLETE] = SERVER_LOGON_DONE, [AUTH_FAILED] = SERVER_LOGON_REFUSED};
+    bool goes_on = packet->state == AUTH_CONTINUE;
     struct logon *logon = packet->logon;
-    struct server_logon result = {.state = states[packet->state], .token = packet->reply, .owner = logon};
+    struct server_logon result = {
+        .state = goes_on ? SERVER_LOGON_CONTINUE : SERVER_LOGON_DONE, .token = packet->reply, .owner = logon};
 
-    if (packet->state != AUTH_CONTINUE)
-        log_logon(inside, packet);
-    if (packet->state == AUTH_FAILED) {
-        result.status = auth_acceptor_status(logon->acceptor);
-        inside->station->counters.logons_refused++;
-    }
-    if (packet->state == AUTH_COMPLETE)
-        complete_logon(inside, logon, &result);
+    if (!goes_on)
+        end_logon(inside, packet, &result);
     server_take_token(&inside->connection.server, &packet->frame, &result);
-    if (packet->state == AUTH_CONTINUE)
+    if (goes_on)
         return;
     auth_acceptor_free(logon->acceptor);
     logon->acceptor = NULL;
@@ -736,7 +756,9 @@ static bool end_previous(struct packet *packet) {
 static void logon_stepped(struct job *job) {
     struct packet *packet = CONTAINER(struct packet, job, job);
 
-    if (packet->state != AUTH_COMPLETE || packet->inside->closed || !end_previous(packet))
+    bool is_new = packet->state == AUTH_COMPLETE && !packet->inside->closed && !dialect_differs(packet->inside);
+
+    if (!is_new || !end_previous(packet))
         logon_finish(packet);
 }
 
