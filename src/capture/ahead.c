@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Packets ahead, octets of the payload, and octets that come into the cache together. */
-#define FETCH_ITEMS 8u
-#define FETCH_PAYLOAD 192u
+/* Packets ahead whose item, and whose payload, is asked for; octets of the payload; and octets that come into the cache
+ * together. */
+#define FETCH_ITEMS 12u
+#define FETCH_PAYLOADS 6u
+#define FETCH_PAYLOAD_SIZE 192u
 #define CACHE_LINE 64u
 /* Looks at whether a batch is there before the thread sleeps: some tens of microseconds. */
 #define SPIN_MAX 2000u
@@ -128,7 +130,7 @@ static void fill_next(struct ahead *ahead) {
     fill(ahead, batch, AHEAD_BATCH);
     pthread_mutex_lock(&ahead->lock);
     ahead->written++;
-    atomic_store_explicit(&ahead->ready, ahead->written, memory_order_relaxed);
+    atomic_store_explicit(&ahead->ready, ahead->written, memory_order_release);
     ahead->at_end = batch->status != CAPTURE_PACKET;
     pthread_cond_signal(&ahead->filled);
     pthread_mutex_unlock(&ahead->lock);
@@ -213,17 +215,27 @@ static struct batch *take(struct ahead *ahead) {
     return &ahead->batches[ahead->read % AHEAD_BATCHES];
 }
 
-/* The other thread's processor has these lines in its cache: they are asked for some packets before they are needed. */
-static inline void fetch_early(const struct batch *batch) {
-    const uint8_t *item;
+/* The item so many behind the next one, which may lie in the batch after this one; NULL where it is not there yet. */
+static const struct item *item_behind(const struct ahead *ahead, const struct batch *batch, unsigned distance) {
+    unsigned at = batch->used + distance;
 
-    if (batch->used + FETCH_ITEMS >= batch->count)
-        return;
-    item = (const uint8_t *)&batch->items[batch->used + FETCH_ITEMS];
-    for (size_t at = 0; at < sizeof(struct item); at += CACHE_LINE)
-        __builtin_prefetch(item + at);
-    for (size_t at = 0; at < FETCH_PAYLOAD; at += CACHE_LINE)
-        __builtin_prefetch((const void *)((uintptr_t)batch->items[batch->used + FETCH_ITEMS / 2].segment.payload.data + at));
+    if (at < batch->count)
+        return &batch->items[at];
+    at -= batch->count;
+    if (!ahead->threaded || atomic_load_explicit(&ahead->ready, memory_order_acquire) <= ahead->read + 1)
+        return NULL;
+    batch = &ahead->batches[(ahead->read + 1) % AHEAD_BATCHES];
+    return at < batch->count ? &batch->items[at] : NULL;
+}
+
+/* The other thread's processor has these lines in its cache: they are asked for some packets before they are needed. */
+static inline void fetch_early(const struct ahead *ahead, const struct batch *batch) {
+    const struct item *far = item_behind(ahead, batch, FETCH_ITEMS), *near = item_behind(ahead, batch, FETCH_PAYLOADS);
+
+    for (size_t at = 0; far != NULL && at < sizeof(struct item); at += CACHE_LINE)
+        __builtin_prefetch((const uint8_t *)far + at);
+    for (size_t at = 0; near != NULL && at < FETCH_PAYLOAD_SIZE; at += CACHE_LINE)
+        __builtin_prefetch((const void *)((uintptr_t)near->segment.payload.data + at));
 }
 
 enum capture_status ahead_next(struct ahead *ahead, const struct packet **packet, const struct segment **segment,
@@ -234,7 +246,7 @@ enum capture_status ahead_next(struct ahead *ahead, const struct packet **packet
         if (batch->used < batch->count) {
             const struct item *item = &batch->items[batch->used++];
 
-            fetch_early(batch);
+            fetch_early(ahead, batch);
             *packet = &item->packet;
             *segment = &item->segment;
             *position = batch->position;

@@ -485,8 +485,15 @@ static void flow_segment(struct flows *flows, struct flow *flow, enum flow_side 
         flow_finish(flows, flow);
 }
 
-static inline bool path_is(const struct side *side, const struct path *path) {
-    return side->path_count > 0 && path_equal(&side->paths[0], path);
+/* Did the segment come by the path that the side used last? Field by field: a path that was just put together could not
+ * be compared as one before its parts are written. */
+static inline bool path_is(const struct side *side, const struct packet *packet, const struct segment *segment) {
+    const struct path *path = &side->paths[0];
+    uint32_t without_mac = segment->has_mac ? 0 : 1u + segment->ttl;
+
+    return side->path_count > 0 && path->interface == packet->interface && path->link_index == segment->link_index &&
+           path->without_mac == without_mac && memcmp(path->source_mac, segment->source_mac, sizeof path->source_mac) == 0 &&
+           memcmp(path->destination_mac, segment->destination_mac, sizeof path->destination_mac) == 0;
 }
 
 /* Without addresses a segment far off may be another leg's. */
@@ -494,6 +501,19 @@ static bool is_far(const struct flow *flow, enum flow_side from, const struct se
     const struct side *side = &flow->sides[from];
     int32_t off = distance(side->highest, segment->sequence);
     return side->synced && (off > 1024 * 1024 || off < -1024 * 1024);
+}
+
+static struct flow *flow_choose_by_path(struct flows *flows, struct flow *first, const struct packet *packet,
+                                        const struct segment *segment, uint32_t hash) {
+    struct path path = path_of(packet, segment);
+
+    return flow_choose(flows, first, &path, packet, segment, hash);
+}
+
+static void side_learn_path(struct side *side, const struct packet *packet, const struct segment *segment) {
+    struct path path = path_of(packet, segment);
+
+    side_learn(side, &path);
 }
 
 void flows_segment(struct flows *flows, const struct packet *packet,
@@ -513,21 +533,20 @@ void flows_segment(struct flows *flows, const struct packet *packet,
         first->last_ns = packet->time_ns;
         return;
     }
-    struct path path = path_of(packet, segment);
     struct flow *flow = first;
     enum flow_side from = first ? flow_side_of(first, segment) : FLOW_INITIATOR;
     if (!first)
         flow = flow_open(flows, packet, segment, hash);
-    else if (!single || !path_is(&first->sides[from], &path) ||
-             (path.without_mac && is_far(first, from, segment)))
-        flow = flow_choose(flows, first, &path, packet, segment, hash);
+    else if (!single || !path_is(&first->sides[from], packet, segment) ||
+             (!segment->has_mac && is_far(first, from, segment)))
+        flow = flow_choose_by_path(flows, first, packet, segment, hash);
     if (!flow) { /* as if the packet had not been captured */
         flows->counts.no_memory++;
         return;
     }
     from = flow_side_of(flow, segment);
-    if (!path_is(&flow->sides[from], &path))
-        side_learn(&flow->sides[from], &path);
+    if (!path_is(&flow->sides[from], packet, segment))
+        side_learn_path(&flow->sides[from], packet, segment);
     flow->last_number = packet->number;
     flow->last_ns = packet->time_ns;
     if (!flow->ignored)
