@@ -41,6 +41,7 @@ struct ahead {
     atomic_ulong ready;             /* `written`, to be looked at without the lock */
     struct item late;            /* found no room in its batch: the next one's first */
     bool has_late;
+    struct batch *current; /* that items are handed out of */
     struct batch batches[AHEAD_BATCHES];
 };
 
@@ -215,12 +216,8 @@ static struct batch *take(struct ahead *ahead) {
     return &ahead->batches[ahead->read % AHEAD_BATCHES];
 }
 
-/* The item so many behind the next one, which may lie in the batch after this one; NULL where it is not there yet. */
-static const struct item *item_behind(const struct ahead *ahead, const struct batch *batch, unsigned distance) {
-    unsigned at = batch->used + distance;
-
-    if (at < batch->count)
-        return &batch->items[at];
+/* The item at a place behind the batch's end: in the batch after it, NULL where that is not there yet. */
+static const struct item *item_of_next(const struct ahead *ahead, const struct batch *batch, unsigned at) {
     at -= batch->count;
     if (!ahead->threaded || atomic_load_explicit(&ahead->ready, memory_order_acquire) <= ahead->read + 1)
         return NULL;
@@ -228,33 +225,49 @@ static const struct item *item_behind(const struct ahead *ahead, const struct ba
     return at < batch->count ? &batch->items[at] : NULL;
 }
 
+static inline void fetch_item(const struct item *item) {
+    for (size_t at = 0; at < sizeof *item; at += CACHE_LINE)
+        __builtin_prefetch((const uint8_t *)item + at);
+}
+
+static inline void fetch_payload(const struct item *item) {
+    for (size_t at = 0; at < FETCH_PAYLOAD_SIZE; at += CACHE_LINE)
+        __builtin_prefetch((const void *)((uintptr_t)item->segment.payload.data + at));
+}
+
 /* The other thread's processor has these lines in its cache: they are asked for some packets before they are needed. */
 static inline void fetch_early(const struct ahead *ahead, const struct batch *batch) {
-    const struct item *far = item_behind(ahead, batch, FETCH_ITEMS), *near = item_behind(ahead, batch, FETCH_PAYLOADS);
+    unsigned far = batch->used + FETCH_ITEMS, near = batch->used + FETCH_PAYLOADS;
+    const struct item *item;
 
-    for (size_t at = 0; far != NULL && at < sizeof(struct item); at += CACHE_LINE)
-        __builtin_prefetch((const uint8_t *)far + at);
-    for (size_t at = 0; near != NULL && at < FETCH_PAYLOAD_SIZE; at += CACHE_LINE)
-        __builtin_prefetch((const void *)((uintptr_t)near->segment.payload.data + at));
+    if (far < batch->count) {
+        fetch_item(&batch->items[far]);
+        fetch_payload(&batch->items[near]);
+        return;
+    }
+    item = item_of_next(ahead, batch, far);
+    if (item != NULL)
+        fetch_item(item);
+    item = near < batch->count ? &batch->items[near] : item_of_next(ahead, batch, near);
+    if (item != NULL)
+        fetch_payload(item);
 }
 
 enum capture_status ahead_next(struct ahead *ahead, const struct packet **packet, const struct segment **segment,
                                uint64_t *position) {
-    for (;;) {
-        struct batch *batch = take(ahead);
+    struct batch *batch = ahead->current;
 
-        if (batch->used < batch->count) {
-            const struct item *item = &batch->items[batch->used++];
-
-            fetch_early(ahead, batch);
-            *packet = &item->packet;
-            *segment = &item->segment;
-            *position = batch->position;
-            return CAPTURE_PACKET;
-        }
-        if (batch->status != CAPTURE_PACKET)
+    while (batch == NULL || batch->used == batch->count) {
+        batch = ahead->current = take(ahead);
+        if (batch->used == batch->count && batch->status != CAPTURE_PACKET)
             return batch->status;
     }
+    const struct item *item = &batch->items[batch->used++];
+    fetch_early(ahead, batch);
+    *packet = &item->packet;
+    *segment = &item->segment;
+    *position = batch->position;
+    return CAPTURE_PACKET;
 }
 
 void ahead_free(struct ahead *ahead) {

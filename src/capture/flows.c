@@ -491,9 +491,9 @@ static inline bool path_is(const struct side *side, const struct packet *packet,
     const struct path *path = &side->paths[0];
     uint32_t without_mac = segment->has_mac ? 0 : 1u + segment->ttl;
 
-    return side->path_count > 0 && path->interface == packet->interface && path->link_index == segment->link_index &&
-           path->without_mac == without_mac && memcmp(path->source_mac, segment->source_mac, sizeof path->source_mac) == 0 &&
-           memcmp(path->destination_mac, segment->destination_mac, sizeof path->destination_mac) == 0;
+    return side->path_count > 0 && memcmp(&path->macs, &segment->macs, sizeof path->macs) == 0 &&
+           path->interface == packet->interface && path->link_index == segment->link_index &&
+           path->without_mac == without_mac;
 }
 
 /* Without addresses a segment far off may be another leg's. */

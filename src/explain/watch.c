@@ -82,7 +82,7 @@ static struct closing_segment closing_of(const struct packet *packet, const stru
         .dont_fragment = segment->dont_fragment,
         .has_timestamp = segment->has_timestamp,
         .other_mac =
-            segment->has_mac && side->has_mac && memcmp(segment->source_mac, side->mac, sizeof side->mac) != 0,
+            segment->has_mac && side->has_mac && memcmp(segment->macs.source, side->mac, sizeof side->mac) != 0,
         .has_ack = (segment->flags & TCP_ACK) != 0,
         .ip_id_leaps = segment->has_ip_id && segment->ip_id != 0 && side->ip_id_steps >= 4 &&
                        side->ip_id_small_steps == side->ip_id_steps &&
@@ -97,7 +97,7 @@ static void note_fingerprint(struct tcp_side *side, const struct segment *segmen
     else if (segment->ttl != side->ttl && side->ttl_other == 0)
         side->ttl_other = segment->ttl;
     if (segment->has_mac && !side->has_mac) {
-        memcpy(side->mac, segment->source_mac, sizeof side->mac);
+        memcpy(side->mac, segment->macs.source, sizeof side->mac);
         side->has_mac = true;
     }
     if (segment->has_ip_id && segment->ip_id != 0) {
