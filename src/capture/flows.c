@@ -503,17 +503,18 @@ static bool is_far(const struct flow *flow, enum flow_side from, const struct se
     return side->synced && (off > 1024 * 1024 || off < -1024 * 1024);
 }
 
-static struct flow *flow_choose_by_path(struct flows *flows, struct flow *first, const struct packet *packet,
-                                        const struct segment *segment, uint32_t hash) {
+/* The flow of a segment that does not continue its connection on the path that the sender used last; NULL where there is
+ * no memory for a new one. */
+static struct flow *flow_of_unusual(struct flows *flows, struct flow *first, const struct packet *packet,
+                                    const struct segment *segment, uint32_t hash) {
     struct path path = path_of(packet, segment);
+    struct flow *flow = first ? flow_choose(flows, first, &path, packet, segment, hash)
+                              : flow_open(flows, packet, segment, hash);
+    struct side *side = flow ? &flow->sides[flow_side_of(flow, segment)] : NULL;
 
-    return flow_choose(flows, first, &path, packet, segment, hash);
-}
-
-static void side_learn_path(struct side *side, const struct packet *packet, const struct segment *segment) {
-    struct path path = path_of(packet, segment);
-
-    side_learn(side, &path);
+    if (flow && !path_is(side, packet, segment))
+        side_learn(side, &path);
+    return flow;
 }
 
 void flows_segment(struct flows *flows, const struct packet *packet,
@@ -535,18 +536,15 @@ void flows_segment(struct flows *flows, const struct packet *packet,
     }
     struct flow *flow = first;
     enum flow_side from = first ? flow_side_of(first, segment) : FLOW_INITIATOR;
-    if (!first)
-        flow = flow_open(flows, packet, segment, hash);
-    else if (!single || !path_is(&first->sides[from], packet, segment) ||
-             (!segment->has_mac && is_far(first, from, segment)))
-        flow = flow_choose_by_path(flows, first, packet, segment, hash);
-    if (!flow) { /* as if the packet had not been captured */
-        flows->counts.no_memory++;
-        return;
+    if (!single || !path_is(&first->sides[from], packet, segment) ||
+        (!segment->has_mac && is_far(first, from, segment))) {
+        flow = flow_of_unusual(flows, first, packet, segment, hash);
+        if (!flow) { /* as if the packet had not been captured */
+            flows->counts.no_memory++;
+            return;
+        }
+        from = flow_side_of(flow, segment);
     }
-    from = flow_side_of(flow, segment);
-    if (!path_is(&flow->sides[from], packet, segment))
-        side_learn_path(&flow->sides[from], packet, segment);
     flow->last_number = packet->number;
     flow->last_ns = packet->time_ns;
     if (!flow->ignored)

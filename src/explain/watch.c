@@ -202,8 +202,12 @@ static bool is_earlier(const struct packet *packet, const struct closing_segment
 static void note_closing(struct watched *watched, enum direction from, const struct packet *packet,
                          const struct segment *segment, const struct segment_note *note) {
     struct tcp_side *side = &watched->evidence.tcp[from];
-    uint64_t reaction_ns = reaction_of(watched, from, packet, segment);
+    bool closes = (segment->flags & (TCP_FIN | TCP_RST)) != 0;
+    uint64_t reaction_ns;
 
+    if (!closes && side->rst.packet == 0 && side->fin.packet == 0)
+        return;
+    reaction_ns = closes ? reaction_of(watched, from, packet, segment) : 0;
     if (segment->payload_size > 0 || (segment->flags & TCP_SYN)) {
         if (side->rst.packet != 0 && !note->duplicate)
             side->packets_after_rst++;
