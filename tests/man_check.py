@@ -16,9 +16,9 @@ from pathlib import Path
 from tap import Tap
 
 # Commands that connect to nothing: the options of a connection are not theirs.
-LOCAL = {"explain", "passwd", "relay", "serve", "status"}
+LOCAL = {"conform-client", "explain", "passwd", "relay", "serve", "status"}
 # Pages that tell of several commands.
-COMMANDS = {"files": ("ls", "get", "put", "cat", "mkdir", "rmdir", "rm", "mv", "stat", "shares")}
+COMMANDS = {"files": ("ls", "get", "put", "cat", "mkdir", "rmdir", "rm", "mv", "stat", "shares"), "conform-client": ("conform client",)}
 
 
 def lint(page):
@@ -42,7 +42,7 @@ def written_in(page):
 
 
 def printed_by(command, name):
-    run = subprocess.run([command, name, "--help"], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([command, *name.split(), "--help"], capture_output=True, text=True, timeout=60)
     printed = options_of(run.stdout)
     if run.returncode != 0 or not printed:
         raise SystemExit(f"Bail out! {name} --help: exit status {run.returncode}, {len(printed)} options")

@@ -295,6 +295,14 @@ bool auth_acceptor_is_guest(const struct auth_acceptor *acceptor) {
     return acceptor->mechanism != NULL && acceptor->mechanism->guest;
 }
 
+bool auth_acceptor_has_account(const struct auth_acceptor *acceptor) {
+    return acceptor->mechanism != NULL && acceptor->mechanism->has_account;
+}
+
+uint32_t auth_acceptor_lifetime_s(const struct auth_acceptor *acceptor) {
+    return acceptor->mechanism != NULL ? acceptor->mechanism->lifetime_s : 0;
+}
+
 const char *auth_acceptor_mechanism(const struct auth_acceptor *acceptor) {
     return acceptor->mechanism != NULL ? acceptor->mechanism->methods->name : "";
 }

@@ -40,6 +40,10 @@ const char *auth_acceptor_domain(const struct auth_acceptor *acceptor);
 struct span auth_acceptor_session_key(const struct auth_acceptor *acceptor);
 bool auth_acceptor_is_anonymous(const struct auth_acceptor *acceptor);
 bool auth_acceptor_is_guest(const struct auth_acceptor *acceptor);
+/* Is it one of the file of accounts who logged on? */
+bool auth_acceptor_has_account(const struct auth_acceptor *acceptor);
+/* Seconds from AUTH_COMPLETE on after which whoever logged on has to do it again, as a ticket's time is over; 0: never. */
+uint32_t auth_acceptor_lifetime_s(const struct auth_acceptor *acceptor);
 /* "NTLMv2" or "Kerberos"; "" where it did not come to either. */
 const char *auth_acceptor_mechanism(const struct auth_acceptor *acceptor);
 

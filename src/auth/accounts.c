@@ -11,6 +11,7 @@
 #include "auth/accounts_line.h"
 #include "auth/mechanism.h"
 #include "crypto/crypto.h"
+#include "wire/text.h"
 
 /* ---- the table ---- */
 
@@ -310,6 +311,19 @@ bool accounts_find(struct accounts *accounts, struct span user, struct account *
     if (!found)
         memcpy(account->nt_hash, accounts->dummy, sizeof accounts->dummy);
     return found;
+}
+
+bool accounts_allow(struct accounts *accounts, const char *user) {
+    uint8_t name[2 * AUTH_NAME_MAX];
+    struct writer writer = writer_over(name, sizeof name);
+    struct account account;
+    bool allow;
+
+    if (!text_to_utf16((struct span){(const uint8_t *)user, strlen(user)}, &writer))
+        return false;
+    allow = accounts_find(accounts, writer_done(&writer), &account) && !account.disabled;
+    crypto_wipe(&account, sizeof account);
+    return allow;
 }
 
 size_t accounts_count(struct accounts *accounts) {

@@ -34,6 +34,8 @@ void accounts_close(struct accounts *accounts);
  * `account` holds a hash that fits no password, so that the caller can go on as if there were one.
  * The caller wipes `account`. */
 bool accounts_find(struct accounts *accounts, struct span user, struct account *account);
+/* Is there such an account, UTF-8, and not disabled? */
+bool accounts_allow(struct accounts *accounts, const char *user);
 size_t accounts_count(struct accounts *accounts);
 /* Copies out why the file could not be read again; false where all is well. */
 bool accounts_problem(struct accounts *accounts, char problem[ACCOUNTS_PROBLEM_MAX]);

@@ -279,16 +279,18 @@ static enum auth_state acceptor_step(struct mechanism *mechanism, struct span to
                                      struct span *out) {
     struct kerberos *kerberos = (struct kerberos *)mechanism;
     gss_buffer_desc in = buffer_of(token);
-    OM_uint32 major, minor, got = 0;
+    OM_uint32 major, minor, got = 0, left_s = GSS_C_INDEFINITE;
 
     if (kerberos->credential == GSS_C_NO_CREDENTIAL && acquire_acceptor(kerberos) == AUTH_FAILED)
         return AUTH_FAILED;
     gss_release_buffer(&minor, &kerberos->token);
     major = gss_accept_sec_context(&minor, &kerberos->context, kerberos->credential, &in,
                                    GSS_C_NO_CHANNEL_BINDINGS, NULL, NULL, &kerberos->token, &got,
-                                   NULL, NULL);
+                                   &left_s, NULL);
     if (GSS_ERROR(major))
         return kerberos_fail(kerberos, major, minor, "the ticket is refused");
+    if (left_s != GSS_C_INDEFINITE)
+        mechanism->lifetime_s = left_s > 0 ? left_s : 1;
     if (got & GSS_C_ANON_FLAG)
         return mechanism_fail(mechanism, STATUS_LOGON_FAILURE,
                               "Kerberos: the ticket does not say whose it is");

@@ -28,6 +28,8 @@ struct mechanism {
     uint8_t key[AUTH_SESSION_KEY_MAX];
     size_t key_size; /* 0: anonymous or guest; then there is no MIC either */
     bool anonymous, guest;
+    bool has_account;    /* of the file of accounts */
+    uint32_t lifetime_s; /* how long it counts from now on; 0: for ever */
     /* Set with AUTH_FAILED. */
     uint32_t status; /* what an SMB server answers */
     char reason[MECHANISM_REASON_MAX];

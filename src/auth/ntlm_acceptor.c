@@ -236,6 +236,7 @@ static enum auth_state settle(struct ntlm_acceptor *acceptor, struct span token,
         return mechanism_fail(&acceptor->mechanism, STATUS_ACCOUNT_DISABLED,
                               "the account is disabled");
     memcpy(acceptor->mechanism.user, account->name, sizeof account->name);
+    acceptor->mechanism.has_account = true;
     return complete(acceptor);
 }
 

@@ -23,9 +23,9 @@ CASE(two_signing) CASE(two_compression) CASE(hash_empty) CASE(hash_short) CASE(h
 CASE(signing_empty) CASE(contexts_misaligned) CASE(contexts_beyond) CASE(contexts_in_dialects) CASE(unknown_context)
 CASE(salt_differs)
 /* cases_validate.c */
-CASE(validate) CASE(validate_no_common) CASE(validate_common_other) CASE(validate_guid) CASE(validate_mode)
-CASE(validate_capabilities) CASE(validate_max_output) CASE(validate_311) CASE(validate_permuted) CASE(validate_unsigned)
-CASE(validate_bad_signature) CASE(validate_flags) CASE(validate_file_id) CASE(validate_input_offset)
+CASE(validate) CASE(validate_no_common) CASE(validate_common_other) CASE(validate_guid) CASE(validate_guid_end)
+CASE(validate_mode) CASE(validate_capabilities) CASE(validate_max_output) CASE(validate_311) CASE(validate_permuted)
+CASE(validate_unsigned) CASE(validate_bad_signature) CASE(validate_flags) CASE(validate_file_id) CASE(validate_input_offset)
 CASE(validate_input_beyond) CASE(validate_input_short) CASE(validate_count) CASE(validate_sizes) CASE(validate_twice)
 CASE(validate_encrypted) CASE(validate_every_dialect) CASE(validate_not_implemented)
 /* cases_session.c */

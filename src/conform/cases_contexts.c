@@ -438,10 +438,20 @@ static void expect_raw_refused(struct trial *trial, uint16_t type, const uint8_t
     expect(trial, &contexts, STATUS_INVALID_PARAMETER);
 }
 
+/* The count has to be greater than zero (2.2.3.1.1), and none of the hashes is one that the server has (3.3.5.4). */
 void case_hash_empty(struct trial *trial) {
     static const uint8_t data[] = {0, 0, 2, 0, 7, 7};
+    struct contexts contexts;
+    struct line_reply reply;
 
-    expect_raw_refused(trial, CONTEXT_PREAUTH_INTEGRITY, data, sizeof data);
+    contexts_begin(&contexts);
+    add_raw(&contexts, CONTEXT_PREAUTH_INTEGRITY, data, sizeof data);
+    if (!offer(trial, &contexts, &reply))
+        return;
+    if (reply_has(&reply, STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP))
+        trial_pass(trial, "no hash in common");
+    else
+        judge_status(trial, &reply, STATUS_INVALID_PARAMETER);
 }
 
 void case_hash_short(struct trial *trial) {

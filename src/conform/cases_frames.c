@@ -473,7 +473,7 @@ void case_frame_long(struct trial *trial) {
     judge_close(trial, &reply);
 }
 
-/* No command but those that carry data may be so long. */
+/* No command but those that carry data may be so long. Without Connection.SupportsMultiCredit that is a SHOULD. */
 void case_echo_long(struct trial *trial) {
     struct id_list all = trial_all(trial);
     struct line_reply reply;
@@ -485,6 +485,8 @@ void case_echo_long(struct trial *trial) {
     writer_zero(&trial->batch->writer, REQUEST_MAX + 1 - trial->batch->writer.at);
     reply = batch_exchange(trial->batch, LINE_SIGNED);
     judge_close(trial, &reply);
+    if (!trial->line->negotiation.agreed.multi_credit)
+        trial_lessen(trial);
 }
 
 void case_frame_garbage(struct trial *trial) {

@@ -183,6 +183,17 @@ void case_validate_guid(struct trial *trial) {
 
     if (!connect_below(trial, &claim))
         return;
+    claim.info.request.guid[0] ^= 1;
+    send_wrong(trial, &claim);
+}
+
+/* A comparison of strings ends at the zero, and so before the difference. */
+void case_validate_guid_end(struct trial *trial) {
+    struct line_claim claim;
+
+    trial->zero_in_guid = true;
+    if (!connect_below(trial, &claim))
+        return;
     claim.info.request.guid[15] ^= 1;
     send_wrong(trial, &claim);
 }

@@ -14,12 +14,9 @@ static bool is_date(const char *text) {
     return true;
 }
 
-static bool is_case(const char *name) {
-    unsigned count;
-    const struct conform_case *cases = conform_cases(&count);
-
-    for (unsigned i = 0; i < count; i++)
-        if (strcmp(cases[i].name, name) == 0)
+static bool is_case(const struct conform_suite *suite, const char *name) {
+    for (unsigned i = 0; i < suite->count; i++)
+        if (strcmp(suite->cases[i].name, name) == 0)
             return true;
     return false;
 }
@@ -36,7 +33,7 @@ static const char *take_word(const char *line, char *word, size_t room) {
 }
 
 /* What is wrong with the line; NULL: nothing. */
-static const char *take_line(struct deviations *deviations, const char *line) {
+static const char *take_line(struct deviations *deviations, const struct conform_suite *suite, const char *line) {
     struct deviation *deviation = &deviations->list[deviations->count];
 
     line += strspn(line, " \t");
@@ -48,7 +45,7 @@ static const char *take_line(struct deviations *deviations, const char *line) {
     line = take_word(line, deviation->name, sizeof deviation->name);
     line = take_word(line, deviation->until, sizeof deviation->until);
     snprintf(deviation->reason, sizeof deviation->reason, "%s", line);
-    if (!is_case(deviation->name))
+    if (!is_case(suite, deviation->name))
         return "its first word is no case's name";
     if (!is_date(deviation->until))
         return "its second word is no date like 2027-03-31";
@@ -58,7 +55,7 @@ static const char *take_line(struct deviations *deviations, const char *line) {
     return NULL;
 }
 
-bool deviations_read(struct deviations *deviations, FILE *file) {
+bool deviations_read(struct deviations *deviations, const struct conform_suite *suite, FILE *file) {
     char line[512];
 
     *deviations = (struct deviations){.count = 0};
@@ -67,7 +64,7 @@ bool deviations_read(struct deviations *deviations, FILE *file) {
 
         line[strcspn(line, "\r\n")] = '\0';
         if (complaint == NULL)
-            complaint = take_line(deviations, line);
+            complaint = take_line(deviations, suite, line);
         if (complaint != NULL) {
             deviations->bad_line = number;
             deviations->complaint = complaint;
@@ -82,4 +79,23 @@ struct deviation *deviations_find(struct deviations *deviations, const char *nam
         if (strcmp(deviations->list[i].name, name) == 0 && strcmp(today, deviations->list[i].until) <= 0)
             return &deviations->list[i];
     return NULL;
+}
+
+static bool deviates(enum conform_outcome outcome) {
+    return outcome == CONFORM_FAIL || outcome == CONFORM_SHOULD;
+}
+
+void conform_settle(struct conform_report *report, unsigned index) {
+    const struct conform_options *options = report->options;
+    struct conform_result *result = &report->results[index];
+    struct deviation *known = NULL;
+
+    if (options->deviations != NULL)
+        known = deviations_find(options->deviations, report->suite->cases[index].name, options->today);
+    result->known = known;
+    if (known != NULL && deviates(result->outcome)) {
+        known->used = true;
+        result->outcome = CONFORM_KNOWN;
+    }
+    report->counts[result->outcome]++;
 }

@@ -9,7 +9,7 @@ static bool is_deviation(enum conform_outcome outcome) {
 
 /* ---- words ---- */
 
-static void print_server(const struct conform_report *report, FILE *out) {
+void conform_server_text(const struct conform_report *report, FILE *out) {
     const struct conform_facts *facts = &report->facts;
     const struct line_target *target = &report->options->target;
     char dialect[16];
@@ -51,10 +51,9 @@ static void print_rules(const struct conform_case *test, FILE *out) {
 
 /* Deviations that are known and were not seen: the file says too much. */
 static void print_unused(const struct conform_report *report, FILE *out) {
-    unsigned count;
-    const struct conform_case *cases = conform_cases(&count);
+    const struct conform_case *cases = report->suite->cases;
 
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < report->suite->count; i++) {
         const struct conform_result *result = &report->results[i];
 
         if (report->options->wanted[i] && result->known != NULL && result->outcome == CONFORM_PASS)
@@ -64,12 +63,11 @@ static void print_unused(const struct conform_report *report, FILE *out) {
 }
 
 void conform_write_text(const struct conform_report *report, bool verbose, FILE *out) {
-    unsigned count;
-    const struct conform_case *cases = conform_cases(&count);
+    const struct conform_case *cases = report->suite->cases;
     const unsigned *counts = report->counts;
 
-    print_server(report, out);
-    for (unsigned i = 0; i < count; i++) {
+    report->suite->subject_text(report, out);
+    for (unsigned i = 0; i < report->suite->count; i++) {
         const struct conform_result *result = &report->results[i];
 
         if (!report->options->wanted[i])
@@ -124,11 +122,11 @@ static void write_tap_case(unsigned number, const struct conform_case *test, con
 }
 
 void conform_write_tap(const struct conform_report *report, FILE *out) {
-    unsigned count, number = 0;
-    const struct conform_case *cases = conform_cases(&count);
+    const struct conform_case *cases = report->suite->cases;
+    unsigned number = 0;
 
     fputs("TAP version 13\n", out);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < report->suite->count; i++)
         if (report->options->wanted[i])
             write_tap_case(++number, &cases[i], &report->results[i], out);
     fprintf(out, "1..%u\n", number);
@@ -136,13 +134,12 @@ void conform_write_tap(const struct conform_report *report, FILE *out) {
 
 /* ---- what there is ---- */
 
-void conform_write_list(const bool wanted[CONFORM_CASES_MAX], bool details, FILE *out) {
+void conform_write_list(const struct conform_suite *suite, const bool wanted[CONFORM_CASES_MAX], bool details, FILE *out) {
     static const char *const needs[] = {"",           "3.1.1",      "a logon",          "a logon, 3.1.1", "a logon, SMB 3",
                                         "validation", "a file share", "a logon, a cipher"};
-    unsigned count;
-    const struct conform_case *cases = conform_cases(&count);
+    const struct conform_case *cases = suite->cases;
 
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < suite->count; i++) {
         if (!wanted[i])
             continue;
         if (!details) {

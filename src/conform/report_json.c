@@ -2,7 +2,7 @@
 #include "conform/trial.h"
 #include "explain/output.h"
 
-static void server_member(struct output *output, const struct conform_report *report) {
+void conform_server_json(const struct conform_report *report, struct output *output) {
     const struct conform_facts *facts = &report->facts;
     char dialect[16];
 
@@ -59,16 +59,15 @@ static void case_member(struct output *output, const struct conform_case *test, 
 
 void conform_write_json(const struct conform_report *report, FILE *out) {
     static struct output output;
-    unsigned count;
-    const struct conform_case *cases = conform_cases(&count);
+    const struct conform_case *cases = report->suite->cases;
 
     output_init(&output, out);
     json_open(&output, NULL, '{');
     json_number(&output, "schema", 1);
-    server_member(&output, report);
+    report->suite->subject_json(report, &output);
     counts_member(&output, report);
     json_open(&output, "cases", '[');
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < report->suite->count; i++)
         if (report->options->wanted[i])
             case_member(&output, &cases[i], &report->results[i]);
     json_close(&output, ']');

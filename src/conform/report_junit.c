@@ -40,17 +40,17 @@ static void write_case(const struct conform_case *test, const struct conform_res
 }
 
 void conform_write_junit(const struct conform_report *report, FILE *out) {
-    unsigned count, wanted = 0;
-    const struct conform_case *cases = conform_cases(&count);
+    const struct conform_case *cases = report->suite->cases;
+    unsigned wanted = 0;
     const unsigned *counts = report->counts;
 
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < report->suite->count; i++)
         wanted += report->options->wanted[i];
     fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n", out);
-    fprintf(out, "  <testsuite name=\"smbproof conform server\" tests=\"%u\" failures=\"%u\" errors=\"%u\" skipped=\"%u\">\n",
-            wanted, counts[CONFORM_FAIL], counts[CONFORM_UNCLEAR],
+    fprintf(out, "  <testsuite name=\"%s\" tests=\"%u\" failures=\"%u\" errors=\"%u\" skipped=\"%u\">\n",
+            report->suite->name, wanted, counts[CONFORM_FAIL], counts[CONFORM_UNCLEAR],
             counts[CONFORM_SHOULD] + counts[CONFORM_KNOWN] + counts[CONFORM_SKIP]);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < report->suite->count; i++)
         if (report->options->wanted[i])
             write_case(&cases[i], &report->results[i], out);
     fputs("  </testsuite>\n</testsuites>\n", out);

@@ -118,29 +118,18 @@ static const char *obstacle(const struct conform_facts *facts, enum conform_need
     return NULL;
 }
 
-static bool deviates(enum conform_outcome outcome) {
-    return outcome == CONFORM_FAIL || outcome == CONFORM_SHOULD;
-}
-
 static void run_case(struct trial *trial, const struct conform_case *test, struct conform_result *result) {
     const char *why = obstacle(trial->facts, test->need);
-    struct deviation *known = NULL;
 
     trial->test = test;
     trial->result = result;
+    trial->zero_in_guid = false;
     if (why != NULL)
         trial_skip(trial, "%s", why);
     else
         test->run(trial);
     line_close(trial->line);
     line_close(trial->second);
-    if (trial->options->deviations != NULL)
-        known = deviations_find(trial->options->deviations, test->name, trial->options->today);
-    result->known = known;
-    if (known == NULL || !deviates(result->outcome))
-        return;
-    known->used = true;
-    result->outcome = CONFORM_KNOWN;
 }
 
 static bool make_room(struct trial *trial) {
@@ -152,19 +141,19 @@ static bool make_room(struct trial *trial) {
 
 static void run_cases(struct trial *trial, struct conform_report *report) {
     const struct conform_options *options = report->options;
-    unsigned count, number = 0, wanted = 0;
-    const struct conform_case *cases = conform_cases(&count);
+    const struct conform_case *cases = report->suite->cases;
+    unsigned number = 0, wanted = 0;
 
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < report->suite->count; i++)
         wanted += options->wanted[i];
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < report->suite->count; i++) {
         if (!options->wanted[i])
             continue;
         number++;
         if (options->progress != NULL)
             options->progress(&cases[i], number, wanted);
         run_case(trial, &cases[i], &report->results[i]);
-        report->counts[report->results[i].outcome]++;
+        conform_settle(report, i);
     }
 }
 
@@ -172,7 +161,7 @@ bool conform_run(const struct conform_options *options, struct conform_report *r
     struct trial trial = {.options = options, .facts = &report->facts};
     bool fine = make_room(&trial);
 
-    *report = (struct conform_report){.options = options};
+    *report = (struct conform_report){.suite = conform_servers(), .options = options};
     if (fine) {
         find_dialects(trial.line, &options->target, &report->facts);
         find_logon(trial.line, trial.batch, &options->target, &report->facts);

@@ -103,7 +103,7 @@ static const struct conform_case table[] = {
     {"Negotiate_SMB311_TwoCompressionContexts", AREA_NEGOTIATE, "3.3.5.4", MUST, NEED_311, "two contexts of compression",
      "STATUS_INVALID_PARAMETER", case_two_compression, {RULE_CONTEXT_TWICE}},
     {"Negotiate_SMB311_HashAlgorithmsEmpty", AREA_NEGOTIATE, "2.2.3.1.1", MUST, NEED_311, "HashAlgorithmCount 0",
-     "STATUS_INVALID_PARAMETER", case_hash_empty, {RULE_CONTEXT_EMPTY}},
+     "STATUS_INVALID_PARAMETER, or that there is no hash in common", case_hash_empty, {RULE_CONTEXT_EMPTY}},
     {"Negotiate_SMB311_HashAlgorithmsShort", AREA_NEGOTIATE, "3.3.5.4", MUST, NEED_311, "a context of hashes of 3 octets",
      "STATUS_INVALID_PARAMETER", case_hash_short, {RULE_CONTEXT_SHORT}},
     {"Negotiate_SMB311_HashAlgorithmCountTooGreat", AREA_NEGOTIATE, "3.3.5.4", MUST, NEED_311,
@@ -181,6 +181,8 @@ static const struct conform_case table[] = {
      {RULE_INFO_REQUEST_COMMON_DIALECT, RULE_INFO_REQUEST_DIALECTS}},
     {"ValidateNegotiateInfo_Negative_InvalidGuid", AREA_VALIDATE, "3.3.5.15.12", MUST, NEED_VALIDATION, "another Guid",
      "closed", case_validate_guid, {RULE_INFO_REQUEST_GUID}},
+    {"ValidateNegotiateInfo_Negative_InvalidGuidEnd", AREA_VALIDATE, "3.3.5.15.12", MUST, NEED_VALIDATION,
+     "another Guid, the same up to an octet that is 0", "closed", case_validate_guid_end, {RULE_INFO_REQUEST_GUID}},
     {"ValidateNegotiateInfo_Negative_InvalidSecurityMode", AREA_VALIDATE, "3.3.5.15.12", MUST, NEED_VALIDATION,
      "SecurityMode 0", "closed", case_validate_mode, {RULE_INFO_REQUEST_SECURITY_MODE}},
     {"ValidateNegotiateInfo_Negative_InvalidCapabilities", AREA_VALIDATE, "3.3.5.15.12", MUST, NEED_VALIDATION,
@@ -234,7 +236,7 @@ static const struct conform_case table[] = {
      "PreviousSessionId of another connection", "success; the other session is gone", case_reconnect, {RULE_NONE}},
     {"SessionMgmt_ReconnectWithDifferentDialect", AREA_SESSION, "3.3.5.5.3", MUST, NEED_LOGON_3X,
      "the ClientGuid of another connection, and another dialect", "STATUS_USER_SESSION_DELETED",
-     case_reconnect_other_dialect, {RULE_NONE}},
+     case_reconnect_other_dialect, {RULE_SESSION_DIALECT}},
     {"MultipleChannel_Negative_SMB2002", AREA_SESSION, "3.3.5.5", SHOULD, NEED_LOGON, "SESSION_FLAG_BINDING on 2.0.2",
      "STATUS_REQUEST_NOT_ACCEPTED", case_bind_202, {RULE_SESSION_BINDING}},
     {"MultipleChannel_Negative_SMB21", AREA_SESSION, "3.3.5.5", SHOULD, NEED_LOGON, "SESSION_FLAG_BINDING on 2.1",
@@ -274,7 +276,7 @@ static const struct conform_case table[] = {
      "TREE_CONNECT signed with it", case_hmac, {RULE_RESPONSE_SIGNATURE}},
     {"Signing_FinalSessionSetup", AREA_SIGNING, "3.3.5.5.3", MUST, NEED_LOGON, "a logon in each dialect",
      "the last SESSION_SETUP response signed", case_final_signed, {RULE_SESSION_RESPONSE_UNSIGNED}},
-    {"Signing_ErrorsSigned", AREA_SIGNING, "3.3.4.1.1", MUST, NEED_LOGON, "a signed request that fails",
+    {"Signing_ErrorsSigned", AREA_SIGNING, "3.3.4.1.1", SHOULD, NEED_LOGON, "a signed request that fails",
      "an error that is signed", case_errors_signed, {RULE_RESPONSE_UNSIGNED}},
     {"Signing_BadSignature", AREA_SIGNING, "3.3.5.2.4", MUST, NEED_LOGON, "a wrong signature",
      "STATUS_ACCESS_DENIED, or closed", case_bad_signature, {RULE_REQUEST_SIGNATURE}},
@@ -431,14 +433,16 @@ static const struct conform_case table[] = {
 
 _Static_assert(sizeof table / sizeof table[0] <= CONFORM_CASES_MAX, "the results have room for each case");
 
-const struct conform_case *conform_cases(unsigned *count) {
-    *count = sizeof table / sizeof table[0];
-    return table;
+const struct conform_suite *conform_servers(void) {
+    static const struct conform_suite suite = {"smbproof conform server", table, sizeof table / sizeof table[0],
+                                               conform_server_text, conform_server_json};
+
+    return &suite;
 }
 
 const char *conform_area_word(enum conform_area area) {
     static const char *const words[] = {"negotiate", "validate", "session",  "signing", "encryption",
-                                        "tree",      "credits",  "compound", "frame"};
+                                        "tree",      "credits",  "compound", "frame", "works"};
 
     return words[area];
 }
@@ -459,26 +463,24 @@ static bool means(const char *name, size_t size, const struct conform_case *test
            (strlen(area) == size && memcmp(area, name, size) == 0);
 }
 
-int conform_select(const char *only, bool wanted[CONFORM_CASES_MAX]) {
-    unsigned count;
-    const struct conform_case *cases = conform_cases(&count);
+int conform_select(const struct conform_suite *suite, const char *only, bool wanted[CONFORM_CASES_MAX]) {
     int wanted_count = 0;
 
     memset(wanted, 0, CONFORM_CASES_MAX * sizeof *wanted);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < suite->count; i++)
         wanted[i] = only == NULL;
     for (const char *at = only; at != NULL && *at != '\0';) {
         size_t size = strcspn(at, ",");
         bool found = false;
 
-        for (unsigned i = 0; i < count; i++)
-            if (means(at, size, &cases[i]))
+        for (unsigned i = 0; i < suite->count; i++)
+            if (means(at, size, &suite->cases[i]))
                 found = wanted[i] = true;
         if (!found)
             return -1;
         at += size + (at[size] == ',');
     }
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < suite->count; i++)
         wanted_count += wanted[i];
     return wanted_count;
 }

@@ -50,6 +50,11 @@ void trial_fail(struct trial *trial, const char *format, ...) {
     va_end(arguments);
 }
 
+void trial_lessen(struct trial *trial) {
+    if (trial->result->outcome == CONFORM_FAIL && !trial->options->strict)
+        trial->result->outcome = CONFORM_SHOULD;
+}
+
 static const char *protection_text(const struct line_reply *reply) {
     if (reply->decrypted)
         return ", encrypted";
@@ -71,7 +76,9 @@ const char *seen_text(const struct line_reply *reply, char text[CONFORM_TEXT_MAX
 
     switch (reply->answer) {
     case LINE_ANSWERED:
-        if (name != NULL)
+        if (message_is_smb1(&reply->message))
+            snprintf(text, CONFORM_TEXT_MAX, "an SMB1 message");
+        else if (name != NULL)
             snprintf(text, CONFORM_TEXT_MAX, "%s%s", name, protection_text(reply));
         else
             snprintf(text, CONFORM_TEXT_MAX, "status 0x%08x%s", reply->status, protection_text(reply));
@@ -118,7 +125,7 @@ bool judge_status_or_close(struct trial *trial, const struct line_reply *reply, 
 }
 
 bool judge_refusal(struct trial *trial, const struct line_reply *reply) {
-    bool error = reply->answer == LINE_ANSWERED && reply->status >> 30 == 3;
+    bool error = reply->answer == LINE_ANSWERED && message_is_smb2(&reply->message) && reply->status >> 30 == 3;
 
     return judge(trial, reply, error || reply_is_close(reply));
 }
@@ -170,6 +177,8 @@ bool trial_agree(struct trial *trial, const struct id_list *dialects) {
 
     if (!trial_open(trial, dialects))
         return false;
+    if (trial->zero_in_guid)
+        trial->line->policy.guid[1] = 0;
     if (line_agree(trial->line, &reply))
         return true;
     trial_unclear(trial, "NEGOTIATE: %s", seen_text(&reply, text));

@@ -29,7 +29,12 @@ struct trial {
     struct line_logon logon;
     struct batch *batch;
     unsigned files_made; /* of this process, for their names */
+    bool zero_in_guid;   /* the ClientGuid of what trial_agree() opens has an octet 0 near its beginning */
 };
+
+/* What a report says of the server. */
+void conform_server_text(const struct conform_report *report, FILE *out);
+void conform_server_json(const struct conform_report *report, struct output *output);
 
 /* ---- results: the last one said counts ---- */
 
@@ -37,6 +42,9 @@ void trial_pass(struct trial *trial, const char *format, ...) __attribute__((for
 void trial_fail(struct trial *trial, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void trial_skip(struct trial *trial, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void trial_unclear(struct trial *trial, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What was just said to be wrong is, in this trial, only what a server should not do. */
+void trial_lessen(struct trial *trial);
 
 /* "STATUS_ACCESS_DENIED, signed", "closed (FIN)": what came. Borrowed from `text`. */
 const char *seen_text(const struct line_reply *reply, char text[CONFORM_TEXT_MAX]);

@@ -111,6 +111,10 @@ bool conversation_is_smb(const struct conversation *conversation);
 /* Nothing like SMB was found in a long stretch: the caller may drop the connection. */
 bool conversation_is_noise(const struct conversation *conversation);
 
+/* Of a SESSION_SETUP request's token: is there an NTLMSSP AUTHENTICATE message in it (`authenticate`, else left as it was),
+ * and one without a user name ([MS-NLMP] 2.2.1.3)? */
+bool token_names_no_user(struct span token, bool *authenticate);
+
 /* Are these the first octets of an SMB connection, or of a frame in its middle? */
 enum conversation_look conversation_look(struct span first_bytes);
 

@@ -125,6 +125,7 @@ struct server_logon {
     struct span token;       /* copied; server_body(frame, 8 + token.size) says whether there is room */
     struct span session_key; /* DONE: as the authentication yielded it; empty for guest and anonymous */
     bool is_guest, is_anonymous;
+    bool dialect_differs;    /* DONE: the client has logged on with another dialect before (3.3.5.5.3) */
     void *owner;             /* DONE: becomes session->owner */
 };
 

@@ -139,17 +139,19 @@ static bool hash_message(const struct server *server, struct server_session *ses
 }
 
 /* The logon came to nothing. One that was valid before is ended in order, by way of the shell. */
-static enum server_want logon_refused(struct server *server, struct server_frame *frame, uint32_t status) {
+static enum server_want logon_refused(struct server *server, struct server_frame *frame, struct verdict verdict) {
     struct server_session *session = frame->request.session;
-    assert(status >> 30 == 3);
+    assert(verdict.status >> 30 == 3);
+    if (verdict.rule != RULE_NONE)
+        server->refused = (struct server_failure){verdict, SMB2_SESSION_SETUP, frame->request.message_id};
     if (session->state != SERVER_SESSION_IN_PROGRESS) {
         session->state = SERVER_SESSION_ENDED;
-        frame->end_status = status;
+        frame->end_status = verdict.status;
         server_take_back(server, frame, SERVER_FRAME_END);
         return SERVER_RECEIVE;
     }
     server_session_end(server, session);
-    server_answer_error(server, frame, status);
+    server_answer_error(server, frame, verdict.status);
     return SERVER_RECEIVE;
 }
 
@@ -160,11 +162,8 @@ enum server_want server_session_setup(struct server *server, struct server_frame
         return SERVER_RECEIVE;
     }
     struct server_session *session = frame->request.session;
-    if (session->legs == SERVER_LOGON_LEGS_MAX) {
-        verdict = refuse(RULE_SESSION_LEGS, STATUS_LOGON_FAILURE);
-        server->refused = (struct server_failure){verdict, SMB2_SESSION_SETUP, frame->request.message_id};
-        return logon_refused(server, frame, verdict.status);
-    }
+    if (session->legs == SERVER_LOGON_LEGS_MAX)
+        return logon_refused(server, frame, refuse(RULE_SESSION_LEGS, STATUS_LOGON_FAILURE));
     session->legs++;
     if (!hash_message(server, session, frame->request.message.bytes)) {
         server_close(server, verdict_disconnect(RULE_NONE, 0), &frame->request);
@@ -268,31 +267,36 @@ static void logon_done(struct server *server, struct server_frame *frame, const 
         logon_answer(server, frame); /* keys and protection stay what they are (3.3.5.5.2) */
 }
 
-/* A guest where the policy has none, and who cannot encrypt where everything has to be. */
-static uint32_t logon_status(const struct server *server, const struct server_session *session,
-                             const struct server_logon *logon) {
+/* A client that speaks another dialect elsewhere, a guest where the policy has none, and who cannot encrypt where
+ * everything has to be. */
+static struct verdict check_logon(const struct server *server, const struct server_session *session,
+                                  const struct server_logon *logon) {
     bool has_keys = session->has_keys || (!logon->is_guest && !logon->is_anonymous);
+    if (logon->dialect_differs)
+        return refuse(RULE_SESSION_DIALECT, STATUS_USER_SESSION_DELETED);
     if (logon->is_guest && !server->policy->allow_guest)
-        return (uint32_t)STATUS_LOGON_FAILURE;
+        return refuse(RULE_NONE, STATUS_LOGON_FAILURE);
     if (!has_keys && server->policy->encryption == ENCRYPTION_MUST)
-        return (uint32_t)STATUS_ACCESS_DENIED;
-    return STATUS_SUCCESS;
+        return refuse(RULE_NONE, STATUS_ACCESS_DENIED);
+    return verdict_accept();
 }
 
 void server_take_token(struct server *server, struct server_frame *frame, const struct server_logon *logon) {
     assert(frame->state == SERVER_FRAME_HANDED && frame->request.command == SMB2_SESSION_SETUP);
     assert(server->keys_frame == NULL);
     struct server_session *session = frame->request.session;
-    uint32_t status = logon->state == SERVER_LOGON_REFUSED ? logon->status : STATUS_SUCCESS;
+    struct verdict verdict = verdict_accept();
     session->stepping = false;
-    if (session->state == SERVER_SESSION_ENDED)
-        status = (uint32_t)STATUS_USER_SESSION_DELETED; /* meanwhile; there is nothing left to end */
+    if (session->state == SERVER_SESSION_ENDED) { /* meanwhile; there is nothing left to end */
+        server_answer_error(server, frame, (uint32_t)STATUS_USER_SESSION_DELETED);
+        return;
+    }
+    if (logon->state == SERVER_LOGON_REFUSED)
+        verdict = verdict_refuse(RULE_NONE, logon->status, 0);
     else if (logon->state == SERVER_LOGON_DONE)
-        status = logon_status(server, session, logon);
-    if (session->state == SERVER_SESSION_ENDED)
-        server_answer_error(server, frame, status);
-    else if (status != STATUS_SUCCESS)
-        logon_refused(server, frame, status);
+        verdict = check_logon(server, session, logon);
+    if (!verdict_goes_on(&verdict))
+        logon_refused(server, frame, verdict);
     else if (logon->state == SERVER_LOGON_CONTINUE)
         logon_continue(server, frame, logon->token);
     else

@@ -74,8 +74,7 @@ static void remember(struct conversation *conversation, const struct event *even
     note_put(conversation, &note);
 }
 
-/* [MS-NLMP] 2.2.1.3: an AUTHENTICATE message without a user name. */
-static bool names_no_user(struct span token, bool *authenticate) {
+bool token_names_no_user(struct span token, bool *authenticate) {
     static const uint8_t start[12] = {'N', 'T', 'L', 'M', 'S', 'S', 'P', 0, 3, 0, 0, 0};
 
     for (size_t at = 0; at + 64 <= token.size; at++)
@@ -158,7 +157,7 @@ static void watch_smb2_request(struct conversation *conversation, const struct e
         watch_negotiate_request(conversation, event);
         break;
     case MESSAGE_SESSION_SETUP_REQUEST:
-        anonymous = names_no_user(message->body.session_setup_request.security_buffer, &authenticate);
+        anonymous = token_names_no_user(message->body.session_setup_request.security_buffer, &authenticate);
         if (authenticate)
             conversation->logon_anonymous = anonymous;
         break;

@@ -14,7 +14,7 @@
 #define TREE_PATH_AT   72u
 
 bool reply_has(const struct line_reply *reply, uint32_t status) {
-    return reply->answer == LINE_ANSWERED && reply->status == status;
+    return reply->answer == LINE_ANSWERED && message_is_smb2(&reply->message) && reply->status == status;
 }
 
 bool reply_is_close(const struct line_reply *reply) {
@@ -172,6 +172,13 @@ static bool is_transform(struct span content) {
     return reader_u32(&reader) == TRANSFORM_ID;
 }
 
+/* Of a chain each element is signed for itself. */
+static struct span first_element(struct span content, const struct message *message) {
+    uint32_t next = message->header.next_command;
+
+    return next >= SMB2_HEADER_SIZE && next < content.size ? span_slice(content, 0, next) : content;
+}
+
 static struct line_reply read_reply(struct line *line, int64_t deadline_ms) {
     struct line_reply reply = {.answer = LINE_ANSWERED, .signature = SIGNATURE_MISSING};
     int64_t size = read_frame(line, deadline_ms);
@@ -187,10 +194,12 @@ static struct line_reply read_reply(struct line *line, int64_t deadline_ms) {
         return reply_of_error(-EPROTO);
     reply.content = content;
     message_decode(content, content.size, &reply.message);
+    if (!message_is_smb2(&reply.message) && !message_is_smb1(&reply.message))
+        return reply_of_error(-EPROTO);
     if (message_is_smb2(&reply.message))
         reply.status = reply.message.header.status;
     if (message_is_smb2(&reply.message) && line->mac != NULL && !reply.decrypted)
-        reply.signature = element_check(line->mac, content);
+        reply.signature = element_check(line->mac, first_element(content, &reply.message));
     return reply;
 }
 

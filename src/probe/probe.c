@@ -138,6 +138,8 @@ bool probe_agree(struct probe *probe, const struct id_list *dialects, struct pro
 
     if (!probe_open(probe, dialects, result))
         return false;
+    if (probe->zero_in_guid)
+        probe->line->policy.guid[1] = 0;
     if (line_agree(probe->line, &reply))
         return true;
     result_say(result, PROBE_UNCLEAR, "NEGOTIATE: %s", reply_text(&reply, text));

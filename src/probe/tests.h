@@ -12,6 +12,7 @@ struct probe {
     int64_t next_connection_ms;
     unsigned connections;
     char address[64];
+    bool zero_in_guid; /* the ClientGuid of what probe_agree() opens has an octet 0 near its beginning */
 };
 
 /* The result of a test, with what happened. */
@@ -57,7 +58,6 @@ void test_second_negotiate(struct probe *probe, struct probe_result *result);
 void test_no_contexts(struct probe *probe, struct probe_result *result);
 void test_no_preauth(struct probe *probe, struct probe_result *result);
 void test_two_preauth(struct probe *probe, struct probe_result *result);
-void test_two_ciphers(struct probe *probe, struct probe_result *result);
 void test_unknown_hash(struct probe *probe, struct probe_result *result);
 void test_unknown_cipher(struct probe *probe, struct probe_result *result);
 void test_unknown_context(struct probe *probe, struct probe_result *result);
@@ -77,6 +77,7 @@ void test_validate_300(struct probe *probe, struct probe_result *result);
 void test_validate_302(struct probe *probe, struct probe_result *result);
 void test_validate_list(struct probe *probe, struct probe_result *result);
 void test_wrong_guid(struct probe *probe, struct probe_result *result);
+void test_wrong_guid_end(struct probe *probe, struct probe_result *result);
 void test_wrong_mode(struct probe *probe, struct probe_result *result);
 void test_wrong_capabilities(struct probe *probe, struct probe_result *result);
 void test_wrong_dialects(struct probe *probe, struct probe_result *result);

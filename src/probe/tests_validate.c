@@ -376,7 +376,21 @@ void test_wrong_guid(struct probe *probe, struct probe_result *result) {
 
     if (!begin_wrong(probe, &claim, result))
         return;
-    claim.info.request.guid[15] ^= 0x40; /* the last octet: some servers compare only up to a zero */
+    claim.info.request.guid[0] ^= 0x40;
+    send_wrong(probe, &claim, result);
+}
+
+/* Some servers compare as they would text, and so only up to a zero. */
+void test_wrong_guid_end(struct probe *probe, struct probe_result *result) {
+    struct line_claim claim;
+    bool begun;
+
+    probe->zero_in_guid = true;
+    begun = begin_wrong(probe, &claim, result);
+    probe->zero_in_guid = false;
+    if (!begun)
+        return;
+    claim.info.request.guid[15] ^= 0x40;
     send_wrong(probe, &claim, result);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/client_validate.h"
+#include "core/conversation.h"
 #include "core/server_validate.h"
 
 /* Octets of a message by which it is known whether it may be altered: to the end of an IOCTL's CtlCode. */
@@ -125,8 +126,19 @@ static void session_answered(struct passage_facts *facts, const struct message *
     if (response->kind != MESSAGE_SESSION_SETUP_RESPONSE || response->header.status != STATUS_SUCCESS)
         return;
     facts->session = true;
-    facts->keyless = (response->body.session_setup_response.session_flags & keyless) != 0 ||
-                     (response->header.flags & SMB2_FLAGS_SIGNED) == 0;
+    facts->keyless = (response->body.session_setup_response.session_flags & keyless) != 0 || facts->anonymous;
+}
+
+/* A server need not say that a session is anonymous, and not each signs the last response where there are keys. */
+static void session_asked(struct passage_facts *facts, const struct message *request) {
+    bool authenticate = false, anonymous;
+
+    if (request->kind != MESSAGE_SESSION_SETUP_REQUEST || !request->body_valid)
+        return;
+    facts->signs_anyway |= (request->body.session_setup_request.security_mode & SMB2_SIGNING_REQUIRED) != 0;
+    anonymous = token_names_no_user(request->body.session_setup_request.security_buffer, &authenticate);
+    if (authenticate)
+        facts->anonymous = anonymous;
 }
 
 /* FILE_CLOSED and the like under a signature, of a server that chose a 2.x dialect. */
@@ -145,9 +157,7 @@ static void client_sent(struct passage *passage, const struct tamper_message *me
 
     if (is_negotiate_request(request))
         negotiation_store_offer(&facts->near, request);
-    if (request->kind == MESSAGE_SESSION_SETUP_REQUEST && request->body_valid)
-        facts->signs_anyway |=
-            (request->body.session_setup_request.security_mode & SMB2_SIGNING_REQUIRED) != 0;
+    session_asked(facts, request);
     facts->validated |= stage == REACH_VALIDATE && message_is_smb2(request);
     if (stage == REACH_NONE)
         return;

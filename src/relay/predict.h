@@ -49,7 +49,8 @@ struct passage_facts {
     struct verdict far_verdict;   /* of a server that read the last altered NEGOTIATE request */
     bool smb1;                    /* the server answered in SMB1 */
     bool session;                 /* a session was set up */
-    bool keyless;                 /* it is a guest's or anonymous, by the server's word */
+    bool anonymous;               /* the client has logged on without a name */
+    bool keyless;                 /* it is a guest's by the server's word, or anonymous */
     bool signs_anyway;            /* a SESSION_SETUP request says that signing is required */
     bool validated;               /* a validation was asked for */
     bool validation_unknown;      /* and the server said, with a signature, that it does not know it */

@@ -109,6 +109,29 @@ static void write_context(struct rebuilding *rebuilding, const struct context *c
     context_encode(&changed, &rebuilding->writer);
 }
 
+/* What is put into a list of contexts, or into a context that is not there: an empty one, or one with just these ids. */
+static uint16_t write_new_contexts(struct rebuilding *rebuilding) {
+    const struct tamper *tamper = rebuilding->tamper;
+    uint8_t data[2 * TAMPER_VALUES_MAX + 8], list[2 * TAMPER_VALUES_MAX];
+    struct writer writer = writer_over(data, sizeof data), ids_writer = writer_over(list, sizeof list);
+    struct context context = {.type = tamper->context_type};
+    struct context_ids ids = {.count = 0};
+
+    if (tamper->verb != VERB_PUT || rebuilding->met || tamper->part == PART_DIALECTS)
+        return 0;
+    if (tamper->part == PART_CONTEXTS) {
+        context.type = tamper->values[0];
+    } else {
+        ids.count = write_ids(rebuilding, ids.ids, &ids_writer);
+        ids.ids = writer_done(&ids_writer);
+        context_ids_encode(context.type, &ids, &writer);
+        context.data = writer_done(&writer);
+    }
+    context_encode(&context, &rebuilding->writer);
+    rebuilding->met = true;
+    return 1;
+}
+
 /* Writes the contexts that are left behind what is written already. Returns their number, and the first one's place. */
 static uint16_t write_contexts(struct rebuilding *rebuilding, struct context_cursor cursor, uint32_t *first) {
     const struct tamper *tamper = rebuilding->tamper;
@@ -117,15 +140,20 @@ static uint16_t write_contexts(struct rebuilding *rebuilding, struct context_cur
 
     *first = (uint32_t)(rebuilding->writer.at + CONTEXT_ALIGNMENT - 1) & ~(CONTEXT_ALIGNMENT - 1);
     while (context_next(&cursor, &context)) {
-        if (tamper->part == PART_CONTEXTS && is_meant(tamper, context.type)) {
-            rebuilding->met = true;
+        bool meant = tamper->part == PART_CONTEXTS && is_meant(tamper, context.type);
+
+        rebuilding->met |= meant;
+        if (meant && tamper->verb == VERB_TAKE)
             continue;
-        }
         write_context(rebuilding, &context);
         count++;
+        if (meant) { /* once more */
+            write_context(rebuilding, &context);
+            count++;
+        }
     }
     rebuilding->writer.failed |= cursor.malformed;
-    return count;
+    return (uint16_t)(count + write_new_contexts(rebuilding));
 }
 
 /* ---- messages ---- */

@@ -45,6 +45,8 @@ struct connection {
     struct passage passage;
     struct recorded recorded[2];
     struct sockaddr_storage client;
+    struct loop_timer idle;
+    uint64_t active_ms; /* of the last time that a socket was ready */
 };
 
 const char *relay_address_text(const struct sockaddr_storage *address, char text[RELAY_ADDRESS_MAX]) {
@@ -101,6 +103,7 @@ static void connection_free(struct connection *connection) {
             close(connection->ends[i].watch.descriptor);
         lane_free(&connection->lanes[i], relay->loop);
     }
+    loop_timer_clear(relay->loop, &connection->idle);
     if (connection->before != NULL)
         connection->before->next = connection->next;
     else
@@ -130,25 +133,50 @@ static void make_reset(int descriptor) {
     setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }
 
-/* `culprit` reset its side, and the other one is reset by the relay; or both, where the relay does it. */
-static void connection_reset(struct connection *connection, bool by_relay, enum direction culprit) {
+/* `culprit` reset its side, and the other one is reset by the relay; or both, where it is NULL. */
+static void reset_ends(struct connection *connection, const enum direction *culprit, const char *comment) {
     struct recorder *recorder = connection->relay->config->recorder;
 
+    for (unsigned end = 0; end < 2; end++) {
+        /* On the client's side the relay is the server, and the other way round. */
+        enum direction relay_end = end == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
+        enum direction resetter = culprit != NULL && end == (unsigned)*culprit ? *culprit : relay_end;
+
+        make_reset(connection->ends[end].watch.descriptor);
+        if (recorder != NULL)
+            recorder_reset(recorder, &connection->recorded[end], resetter, comment);
+    }
+    connection_over(connection, 0);
+}
+
+static void connection_reset(struct connection *connection, bool by_relay, enum direction culprit) {
     if (by_relay)
         passage_reset(&connection->passage);
     else
         passage_closed(&connection->passage, culprit);
-    for (unsigned end = 0; end < 2; end++) {
-        /* On the client's side the relay is the server, and the other way round. */
-        enum direction relay_end = end == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
-        enum direction resetter = !by_relay && end == (unsigned)culprit ? culprit : relay_end;
+    reset_ends(connection, by_relay ? NULL : &culprit, by_relay ? "smbproof relay reset this" : "");
+}
 
-        make_reset(connection->ends[end].watch.descriptor);
-        if (recorder != NULL)
-            recorder_reset(recorder, &connection->recorded[end], resetter,
-                           by_relay ? "smbproof relay reset this" : "");
-    }
-    connection_over(connection, 0);
+/* Set once for each span of silence that may be one too long, not at each octet. */
+static void idle_expired(struct loop_timer *timer) {
+    struct connection *connection = (void *)((char *)timer - offsetof(struct connection, idle));
+    struct relay *relay = connection->relay;
+    uint64_t allowed_ms = 1000ull * relay->config->idle_s, silent_ms = loop_now_ms(relay->loop) - connection->active_ms;
+
+    if (silent_ms >= allowed_ms)
+        reset_ends(connection, NULL, "smbproof relay closed this: no traffic for too long");
+    else
+        loop_timer_set(relay->loop, timer, allowed_ms - silent_ms);
+}
+
+/* Without memory for the timer the connection lives on for as long as its ends want. */
+static void watch_idleness(struct connection *connection) {
+    struct relay *relay = connection->relay;
+
+    connection->active_ms = loop_now_ms(relay->loop);
+    connection->idle.expired = idle_expired;
+    if (relay->config->idle_s > 0)
+        loop_timer_set(relay->loop, &connection->idle, 1000ull * relay->config->idle_s);
 }
 
 /* ---- running ---- */
@@ -266,6 +294,7 @@ static void end_ready(struct loop_watch *watch, uint32_t events) {
     struct connection *connection = ((struct end_watch *)(void *)watch)->connection;
 
     (void)events;
+    connection->active_ms = loop_now_ms(connection->relay->loop);
     if (connection->connecting)
         connected(connection);
     else
@@ -365,6 +394,7 @@ static void begin(struct relay *relay, int client) {
         recorder_connect(recorder, &connection->recorded[FROM_CLIENT], FROM_CLIENT, &connection->client, &here);
     error = connect_on(connection);
     set_lanes(connection);
+    watch_idleness(connection);
     if (error != 0) {
         make_reset(client);
         connection_over(connection, error);

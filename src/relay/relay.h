@@ -15,6 +15,9 @@
 #define RELAY_ONLY_MAX 64u
 /* Octets of an address with its port, and the NUL. */
 #define RELAY_ADDRESS_MAX 64u
+/* A connection without traffic in either direction for so long is closed, in seconds, and the most that can be said. */
+#define RELAY_IDLE_S     3600u
+#define RELAY_IDLE_MAX_S (365u * 24u * 3600u)
 /* Between two pieces of a message that is split, in milliseconds. */
 #define RELAY_SPLIT_GAP_MS 1u
 
@@ -38,6 +41,7 @@ struct relay_config {
     uint64_t only[RELAY_ONLY_MAX];  /* numbers of the connections that are altered; none: all */
     uint64_t every;                 /* each n-th only; 0: all */
     uint64_t stop_after;            /* connections; 0: never */
+    uint32_t idle_s;                /* a connection without traffic for so long is closed; 0: never */
     struct recorder *recorder;      /* NULL: none */
     void (*ended)(const struct relay_end *end, void *context);
     void *context;

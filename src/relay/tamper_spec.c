@@ -295,8 +295,10 @@ static bool parse_list_change(const char *text, struct tamper *tamper, char *com
     if (tamper->part == PART_SALT)
         return tamper->verb == VERB_XOR ? parse_bits(text, VOCABULARY_NONE, &tamper->value, complaint)
                                         : complain(complaint, text, "of Salt only ^= is known, of its first octet");
-    if (!changes || (tamper->verb == VERB_PUT && tamper->part == PART_CONTEXTS))
-        return complain(complaint, text, "a list takes -= and += (contexts only -=), with values between commas");
+    if (!changes)
+        return complain(complaint, text, "a list takes -= and +=, with values between commas");
+    if (tamper->verb == VERB_PUT && tamper->part == PART_CONTEXTS && strchr(text, ',') != NULL)
+        return complain(complaint, text, "contexts+= takes one context");
     if (tamper->target == TARGET_SMB1)
         return tamper->verb == VERB_TAKE ? parse_smb1_dialect(text, tamper, complaint)
                                          : complain(complaint, text, "from SMB1's Dialects one can only take");

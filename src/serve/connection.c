@@ -72,8 +72,12 @@ struct farewell {
 /* The authentication of a session, and then whose it is. */
 struct logon {
     struct logon *next;
+    struct inside *inside;
     uint64_t session_id;
-    struct auth_acceptor *acceptor; /* NULL between logons */
+    struct auth_acceptor *acceptor;     /* NULL between logons */
+    const struct host_config *config;   /* which the acceptor was made with */
+    struct loop_timer expiry;
+    bool has_account, is_guest, is_anonymous; /* an account of the file */
     char user[AUTH_NAME_MAX];
 };
 
@@ -97,6 +101,8 @@ struct inside {
     uint64_t number, began_ms;
     uint8_t header[FRAME_HEADER_SIZE];
     bool closed, draining, logged_on, half_open;
+    bool is_client; /* it is among the host's clients */
+    void *guest;    /* of the bystander */
 };
 
 static void settle(struct inside *inside);
@@ -104,6 +110,11 @@ static void pump(struct inside *inside);
 
 static struct inside *inside_of(struct connection *connection) {
     return connection->inside;
+}
+
+/* NULL: there is none, as always but for tests of clients. */
+static const struct host_bystander *bystander_of(const struct inside *inside) {
+    return inside->connection.host->setup.bystander;
 }
 
 /* ---- packets ---- */
@@ -283,6 +294,8 @@ static void close_connection(struct inside *inside, const char *why) {
     count_close(inside);
     loop_watch_remove(inside->connection.loop, &inside->watch);
     loop_timer_clear(inside->connection.loop, &inside->timer);
+    if (bystander_of(inside) != NULL)
+        bystander_of(inside)->ended(inside->guest, strcmp(why, "peer") == 0 || strcmp(why, "lost") == 0);
     close(inside->watch.descriptor);
     leave_half_open(inside);
     inside->busy++;
@@ -305,6 +318,7 @@ static void free_logon(struct inside *inside, uint64_t session_id) {
             struct logon *logon = *place;
 
             sessions_remove(inside->connection.host->sessions, session_id);
+            loop_timer_clear(inside->connection.loop, &logon->expiry);
             *place = logon->next;
             auth_acceptor_free(logon->acceptor);
             free(logon);
@@ -334,6 +348,8 @@ static void free_connection(struct inside *inside) {
             free_handles(&server->sessions[i].handles);
     while (inside->logons != NULL)
         free_logon(inside, inside->logons->session_id);
+    if (inside->is_client)
+        clients_leave(host->clients, server->negotiation.offered.client_guid);
     server_wipe(server);
     edition_release(&host->editions, inside->edition);
     leave_station(inside);
@@ -419,10 +435,23 @@ static void queue(struct inside *inside, struct packet *packet, struct span out)
     inside->out_last = packet;
 }
 
+/* What the bystander makes of an answer, in the packet's output. */
+static struct span changed_answer(struct inside *inside, struct packet *packet, struct span out) {
+    struct span changed = bystander_of(inside)->answers(inside->guest, &inside->connection.server, out);
+
+    if (changed.size > packet->output_size && !packet_grow(packet, changed.size))
+        return out;
+    if (changed.size > 0)
+        memmove(packet->output, changed.data, changed.size);
+    return (struct span){packet->output, changed.size};
+}
+
 static void send_answer(struct inside *inside) {
     struct span out = server_output(&inside->connection.server);
     struct packet *packet = server_sent(&inside->connection.server)->owner;
 
+    if (bystander_of(inside) != NULL && out.size > 0 && packet->part.size == 0)
+        out = changed_answer(inside, packet, out);
     queue(inside, packet, out);
     if (inside->unsent >= CONNECTION_SEND_LEAST)
         flush(inside);
@@ -451,18 +480,63 @@ static void watch_again(struct inside *inside) {
 
 /* ---- logons ---- */
 
+static void expire(struct inside *inside, const struct logon *logon, const char *why) {
+    char user[LOG_VALUE_MAX];
+
+    if (server_expire_session(&inside->connection.server, logon->session_id))
+        log_event("expired", "from=%s session=0x%016llx user=%s why=%s", inside->from, (unsigned long long)logon->session_id,
+                  log_quote(logon->user, user), why);
+}
+
+static void lifetime_over(struct loop_timer *timer) {
+    const struct logon *logon = CONTAINER(struct logon, expiry, timer);
+
+    expire(logon->inside, logon, "ticket");
+}
+
+/* Would he be let in now? A ticket is not asked for again. */
+static bool is_allowed(const struct auth_acceptor_config *config, const struct logon *logon) {
+    if (logon->is_anonymous)
+        return config->allow_anonymous;
+    if (logon->is_guest)
+        return config->allow_guest;
+    return !logon->has_account || accounts_allow(config->accounts, logon->user);
+}
+
+void connections_review(struct station *station) {
+    const struct auth_acceptor_config *config = &edition_current(&station->host->editions)->acceptor;
+
+    for (struct connection *at = station->connections; at != NULL; at = inside_of(at)->next)
+        for (const struct logon *logon = inside_of(at)->logons; logon != NULL; logon = logon->next)
+            if (!is_allowed(config, logon))
+                expire(inside_of(at), logon, "account");
+}
+
+/* The session counts for as long as the authentication says. False: no memory. */
+static bool set_lifetime(struct inside *inside, struct logon *logon) {
+    uint32_t lifetime_s = auth_acceptor_lifetime_s(logon->acceptor);
+
+    loop_timer_clear(inside->connection.loop, &logon->expiry);
+    return lifetime_s == 0 ||
+           loop_timer_set(inside->connection.loop, &logon->expiry, 1000u * (uint64_t)lifetime_s) == 0;
+}
+
 static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
     struct logon *logon = inside->logons;
 
     while (logon != NULL && logon->session_id != session_id)
         logon = logon->next;
     if (logon == NULL && (logon = calloc(1, sizeof *logon)) != NULL) {
+        logon->inside = inside;
         logon->session_id = session_id;
+        logon->expiry.expired = lifetime_over;
         logon->next = inside->logons;
         inside->logons = logon;
     }
-    if (logon != NULL && logon->acceptor == NULL)
-        logon->acceptor = auth_acceptor_new(&edition_current(&inside->connection.host->editions)->acceptor);
+    if (logon != NULL && logon->acceptor == NULL) {
+        logon->config = edition_current(&inside->connection.host->editions);
+        logon->acceptor = auth_acceptor_new(&logon->config->acceptor);
+    }
     return logon != NULL && logon->acceptor != NULL ? logon : NULL;
 }
 
@@ -482,16 +556,59 @@ static void log_logon(const struct inside *inside, const struct packet *packet) 
                     log_quote(auth_acceptor_reason(acceptor), reason));
 }
 
+/* Has the client logged on with another dialect, on a connection that it still has (3.3.5.5.3)? Where there is no memory,
+ * or no ClientGuid, nobody can tell. */
+static bool dialect_differs(struct inside *inside) {
+    static const uint8_t nobody[CLIENT_GUID_SIZE] = {0};
+    const struct negotiation *negotiation = &inside->connection.server.negotiation;
+    const uint8_t *guid = negotiation->offered.client_guid;
+    enum clients_answer answer;
+
+    if (inside->is_client || negotiation->agreed.dialect == SMB2_DIALECT_202 || memcmp(guid, nobody, sizeof nobody) == 0)
+        return false;
+    answer = clients_enter(inside->connection.host->clients, guid, negotiation->agreed.dialect);
+    inside->is_client = answer == CLIENTS_ENTERED;
+    return answer == CLIENTS_DIFFERENT;
+}
+
 static void note_logon(struct inside *inside, struct logon *logon) {
     size_t size = strlen(auth_acceptor_user(logon->acceptor));
 
     memcpy(logon->user, auth_acceptor_user(logon->acceptor), size < AUTH_NAME_MAX ? size + 1 : AUTH_NAME_MAX);
     logon->user[AUTH_NAME_MAX - 1] = '\0';
+    logon->is_guest = auth_acceptor_is_guest(logon->acceptor);
+    logon->is_anonymous = auth_acceptor_is_anonymous(logon->acceptor);
+    logon->has_account = auth_acceptor_has_account(logon->acceptor);
     if (inside->logged_on)
         return;
     inside->logged_on = true;
     leave_half_open(inside);
     loop_timer_clear(inside->connection.loop, &inside->timer);
+}
+
+/* Another configuration may have come since the logon began. */
+static bool is_still_allowed(const struct inside *inside, const struct logon *logon) {
+    const struct host_config *config = edition_current(&inside->connection.host->editions);
+
+    return logon->config == config || is_allowed(&config->acceptor, logon);
+}
+
+static void complete_logon(struct inside *inside, struct logon *logon, struct server_logon *result) {
+    note_logon(inside, logon);
+    if (!is_still_allowed(inside, logon))
+        result->status = (uint32_t)STATUS_ACCOUNT_DISABLED;
+    else if (!set_lifetime(inside, logon))
+        result->status = (uint32_t)STATUS_INSUFFICIENT_RESOURCES;
+    if (result->status != STATUS_SUCCESS) {
+        result->state = SERVER_LOGON_REFUSED;
+        return;
+    }
+    result->session_key = auth_acceptor_session_key(logon->acceptor);
+    result->is_guest = logon->is_guest;
+    result->is_anonymous = logon->is_anonymous;
+    result->dialect_differs = dialect_differs(inside);
+    sessions_rename(inside->connection.host->sessions, logon->session_id, logon->user);
+    inside->station->counters.logons++;
 }
 
 static void take_token(struct inside *inside, struct packet *packet) {
@@ -506,14 +623,8 @@ static void take_token(struct inside *inside, struct packet *packet) {
         result.status = auth_acceptor_status(logon->acceptor);
         inside->station->counters.logons_refused++;
     }
-    if (packet->state == AUTH_COMPLETE) {
-        result.session_key = auth_acceptor_session_key(logon->acceptor);
-        result.is_guest = auth_acceptor_is_guest(logon->acceptor);
-        result.is_anonymous = auth_acceptor_is_anonymous(logon->acceptor);
-        note_logon(inside, logon);
-        sessions_rename(inside->connection.host->sessions, logon->session_id, logon->user);
-        inside->station->counters.logons++;
-    }
+    if (packet->state == AUTH_COMPLETE)
+        complete_logon(inside, logon, &result);
     server_take_token(&inside->connection.server, &packet->frame, &result);
     if (packet->state == AUTH_CONTINUE)
         return;
@@ -668,6 +779,8 @@ static void make_handles(struct inside *inside) {
         handles.seal = aead_key_new(agreed->cipher, AEAD_SEAL, seal);
         handles.open = aead_key_new(agreed->cipher, AEAD_OPEN, open);
     }
+    if (bystander_of(inside) != NULL)
+        bystander_of(inside)->keyed(inside->guest, server);
     list_session(inside, server->keys_frame->request.session->id);
     server_take_handles(server, &handles);
 }
@@ -868,6 +981,8 @@ static void take_content(struct inside *inside) {
     inside->station->counters.received += packet->content_size;
     server_frame_init(&packet->frame, packet->content, packet->content_size, packet->output, packet->output_size, packet);
     server_receive(&inside->connection.server, &packet->frame);
+    if (bystander_of(inside) != NULL)
+        bystander_of(inside)->received(inside->guest, (struct span){packet->frame.content, packet->frame.size});
     while (!inside->closed && step(inside))
         continue;
 }
@@ -1007,6 +1122,8 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     inside->timer.expired = expired;
     inside->start.run = begin;
     host_address_text(address, inside->from);
+    if (bystander_of(inside) != NULL)
+        inside->guest = bystander_of(inside)->begin(host->setup.bystander->context, &inside->connection.server, descriptor);
     atomic_fetch_add(&host->connections, 1);
     atomic_fetch_add(&host->addresses[host_address_slot(host, address)], 1);
     loop_post(station->loop, &inside->start);

@@ -284,6 +284,13 @@ static uint32_t locks_take(struct work *work, const struct lock_request *request
     return status;
 }
 
+/* On an expired session (3.3.5.2.9) locks are given back, but none is taken, as with Windows. */
+static uint32_t locks_do(struct work *work, const struct lock_request *request, bool unlocks) {
+    if (!unlocks && work->frame->request.session->state == SERVER_SESSION_EXPIRED)
+        return (uint32_t)STATUS_NETWORK_SESSION_EXPIRED;
+    return locks_take(work, request, unlocks);
+}
+
 void serve_lock(struct connection *connection, struct server_frame *frame) {
     struct work *work = work_on_open(connection, frame, 0);
     struct lock_request request;
@@ -298,7 +305,7 @@ void serve_lock(struct connection *connection, struct server_frame *frame) {
         status = STATUS_INVALID_DEVICE_REQUEST;
     else if (lock_request_decode(frame->request.message.bytes, &request) &&
              request.lock_count <= LOCK_ELEMENTS_MAX && lock_element_at(&request, 0, &first))
-        status = locks_take(work, &request, (first.flags & LOCK_UNLOCK) != 0);
+        status = locks_do(work, &request, (first.flags & LOCK_UNLOCK) != 0);
     if (status == STATUS_PENDING)
         work_wait(work, &lock_waiting);
     else if (status == STATUS_SUCCESS)

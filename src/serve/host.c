@@ -150,6 +150,13 @@ static void drain_station(struct loop_task *task) {
     connections_drain(station, false);
 }
 
+static void review_station(struct loop_task *task) {
+    struct station *station = CONTAINER(struct station, review, task);
+
+    atomic_store(&station->review_posted, false);
+    connections_review(station);
+}
+
 static void stop_listening(struct host *host) {
     if (host->listener_count == 0)
         return;
@@ -176,6 +183,12 @@ static void load_again(struct job *job) {
 
 static void reload(struct host *host);
 
+static void review_sessions(struct host *host) {
+    for (unsigned i = 0; i < host->station_count; i++)
+        if (!atomic_exchange(&host->stations[i].review_posted, true))
+            loop_post(host->stations[i].loop, &host->stations[i].review);
+}
+
 static void loaded_again(struct job *job) {
     struct host *host = CONTAINER(struct host, reload, job);
     char problem[LOG_VALUE_MAX];
@@ -184,6 +197,7 @@ static void loaded_again(struct job *job) {
     if (host->reloaded != NULL && editions_replace(&host->editions, host->reloaded)) {
         host->reloads++;
         log_event("reload", "result=done shares=%u", host->reloaded->share_count - 1);
+        review_sessions(host);
     } else {
         if (host->reloaded != NULL)
             host->reloaded->free(host->reloaded);
@@ -242,7 +256,8 @@ static int make_stations(struct host *host) {
     for (; host->station_count < host->setup.loop_count; host->station_count++) {
         struct station *station = &host->stations[host->station_count];
 
-        *station = (struct station){.host = host, .loop = loop_new(), .drain = {NULL, drain_station}};
+        *station = (struct station){.host = host, .loop = loop_new(), .drain = {NULL, drain_station},
+                                    .review = {NULL, review_station}};
         station->patience.expired = patience_over;
         if (station->loop == NULL)
             return -errno;
@@ -278,7 +293,8 @@ static int prepare(struct host *host) {
 
     host->nodes = nodes_new();
     host->sessions = sessions_new();
-    if (host->nodes == NULL || host->sessions == NULL)
+    host->clients = clients_new();
+    if (host->nodes == NULL || host->sessions == NULL || host->clients == NULL)
         return -ENOMEM;
     if (!make_identity(host))
         return -EIO;
@@ -356,6 +372,7 @@ int host_run(const struct host_setup *setup) {
         host->reloaded->free(host->reloaded);
     nodes_free(host->nodes);
     sessions_free(host->sessions);
+    clients_free(host->clients);
     close_all(host);
     editions_free(&host->editions);
     free(host);

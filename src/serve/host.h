@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "serve/clients.h"
 #include "serve/edition.h"
 #include "serve/sessions.h"
 #include "serve/status.h"
@@ -22,6 +23,23 @@
 /* Octets of a sentence why a configuration cannot be had, with its NUL. */
 #define HOST_PROBLEM_MAX 512u
 
+/* Somebody who sees what connections receive and may change what they answer: for a server that errs on purpose. Each call is
+ * made on the thread of the connection's loop, and none of them may block. */
+struct host_bystander {
+    void *context;
+    /* A connection begins. Its server may be given another policy. What is returned comes with the other calls. The
+     * descriptor may be shut down, from any thread, until ended() has returned. */
+    void *(*begin)(void *context, struct server *server, int descriptor);
+    /* A frame was received, and decrypted where that could be done. */
+    void (*received)(void *guest, struct span content);
+    /* server->keys are those of a session that is being set up. */
+    void (*keyed)(void *guest, const struct server *server);
+    /* A frame, its four octets in front included, is about to be sent. What is sent in its place, which may be empty; it is
+     * copied. Not asked for frames that end with octets out of a file, nor for interim responses and notifications. */
+    struct span (*answers)(void *guest, struct server *server, struct span frame);
+    void (*ended)(void *guest, bool by_peer);
+};
+
 /* What stays as it is while the server runs. */
 struct host_setup {
     const int *listeners; /* sockets that listen, non-blocking */
@@ -33,6 +51,7 @@ struct host_setup {
     void *context;
     int status_local, status_http; /* sockets for status.h, -1 none; host_run() takes them over */
     status_write *status_write;
+    const struct host_bystander *bystander; /* NULL: none */
 };
 
 /* One event loop, its thread and its connections. */
@@ -40,7 +59,8 @@ struct station {
     struct host *host;
     struct loop *loop;
     struct pool pool;
-    struct loop_task drain;
+    struct loop_task drain, review;
+    atomic_bool review_posted;
     struct loop_timer patience;
     struct status_counters counters;
     bool draining;
@@ -67,6 +87,7 @@ struct host {
     struct workers *workers;
     struct nodes *nodes;
     struct sessions *sessions;
+    struct clients *clients;
     struct station stations[HOST_LOOPS_MAX];
     unsigned station_count;
     struct listener listeners[HOST_LISTENERS_MAX];
@@ -94,5 +115,8 @@ void host_address_text(const struct sockaddr_storage *address, char text[HOST_AD
 bool connection_start(struct station *station, int descriptor, const struct sockaddr_storage *address);
 /* On the station's thread: reads no more, and closes once nothing is on its way; at once where `now`. */
 void connections_drain(struct station *station, bool now);
+
+/* On the station's thread: sessions of those whom the current configuration lets in no more expire. */
+void connections_review(struct station *station);
 
 #endif

@@ -198,6 +198,7 @@ struct store *directory_new(const char *folder, const struct directory_settings 
     }
     *directory = (struct directory){.store = {&methods}, .settings = *settings, .workers = workers, .root = root,
                                     .device = status.st_dev, .index = index, .is_memory = is_memory(root)};
+    tunnel_init(&directory->tunnel);
     pthread_mutex_init(&directory->making, NULL);
     pthread_mutex_init(&directory->streams, NULL);
     pthread_mutex_init(&directory->counting, NULL);

@@ -8,6 +8,7 @@
 
 #include "store/directory.h"
 #include "store/names.h"
+#include "store/tunnel.h"
 
 /* How often an open starts again because others made or removed the name in between. */
 #define DIRECTORY_ATTEMPTS_MAX 8u
@@ -30,6 +31,7 @@ struct directory {
     dev_t device;
     bool is_memory; /* all of it, always: nothing waits for a disk, though RWF_NOWAIT is not known there */
     struct name_index *index;
+    struct tunnel tunnel;
     pthread_mutex_t making;  /* from looking for a name to making it: else "A" and "a" could both be made */
     pthread_mutex_t streams; /* streams are read and written as a whole */
     pthread_mutex_t counting;

@@ -120,6 +120,8 @@ int entry_remove(struct directory *directory, int fd, bool is_folder) {
     if (folder < 0)
         return folder;
     result = unlinkat(folder, name, is_folder ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
+    if (result == 0)
+        tunnel_note(&directory->tunnel, folder, name);
     close(folder);
     return result;
 }

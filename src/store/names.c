@@ -190,15 +190,25 @@ bool short_name(const char *name, char made[SHORT_NAME_MAX]) {
     return is_made_up;
 }
 
-bool is_short_name(const char *name) {
-    const char *tilde = strchr(name, '~');
-    if (tilde == NULL || tilde - name > (ptrdiff_t)SHORT_KEPT)
+/* "~12345.EXT" */
+static bool is_short_end(const char *end) {
+    if (*end++ != '~')
         return false;
-    for (unsigned i = 1; i <= SHORT_DIGITS; i++)
-        if (!is_digit(short_letter(tilde[i])))
+    for (unsigned i = 0; i < SHORT_DIGITS; i++, end++)
+        if (!is_digit(short_letter(*end)))
             return false;
-    const char *rest = tilde + 1 + SHORT_DIGITS;
-    return *rest == '\0' || (*rest == '.' && strlen(rest) <= 1 + SHORT_EXTENSION_MAX);
+    return *end == '\0' || (*end == '.' && strlen(end) <= 1 + SHORT_EXTENSION_MAX);
+}
+
+/* The letters in front may be tildes, too. */
+bool is_short_name(const char *name) {
+    for (unsigned kept = 0; kept <= SHORT_KEPT; kept++) {
+        if (is_short_end(name + kept))
+            return true;
+        if (name[kept] == '\0')
+            return false;
+    }
+    return false;
 }
 
 /* How one step of the pattern goes on. */

@@ -144,10 +144,13 @@ static int make_in(struct store_op *op, int folder, const char *name) {
 
 /* Makes the last name of `disk`, in a folder that exists. */
 static int make(struct directory *directory, struct store_op *op, const char *disk) {
+    char before[NAME_MAX + 1];
     const char *name;
     int folder = parent_open(directory, disk, &name);
     if (folder < 0)
         return folder;
+    if (tunnel_find(&directory->tunnel, folder, name, before))
+        name = before;
     int result = folder_security(op, folder);
     if (result == 0) {
         result = make_in(op, folder, name);

@@ -16,7 +16,7 @@ struct command {
 static const struct command commands[] = {
     {"explain", "say why the SMB connections of a capture were aborted", command_explain},
     {"probe", "put a live server and the path to it to the test", command_probe},
-    {"conform", "does a server do what [MS-SMB2] demands of it?", command_conform},
+    {"conform", "does a server, or a client, do what [MS-SMB2] demands of it?", command_conform},
     {"cat", "write files of a share to standard output", command_cat},
     {"get", "copy files from a share", command_get},
     {"ls", "list what is in a folder of a share", command_ls},

@@ -30,6 +30,7 @@ enum {
     KEY_EVERY,
     KEY_RECORD,
     KEY_CONNECTIONS,
+    KEY_IDLE,
     KEY_TRANSPARENT
 };
 
@@ -48,6 +49,7 @@ static const struct argp_option options_table[] = {
     {"record", KEY_RECORD, "PATH", 0,
      "Write a capture (pcapng) with both sides: a file, or a folder, which gets each side alone as well", 0},
     {"connections", KEY_CONNECTIONS, "N", 0, "Stop when so many connections are over (default: on SIGINT or SIGTERM)", 0},
+    {"idle", KEY_IDLE, "SECONDS", 0, "Close a connection without traffic for so long (default: 3600)", 0},
     {"json", KEY_JSON, NULL, 0, "Write JSON lines, one object per connection, and nothing else to standard output", 0},
     {0},
 };
@@ -112,6 +114,14 @@ static uint64_t take_number(const char *text, const char *option, struct argp_st
     return number;
 }
 
+static uint32_t take_seconds(const char *text, struct argp_state *state) {
+    uint64_t seconds = take_number(text, "idle", state);
+
+    if (seconds > RELAY_IDLE_MAX_S)
+        argp_error(state, "--idle: no more than %u", RELAY_IDLE_MAX_S);
+    return (uint32_t)seconds;
+}
+
 static void take_only(struct relay_config *config, char *text, struct argp_state *state) {
     char *word;
 
@@ -165,6 +175,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         return 0;
     case KEY_CONNECTIONS:
         arguments->config.stop_after = take_number(text, "connections", state);
+        return 0;
+    case KEY_IDLE:
+        arguments->config.idle_s = take_seconds(text, state);
         return 0;
     case KEY_JSON:
         arguments->json = true;
@@ -515,6 +528,7 @@ int command_relay(int argc, char **argv) {
     arguments = (struct arguments){.listen = USUAL_LISTEN, .output = output};
     arguments.config.plan = &arguments.plan;
     arguments.config.ended = ended;
+    arguments.config.idle_s = RELAY_IDLE_S;
     arguments.config.context = &arguments;
     argp_err_exit_status = EXIT_USAGE;
     argv[0] = (char[]){"smbproof relay"};

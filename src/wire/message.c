@@ -328,6 +328,10 @@ bool message_is_smb2(const struct message *message) {
     return message->kind >= MESSAGE_NEGOTIATE_REQUEST && message->kind <= MESSAGE_OTHER_RESPONSE;
 }
 
+bool message_is_smb1(const struct message *message) {
+    return message->kind >= MESSAGE_SMB1_NEGOTIATE_REQUEST && message->kind <= MESSAGE_SMB1_OTHER;
+}
+
 bool message_is_response(const struct message *message) {
     if (message_is_smb2(message))
         return (message->header.flags & SMB2_FLAGS_SERVER_TO_REDIR) != 0;

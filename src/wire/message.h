@@ -120,6 +120,7 @@ struct message_fields {
 
 struct message_fields message_fields(enum message_kind kind);
 
+bool message_is_smb1(const struct message *message);
 bool message_is_smb2(const struct message *message);
 bool message_is_response(
     const struct message *message); /* SERVER_TO_REDIR set, or a response kind */

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""The client against smbd with Kerberos: a KDC and a server that this test starts; and a session whose ticket expires.
+"""The client against smbd and our own server with Kerberos: a KDC and servers that this test starts; and sessions whose
+ticket expires.
 
-usage: kerberos_check.py --connect PROGRAM --smbproof PROGRAM
+usage: kerberos_check.py --connect PROGRAM --smbproof PROGRAM [--serve]
 
-Prints TAP. Skipped where MIT's KDC or smbd cannot be started.
+Prints TAP. Skipped where MIT's KDC cannot be started. --serve: PROGRAM has the file server.
 """
 import argparse
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,6 +56,66 @@ def ticket(realm, *options):
 
 def cache(realm):
     return f"FILE:{realm.folder}/tickets"
+
+
+class Torture:
+    """What Samba's smbtorture has to say of sessions that expire; it takes no ticket for localhost, so it gets a hosts file of
+    its own, and each test a share."""
+
+    TESTS = ("expire1n", "expire1e", "expire2s", "expire2e", "expire_disconnect")
+    HOST = "server.test"
+
+    def __init__(self, realm, own):
+        self.processes, folder = {}, realm.folder
+        if shutil.which("smbtorture") is None or os.geteuid() != 0:
+            return
+        realm.admin(f"addprinc -randkey cifs/{self.HOST}", f"modprinc +no_auth_data_required cifs/{self.HOST}",
+                    f"ktadd -k {folder}/keytab cifs/{self.HOST}")  # fmt: skip
+        (folder / "hosts").write_text(f"127.0.0.1 localhost {self.HOST}\n")
+        (folder / "smb.conf").write_text(f"[global]\nrealm = {kerberos.REALM}\nclient min protocol = SMB2_02\n")
+        for test in self.TESTS:
+            command = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts; exec "$@"', folder / "hosts", "smbtorture",
+                       f"//{self.HOST}/{test}", "-p", str(own.port), "-U", f"root@{kerberos.REALM}%{PASSWORD}", "-s",
+                       folder / "smb.conf", "--use-kerberos=required", "--format=subunit", "--fullname",
+                       f"smb2.session.{test}"]  # fmt: skip
+            self.processes[test] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                                    env={**realm.env, "TMPDIR": str(folder)})  # fmt: skip
+
+    def judge(self, tap):
+        if not self.processes:
+            tap.skip("smbtorture with Kerberos", "smbtorture is not installed, or this is not root")
+        for test, process in self.processes.items():
+            said = process.communicate(timeout=TIMEOUT_SECONDS)[0]
+            tap.result(f"smbtorture: {test}", [] if f"\nsuccess: smb2.session.{test}\n" in said else [said[-2000:]])
+
+
+class Own:
+    """Our own server, as far as a Case asks. Its tickets count for their own time alone, without the usual five minutes."""
+
+    def __init__(self, program, realm):
+        self.folder, self.share = realm.folder, realm.folder / "own"
+        self.share.mkdir()
+        config = self.folder / "own.conf"
+        config.write_text((self.folder / "krb5.conf").read_text().replace("[libdefaults]", "[libdefaults]\n clockskew = 1"))
+        shares = [f"--share={name}={self.folder / name}" for name in Torture.TESTS]
+        for name in Torture.TESTS:
+            (self.folder / name).mkdir()
+        self.command = [program, "serve", "--listen=127.0.0.1:0", f"--share=data={self.share}",
+                        f"--keytab={self.folder}/keytab", "--sign=allowed", *shares]  # fmt: skip
+        self.environment = {**realm.env, "KRB5_CONFIG": str(config)}
+
+    def __enter__(self):
+        with open(self.folder / "log", "wb") as log:
+            self.process = subprocess.Popen(self.command, env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(TIMEOUT_SECONDS)
+
+    def log(self):
+        return (self.folder / "log").read_text().replace("event=expired", "NETWORK_SESSION_EXPIRED")
 
 
 class Case:
@@ -139,37 +202,46 @@ class Case:
         return list(self.judge(process, before)) + ([] if came == data else [f"what came differs: {len(came)}"])
 
 
-def cases(tap, case):
+def cases(tap, case, whose):
     ticket(case.realm)
     for dialect in ("2.0.2", "2.1", "3.0", "3.0.2", "3.1.1"):
         wanted = {"connected": True, "mechanism": "Kerberos", "dialect": dialect, "keys": True}
-        tap.result(f"{dialect} signed", case.run({**wanted, "signed": True}, "dialects", dialect, "sign", "required"))
-        tap.result(f"{dialect} again", case.run(wanted, "dialects", dialect, "again", "yes"))
+        tap.result(f"{whose}: {dialect} signed", case.run({**wanted, "signed": True}, "dialects", dialect, "sign", "required"))
+        tap.result(f"{whose}: {dialect} again", case.run(wanted, "dialects", dialect, "again", "yes"))
     for cipher, name in (("2", "AES-128-GCM"), ("3", "AES-256-CCM"), ("4", "AES-256-GCM")):
         wanted = {"connected": True, "cipher": name, "encrypted": True, "mechanism": "Kerberos"}
-        tap.result(f"encrypted with {name}", case.run(wanted, "ciphers", cipher, "encrypt", "required"))
-    for dialect, *options in (("2.1",), ("3.0.2", "sign", "required"), ("3.1.1", "encrypt", "required"), ("3.1.1",)):
-        tap.result(f"{dialect} {' '.join(options)} expires", case.expires(dialect, *options))
-    tap.result("put from a stream, 3.1.1, expires", case.put_expires("3.1.1"))
-    tap.result("get to a stream, 3.0.2 signed, expires", case.get_expires("3.0.2", "--sign=required"))
+        tap.result(f"{whose}: encrypted with {name}", case.run(wanted, "ciphers", cipher, "encrypt", "required"))
+    expiring = (("2.1",), ("3.1.1", "encrypt", "required"), ("3.0.2", "sign", "required"), ("3.1.1",))
+    for dialect, *options in expiring[: 2 if whose == "our server" else 4]:
+        tap.result(f"{whose}: {dialect} {' '.join(options)} expires", case.expires(dialect, *options))
+    tap.result(f"{whose}: put from a stream, 3.1.1, expires", case.put_expires("3.1.1"))
+    tap.result(f"{whose}: get to a stream, 3.0.2 signed, expires", case.get_expires("3.0.2", "--sign=required"))
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--connect", required=True)
     parser.add_argument("--smbproof", required=True)
+    parser.add_argument("--serve", action="store_true")
     options = parser.parse_args()
     tap = Tap()
-    missing = Samba.missing() or (None if kerberos.program("krb5kdc") else "krb5kdc is not installed")
-    if missing:
-        tap.skip("the client against smbd with Kerberos", missing)
+    if not kerberos.program("krb5kdc"):
+        tap.skip("Kerberos", "krb5kdc is not installed")
         return tap.done()
     with tempfile.TemporaryDirectory(prefix="smbproof-kerberos-") as name:
         realm = kerberos.Realm(Path(name))
         try:
             set_up(realm)
-            with Samba(settings(realm.folder), environment=realm.env) as samba:
-                cases(tap, Case(options.connect, options.smbproof, realm, samba))
+            if options.serve:
+                with Own(options.smbproof, realm) as own:
+                    torture = Torture(realm, own)
+                    cases(tap, Case(options.connect, options.smbproof, realm, own), "our server")
+                    torture.judge(tap)
+            if Samba.missing():
+                tap.skip("smbd", Samba.missing())
+            else:
+                with Samba(settings(realm.folder), environment=realm.env) as samba:
+                    cases(tap, Case(options.connect, options.smbproof, realm, samba), "smbd")
         finally:
             realm.stop()
     return tap.done()

@@ -291,12 +291,38 @@ def endings(tap, program):
     tap.result("no server", complaints)
 
 
+def idle(tap, program):
+    """A connection on which nothing comes is closed; one on which something comes now and then is not."""
+    with Echo() as echo, Relay(program, echo.port, "--idle", "1") as relay:
+        peers = [socket.create_connection(("127.0.0.1", relay.port)) for _ in range(2)]
+        for peer in peers:
+            peer.settimeout(WAIT_SECONDS)
+        busy, silent = peers
+        complaints = []
+        for number in range(8):
+            busy.sendall(frames(number))
+            if read_all(busy, len(frames(number))) != frames(number):
+                complaints.append(f"round {number}: other octets came back")
+                break
+            time.sleep(0.25)
+        try:
+            complaints.append(f"the silent one is not reset: {silent.recv(1)!r}")
+        except ConnectionResetError:
+            pass
+        for peer in peers:
+            peer.close()
+    if len(relay.connections) != 2:
+        complaints.append(f"{len(relay.connections)} connections are reported")
+    tap.result("--idle", complaints)
+
+
 def usage(tap, program):
     for options, status, told in (
         ((), 3, "where to?"),
         (("--to", "127.0.0.1", "--tamper", "negotiat:drop"), 3, "did you mean NEGOTIATE?"),
         (("--to", "127.0.0.1", "--profile", "nothing"), 3, "--list"),
         (("--to", "127.0.0.1", "--every", "0"), 3, "numbers from 1 on"),
+        (("--to", "127.0.0.1", "--idle", "99999999"), 3, "no more than"),
         (("--to", "127.0.0.1", "--record", "/nonexistent/x", "--listen", "127.0.0.1:0"), 4, "/nonexistent/x"),
     ):
         found, output = relay_lab.run([program, "relay", *options])
@@ -313,6 +339,7 @@ def main():
     tap = Tap()
     usage(tap, program)
     endings(tap, program)
+    idle(tap, program)
     many(tap, program, options.sanitized)
     live(tap, program)
     return tap.done()

@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from machine import KernelClient
+
 CLIENT_SECONDS = 40
 STOP_SECONDS = 20
 SIDES = ("relay", "client", "server")
@@ -88,6 +90,14 @@ def python_with_impacket():
         if os.path.exists(python) and subprocess.run([python, "-c", "import impacket"], capture_output=True).returncode == 0:
             return python
     return None
+
+
+def kernel_client(machine, more=False):
+    """As clients() has them; it has to be entered before it can be used. echo_interval: what gets no answer ends soon."""
+    ways = {dialect: f"vers={dialect}" for dialect in ("3.1.1", "3.0.2", "2.1")}
+    if more:
+        ways["any"] = "vers=default"
+    return KernelClient(machine, {name: f"{way},soft,nosharesock,echo_interval=1" for name, way in ways.items()})
 
 
 def clients(program, more=False):

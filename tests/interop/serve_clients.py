@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The server and other people's clients: smbclient in each dialect, plain, signed, encrypted, with NTLM and Kerberos; impacket;
-libsmbclient through Python; nmap's scripts; the command line of this project.
+libsmbclient through Python, smbget and gio; smbcacls; rclone; nmap's scripts; the command line of this project.
 
 usage: serve_clients.py --smbproof PROGRAM
 
@@ -164,6 +164,116 @@ def with_python(tap, server, signed=False):
         tap.result("libsmbclient", ran([program, "-c", LIBSMBCLIENT, str(server.port)]))
 
 
+def with_smbget(tap, server, folder):
+    if shutil.which("smbget") is None:
+        tap.skip("smbget", "it is not installed")
+        return
+    (folder / "two" / "wanted").write_bytes(os.urandom(300_000))
+    target = folder / "wanted"
+    complaints = ran(["smbget", "-q", "-U", f"ada%{PASSWORD}", "-o", target, f"smb://127.0.0.1:{server.port}/data/wanted"])
+    if not complaints and target.read_bytes() != (folder / "two" / "wanted").read_bytes():
+        complaints = ["what came differs"]
+    (folder / "two" / "wanted").unlink()
+    tap.result("smbget", complaints)
+
+
+def with_rclone(tap, server, folder):
+    """It speaks through go-smb2."""
+    if shutil.which("rclone") is None:
+        tap.skip("rclone", "it is not installed")
+        return
+    (folder / "some").mkdir()
+    for i in range(5):
+        (folder / "some" / f"file {i}").write_bytes(os.urandom(40_000 * i))
+    obscured = subprocess.run(["rclone", "obscure", PASSWORD], capture_output=True, text=True, check=True).stdout.strip()
+    to_server = ["--config=/dev/null", "--smb-host=127.0.0.1", f"--smb-port={server.port}", "--smb-user=ada",
+                 f"--smb-pass={obscured}"]  # fmt: skip
+    steps = (("copy", folder / "some", ":smb:data/some"), ("copy", ":smb:data/some", folder / "some back"),
+             ("moveto", ":smb:data/some/file 1", ":smb:data/some/moved"), ("purge", ":smb:data/some"))  # fmt: skip
+    complaints = [line for step in steps for line in ran(["rclone", *step, *to_server])]
+    tap.result("rclone", complaints + ran(["diff", "-r", folder / "some", folder / "some back"]))
+
+
+GIO = """
+set -e
+printf 'WORKGROUP\\nsecret\\n' | gio mount "$1"
+gio copy "$2" "$1/gio-file"
+gio cat "$1/gio-file" | cmp - "$2"
+gio rename "$1/gio-file" gio-other
+gio mkdir "$1/gio-folder"
+test "$(gio list "$1" | sort | tr '\\n' ' ')" = "gio-folder gio-other "
+gio info "$1/gio-other" | grep -q "size:"
+gio remove "$1/gio-other"
+gio remove "$1/gio-folder"
+gio mount -u "$1"
+"""
+
+
+def with_gio(tap, server, folder):
+    """As the file managers of GNOME and others do it. gvfsd has to be started by a bus of its own."""
+    programs = ("gio", "dbus-run-session", "/usr/lib/gvfs/gvfsd-smb")
+    if None in map(shutil.which, programs):
+        tap.skip("gio", "gvfs-backends or dbus is not installed")
+        return
+    run = folder / "run"
+    run.mkdir(mode=0o700)
+    environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(run), "GIO_USE_VOLUME_MONITOR": "unix"}
+    command = ["dbus-run-session", "--", "sh", "-c", GIO, "sh", f"smb://ada@127.0.0.1:{server.port}/data", folder / "up"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=TIMEOUT_SECONDS)
+    subprocess.run(["umount", "-l", run / "gvfs"], capture_output=True)
+    tap.result("gio", [] if done.returncode == 0 else [done.stdout[-1000:], done.stderr[-2000:]])
+
+
+class Network:
+    """A server in a network of its own, on port 445, for programs that know no other."""
+
+    def __init__(self, program, folder):
+        self.folder = folder / "network"
+        (self.folder / "share").mkdir(parents=True)
+        accounts = self.folder / "accounts"
+        subprocess.run([program, "passwd", accounts, "ada"], input=f"{PASSWORD}\n".encode(), check=True, capture_output=True)
+        command = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", program, "serve",
+                   "--listen=127.0.0.1:445", f"--accounts={accounts}", f"--share=data={self.folder / 'share'}"]  # fmt: skip
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process.stdout.readline()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(TIMEOUT_SECONDS)
+
+    def run(self, *command):
+        done = subprocess.run(["nsenter", "-t", str(self.process.pid), "-n", *command], capture_output=True, text=True,
+                              timeout=TIMEOUT_SECONDS, cwd=self.folder)  # fmt: skip
+        return done.stdout + done.stderr
+
+
+def with_acls(tap, program, folder):
+    if os.geteuid() != 0 or shutil.which("smbcacls") is None:
+        tap.skip("smbcacls", "it is not installed, or this is not root")
+        return
+    login, denied = ("-U", f"ada%{PASSWORD}"), "ACL:S-1-1-0:DENIED/0x0/R"
+    with Network(program, folder) as network:
+        (network.folder / "share" / "file").write_text("content")
+
+        def acls(*change):
+            return network.run("smbcacls", "//127.0.0.1/data", "file", *login, *change)
+
+        def get():
+            return network.run("smbclient", "//127.0.0.1/data", *login, "-c", "get file got")
+
+        before, complaints = acls(), []
+        if "OWNER:S-1-22-1-" not in before or acls("-a", denied) or denied not in acls():
+            complaints.append(f"an entry is added: {before} {acls()}")
+        if "NT_STATUS_ACCESS_DENIED" not in get():
+            complaints.append("what is denied is done")
+        if acls("-D", denied) or denied in acls() or "NT_STATUS" in get():
+            complaints.append(f"an entry is taken away: {acls()}")
+        tap.result("smbcacls", complaints)
+
+
 def with_nmap(tap, server):
     if shutil.which("nmap") is None:
         tap.skip("nmap", "it is not installed")
@@ -215,6 +325,9 @@ def run_all(tap, program, folder, realm):
     with Server(place, environment=realm.env if realm is not None else None) as server:
         with_smbclient(tap, Smbclient(program, folder, server, realm))
         with_python(tap, server)
+        with_smbget(tap, server, folder)
+        with_gio(tap, server, folder)
+        with_rclone(tap, server, folder)
         with_nmap(tap, server)
         with_own(tap, place, server, folder)
         place.write(place.share("data", "two"), server=["RequireSecuritySignature = required"])
@@ -222,6 +335,7 @@ def run_all(tap, program, folder, realm):
         with_python(tap, server, signed=True)
         tap.result("nothing is left behind", [str(list((folder / "two").iterdir()))] if any((folder / "two").iterdir()) else [])
         tap.result("SIGTERM ends it", [] if server.stop() == 0 else ["it did not end well"])
+    with_acls(tap, program, folder)
     log = (folder / "log").read_text(errors="replace")
     tap.result("nothing for the sanitizers", ["look at the log"] if "Sanitizer" in log else [])
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -198,6 +199,87 @@ def reloads(tap, place, connect):
         tap.result("SIGTERM ends it", [] if server.stop() == 0 else ["it did not end well"])
 
 
+class Put:
+    """A copy to the server from a stream, which waits for the rest of it with the file open."""
+
+    def __init__(self, place, server, name, user, password):
+        self.target, self.data = place.folder / "one" / name, os.urandom(4 << 20)
+        environment = {**os.environ, "SMBPROOF_PASSWORD": password, "HOME": str(place.folder)}
+        url = f"smb://{user}@127.0.0.1:{server.port}/data/{name}"
+        self.process = subprocess.Popen([place.program, "put", "-", url], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        env=environment)  # fmt: skip
+        self.process.stdin.write(self.data[: len(self.data) // 2])
+        self.process.stdin.flush()
+
+    def finish(self):
+        """Exit status, what it said, and whether all is there."""
+        said = self.process.communicate(self.data[len(self.data) // 2 :], timeout=TIMEOUT_SECONDS)[1].decode()
+        return self.process.returncode, said, self.target.exists() and self.target.read_bytes() == self.data
+
+
+def accounts_go(tap, place):
+    """Sessions of those who may log on no more expire at SIGHUP, and end where logging on again fails (3.3.5.2.9)."""
+
+    def change(what):
+        subprocess.run([place.program, "passwd", what, place.accounts, "eve"], check=True, capture_output=True)
+
+    place.password("eve", "geheim")
+    place.write(place.share("data", "one"))
+    with Server(place) as server:
+        before = server.log_text().count("event=tree")
+        puts = [Put(place, server, name, *who) for name, *who in (
+            ("enabled", "eve", "geheim"), ("disabled", "eve", "geheim"), ("others", "ada", "secret"))]  # fmt: skip
+        server.wait_for("event=tree", before + len(puts))
+        change("--disable")
+        server.reload("done")
+        server.wait_for("event=expired", len(puts) - 1)
+        change("--enable")
+        result = puts[0].finish()
+        tap.result("an account that is there again: its file stayed open", [] if result == (0, "", True) else [str(result)])
+        change("--disable")
+        code, said, whole = puts[1].finish()
+        tap.result("one that is not has to leave",
+                   [] if code and "STATUS_ACCOUNT_DISABLED" in said and not whole else [f"{code} {said}"])  # fmt: skip
+        result = puts[2].finish()
+        tap.result("others notice nothing", [] if result == (0, "", True) else [str(result)])
+        said = re.findall(r"event=expired .*", server.log_text())
+        wrong = len(said) != len(puts) - 1 or not all('user="eve" why=account' in line for line in said)
+        tap.result("the log says whose sessions expired", said if wrong else [])
+
+
+def share_goes(tap, place):
+    """Whoever is in it is told that it is gone."""
+    place.write(place.share("data", "one"), place.share("other", "two"))
+    with Server(place) as server:
+        before = server.log_text().count("event=tree")
+        put = Put(place, server, "gone", "ada", "secret")
+        server.wait_for("event=tree", before + 1)
+        place.write(place.share("other", "two"))
+        server.reload("done")
+        code, said, whole = put.finish()
+    tap.result("a share that is removed while a file is written",
+               [] if code and "STATUS_NETWORK_NAME_DELETED" in said and not whole else [f"{code} {said}"])  # fmt: skip
+
+
+def smbclient_expires(tap, place):
+    """smbclient does not log on again by itself: it says what it was told."""
+    if shutil.which("smbclient") is None:
+        tap.skip("smbclient whose account goes", "smbclient is not installed")
+        return
+    place.password("eva", "geheim")
+    place.write(place.share("data", "one"))
+    with Server(place) as server:
+        trees, expired = (server.log_text().count(f"event={what}") for what in ("tree", "expired"))
+        command = ["smbclient", "//127.0.0.1/data", "-p", str(server.port), "-U", "eva%geheim", "-s", "/dev/null"]
+        client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        server.wait_for("event=tree", trees + 1)
+        subprocess.run([place.program, "passwd", "--delete", place.accounts, "eva"], check=True, capture_output=True)
+        server.reload("done")
+        server.wait_for("event=expired", expired + 1)
+        said = client.communicate("ls\n", timeout=TIMEOUT_SECONDS)[0]
+    tap.result("smbclient whose account goes", [] if "NT_STATUS_NETWORK_SESSION_EXPIRED" in said else [said])
+
+
 def limits(tap, place, connect):
     place.write(place.share("data", "one"), server=["MaxConnections = 8", "MaxConnectionsPerAddress = 4", "LogonTime = 1"])
     with Server(place) as server:
@@ -352,9 +434,7 @@ def in_flight(tap, place, connect, program):
 
 def unit_file(tap, unit, program):
     """systemd's own opinion of the unit, where systemd is installed."""
-    from shutil import which
-
-    if unit is None or which("systemd-analyze") is None:
+    if unit is None or shutil.which("systemd-analyze") is None:
         tap.skip("the unit of systemd", "systemd-analyze is not installed")
         return
     with tempfile.TemporaryDirectory(prefix="smbproof-unit-") as folder:
@@ -380,6 +460,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="smbproof-manage-") as folder:
         place = Place(options.smbproof, folder)
         check_files(tap, place)
+        accounts_go(tap, place)
+        smbclient_expires(tap, place)
+        share_goes(tap, place)
         reloads(tap, place, options.connect)
         limits(tap, place, options.connect)
         few_descriptors(tap, place, options.connect)

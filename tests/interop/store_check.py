@@ -42,6 +42,77 @@ for count in range(100000):
     server.close(tree, file)
 """
 
+# Others at work in the share while a client has files open there; prints what differs. Run with the port and the share.
+BENEATH = """
+import os, struct, sys
+from pathlib import Path
+from impacket.smbconnection import SMBConnection
+share = Path(sys.argv[2])
+connection = SMBConnection("127.0.0.1", "127.0.0.1", sess_port=int(sys.argv[1]))
+connection.login("ada", "secret")
+tree, server = connection.connectTree("data"), connection.getSMBServer()
+END_OF_FILE, NOT_FOUND, PATH_NOT_FOUND, NOT_A_DIRECTORY = 0xc0000011, 0xc0000034, 0xc000003a, 0xc0000103
+
+def open_file(name, options=0x40, disposition=1):
+    return server.create(tree, name, 0x1f01ff, 7, options, disposition, 0)
+
+def answer(call, *arguments):
+    try:
+        return call(*arguments)
+    except Exception as error:
+        return error.get_error_code()
+
+def begin(content):
+    (share / "file").write_bytes(content)
+    return open_file("file")
+
+def replace():
+    (share / "other").write_bytes(b"another")
+    os.replace(share / "other", share / "file")
+
+def expect(what, found, wanted):
+    if found != wanted:
+        print(what, found, "should be", wanted)
+
+def rename(file):
+    name = "renamed".encode("utf-16le")
+    return answer(server.setInfo, tree, file, struct.pack("<B7xQI", 0, 0, len(name)) + name, 1, 10)
+
+file = begin(b"x" * 10000)
+os.truncate(share / "file", 100)
+expect("cut, read beyond", answer(server.read, tree, file, 5000, 100), END_OF_FILE)
+expect("cut, read", answer(server.read, tree, file, 0, 200), b"x" * 100)
+(share / "file").write_bytes(b"new")
+expect("written anew, read", answer(server.read, tree, file, 0, 200), b"new")
+(share / "file").unlink()
+expect("removed, opened again", answer(open_file, "file"), NOT_FOUND)
+expect("removed, read", answer(server.read, tree, file, 0, 200), b"new")
+expect("removed, disposition", answer(server.setInfo, tree, file, b"\\1", 1, 13), True)
+expect("removed, closed", answer(server.close, tree, file), True)
+
+file = begin(b"mine")
+replace()
+expect("replaced, read", answer(server.read, tree, file, 0, 200), b"mine")
+expect("replaced, renamed", rename(file), NOT_FOUND)
+expect("replaced, disposition", answer(server.setInfo, tree, file, b"\\1", 1, 13), True)
+expect("replaced, closed", answer(server.close, tree, file), True)
+expect("replaced: the other one stays", (share / "file").read_bytes(), b"another")
+(share / "file").write_bytes(b"mine")
+file = open_file("file", 0x1040)
+replace()
+expect("replaced, delete on close", answer(server.close, tree, file), True)
+expect("replaced: the other one stays here, too", (share / "file").read_bytes(), b"another")
+
+(share / "folder").mkdir()
+folder = open_file("folder", 1)
+(share / "folder").rmdir()
+expect("folder removed, made below", answer(open_file, "folder" + chr(92) + "file", 0x40, 2), PATH_NOT_FOUND)
+expect("folder removed, closed", answer(server.close, tree, folder), True)
+(share / "folder").write_bytes(b"")
+expect("file in its place", answer(open_file, "folder", 1), NOT_A_DIRECTORY)
+connection.logoff()
+"""
+
 
 def client(server, *commands, share="data"):
     """The statuses that smbclient names, and all that it says."""
@@ -113,6 +184,18 @@ def python_with(module):
     return None
 
 
+def changed_while_open(tap, program, folder):
+    python = python_with("impacket.smbconnection")
+    if python is None:
+        tap.skip("files that change while they are open", "there is no impacket")
+        return
+    with Server(program, folder) as server:
+        done = subprocess.run([python, "-c", BENEATH, str(server.port), str(Path(folder) / "share")], capture_output=True,
+                              text=True, timeout=TIMEOUT_SECONDS)  # fmt: skip
+    said = done.stdout + done.stderr
+    tap.result("files that change while they are open", [said] if said or done.returncode else [])
+
+
 def killed_once(server, python, round_number):
     """Kills the server in the middle; yields the names whose FLUSH was answered."""
     writer = subprocess.Popen([python, "-c", WRITER, str(server.port), str(round_number)], stdout=subprocess.PIPE,
@@ -171,6 +254,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "large").write_bytes(b"large")
         changed_beneath(tap, arguments.smbproof, folder)
+    with tempfile.TemporaryDirectory() as folder:
+        changed_while_open(tap, arguments.smbproof, folder)
     with tempfile.TemporaryDirectory() as folder:
         killed(tap, arguments.smbproof, folder)
     return tap.done()

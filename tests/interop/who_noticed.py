@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 """Writes docs/who-noticed.md: every client against every server through each profile of the relay, and who noticed.
 
-usage: who_noticed.py --smbproof PROGRAM [--more] [--profile NAME]... > docs/who-noticed.md
+usage: who_noticed.py --smbproof PROGRAM [--more] [--machine PROGRAM] [--profile NAME]... [--keep FOLDER]
+           > docs/who-noticed.md
 
 --more: further columns, such as clients that require signing, or begin with SMB1.
+--machine: boots the Linux kernel's client and server (machine.py says how it is called), which are columns and a table
+then. --keep: recordings of which explain says something wrong are left in this folder.
 
-Takes some minutes; needs root (smbd), smbclient and impacket. What is not there is left out, and the page says so. A
-program without the file server leaves that out, too.
+Takes some minutes, with --machine half an hour; needs root (smbd), smbclient and impacket. What is not there is left out,
+and the page says so. A program without the file server leaves that out, too.
 """
 import argparse
 import contextlib
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +22,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 import relay_lab  # noqa: E402
+from machine import KernelServer  # noqa: E402
 from relay_lab import Recording, Relay  # noqa: E402
 from samba import Samba  # noqa: E402
 
@@ -85,18 +91,25 @@ def cell(connection):
             "ended": "reset", "open": "hangs"}[outcome]  # fmt: skip
 
 
-def try_one(program, server, client, dialect, profile, tries=3):
+def keep_recording(recorded, folder, words):
+    name = re.sub("[^a-z0-9.]+", "-", " ".join(words).lower())
+    shutil.copytree(recorded, Path(folder) / name, dirs_exist_ok=True)
+
+
+def try_one(program, server, client, dialect, profile, keep=None, tries=3):
     """-> the cell, and what explain says wrongly of the recording."""
     with Recording() as folder:
         with Relay(program, server.port, "--profile", profile, record=folder) as relay:
             client.run(relay.port, dialect)
         if not relay.connections and tries > 1:
-            return try_one(program, server, client, dialect, profile, tries - 1)
+            return try_one(program, server, client, dialect, profile, keep, tries - 1)
         wrong = list(relay_lab.told_wrongly(program, folder, relay.connections))
+        if wrong and keep:
+            keep_recording(folder, keep, (server.name, client.name, dialect, profile))
         return cell(relay.connections[0]) if relay.connections else "no connection", wrong
 
 
-def table(program, server, columns, profiles):
+def table(program, server, columns, profiles, keep):
     """-> lines of Markdown, the number of connections, and what explain says wrongly."""
     heads = [f"{client.name} {dialect}" for client, dialect in columns]
     lines = ["| profile | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
@@ -104,7 +117,7 @@ def table(program, server, columns, profiles):
     for profile in profiles:
         cells = []
         for client, dialect in columns:
-            text, wrong = try_one(program, server, client, dialect, profile)
+            text, wrong = try_one(program, server, client, dialect, profile, keep)
             cells.append(text)
             wrongs += [f"{profile}, {client.name} {dialect}, {server.name}: {one}" for one in wrong]
             count += 1
@@ -116,8 +129,9 @@ def table(program, server, columns, profiles):
 HEAD = """# Who noticed what
 
 Real clients and servers with `smbproof relay` between them, one connection for each cell. The servers allow signing, and the
-clients require it only where the column says so. The page is written by `tests/interop/who_noticed.py --more`;
-`smbproof relay --list` tells what each profile changes, and what must happen.
+clients require it only where the column says so. The page is written by `tests/interop/who_noticed.py --more --machine
+PROGRAM`, where the program boots the Linux kernel's client and server in virtual machines; `smbproof relay --list` tells
+what each profile changes, and what must happen.
 
 A cell says which end noticed, and at which message. **not noticed** in bold: a correct endpoint would have, by a MUST of
 [MS-SMB2]; not noticed: left to the endpoint. "works": what was changed is protected by nothing, or only time and segments
@@ -138,23 +152,26 @@ def main():
     parser.add_argument("--smbproof", required=True)
     parser.add_argument("--profile", action="append")
     parser.add_argument("--more", action="store_true")
+    parser.add_argument("--machine")
+    parser.add_argument("--keep")
     options = parser.parse_args()
     program = str(Path(options.smbproof).resolve())
     profiles = options.profile or [profile["profile"] for profile in relay_lab.profiles(program)]
-    clients = relay_lab.clients(program, options.more)
-    absent = [client.missing() for client in clients if client.missing()]
+    kernel = relay_lab.kernel_client(options.machine, options.more)
+    clients = [*relay_lab.clients(program, options.more), kernel]
+    servers = [OwnServer(program), SambaServer(), KernelServer(options.machine)]
+    absent = [peer.missing() for peer in (*clients, *servers) if peer.missing()]
     columns = [(client, dialect) for client in clients if not client.missing() for dialect in client.dialects]
     page, count, wrongs = [HEAD], 0, []
-    for server in (OwnServer(program), SambaServer()):
-        if server.missing():
-            absent.append(server.missing())
-            continue
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(server)
-            lines, tried, wrong = table(program, server, columns, profiles)
-        page += [f"## {server.name}", "", *lines, ""]
-        count += tried
-        wrongs += wrong
+    with contextlib.nullcontext() if kernel.missing() else kernel:
+        for server in servers:
+            if server.missing():
+                continue
+            with server:
+                lines, tried, wrong = table(program, server, columns, profiles, options.keep)
+            page += [f"## {server.name}", "", *lines, ""]
+            count += tried
+            wrongs += wrong
     page.append(FOOT.format(count=count))
     page += [f"- {wrong}" for wrong in wrongs] or ["Nothing was wrong."]
     page += ["", "Not tried: " + "; ".join(absent) + "."] if absent else []

@@ -72,7 +72,8 @@ static void make_up(struct host *host, struct server_frame *frame) {
     logon.status = (uint32_t)STATUS_LOGON_FAILURE;
     logon.is_guest = host->logon == HOST_LOGON_GUEST;
     logon.is_anonymous = host->logon == HOST_LOGON_ANONYMOUS;
-    if (host->logon == HOST_LOGON_USER)
+    logon.dialect_differs = host->logon == HOST_LOGON_DIALECT;
+    if (!logon.is_guest && !logon.is_anonymous)
         logon.session_key = (struct span){host->key, host->key_size};
     server_take_token(&host->server, frame, &logon);
 }

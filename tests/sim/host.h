@@ -12,7 +12,7 @@
 #define HOST_KEY_USUAL  16u
 
 /* How a logon ends. */
-enum host_logon { HOST_LOGON_USER, HOST_LOGON_GUEST, HOST_LOGON_ANONYMOUS, HOST_LOGON_REFUSED };
+enum host_logon { HOST_LOGON_USER, HOST_LOGON_GUEST, HOST_LOGON_ANONYMOUS, HOST_LOGON_REFUSED, HOST_LOGON_DIALECT };
 
 struct host_place {
     struct server_frame frame;

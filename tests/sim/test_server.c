@@ -220,6 +220,19 @@ static void test_setup_flags_and_limits(void **state) {
     assert_status(talk, (uint32_t)STATUS_INSUFFICIENT_RESOURCES);
 }
 
+/* The client is known with another dialect. */
+static void test_dialect_differs(void **state) {
+    struct talk *talk = talk_of(state);
+    talk->host.logon = HOST_LOGON_DIALECT;
+    talk_negotiate(talk);
+    talk_setup(talk, 0, false);
+    talk_setup(talk, talk->session_id, false);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_DIALECT);
+    assert_int_equal(talk->host.released, 1);
+    talk_tree(talk, "docs", false, false);
+    assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_UNKNOWN);
+}
+
 static void test_reauthentication(void **state) {
     struct talk *talk = talk_of(state);
     for (unsigned i = 0; i < COUNT_OF(dialects); i++) {
@@ -847,6 +860,23 @@ static void test_cancel_once(void **state) {
 }
 
 /* A tree that is asked for while its session ends is none. */
+/* 2.2.9.1: the path stands behind the extension. Who is meant by it is not asked: no share here has remoted identities. */
+static void test_tree_connect_extension(void **state) {
+    struct talk *talk = talk_of(state);
+    uint8_t body[8 + 16 + 8 + 24] = {9, 0, 4 /* EXTENSION_PRESENT */, 0, 72 + 16, 0, 8, 0, 32 /* its contexts */, 0, 0, 0, 1};
+    talk_logon(talk);
+    for (unsigned i = 0; i < 4; i++)
+        body[8 + 16 + 2 * i] = (uint8_t)"docs"[i];
+    body[8 + 16 + 8] = 1;      /* SMB2_REMOTED_IDENTITY_TREE_CONNECT_CONTEXT_ID */
+    body[8 + 16 + 8 + 2] = 16; /* octets of it */
+    talk->tree_id = 0;
+    talk_add(talk, SMB2_TREE_CONNECT, body, sizeof body, true);
+    talk_send(talk, false);
+    assert_status(talk, STATUS_SUCCESS);
+    assert_int_equal(talk->answers[0].message.body.tree_connect_response.share_flags, 0);
+    assert_int_not_equal(talk->answers[0].message.header.tree_id, 0);
+}
+
 static void test_tree_of_a_session_that_ends(void **state) {
     struct talk *talk = talk_of(state);
     talk_logon(talk);
@@ -1122,6 +1152,7 @@ int main(void) {
         TALK_TEST(test_keyless_where_all_is_encrypted),
         TALK_TEST(test_stranger),
         TALK_TEST(test_setup_flags_and_limits),
+        TALK_TEST(test_dialect_differs),
         TALK_TEST(test_reauthentication),
         TALK_TEST(test_logoff),
         TALK_TEST(test_previous_session),
@@ -1146,6 +1177,7 @@ int main(void) {
         TALK_TEST(test_cancel_of_nothing),
         TALK_TEST(test_too_many_in_flight),
         TALK_TEST(test_cancel_once),
+        TALK_TEST(test_tree_connect_extension),
         TALK_TEST(test_tree_of_a_session_that_ends),
         TALK_TEST(test_padding_is_zero),
         TALK_TEST(test_encrypted_session),

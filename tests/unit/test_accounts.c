@@ -106,6 +106,10 @@ static void test_find(void **state) {
     assert_false(find(accounts, "", &account));
     assert_false(accounts_find(accounts, (struct span){(const uint8_t *)"a", 1}, &account));
     assert_false(accounts_find(NULL, (struct span){0}, &account));
+    assert_true(accounts_allow(accounts, "alice"));
+    assert_false(accounts_allow(accounts, "bob"));
+    assert_false(accounts_allow(accounts, "Alic"));
+    assert_false(accounts_allow(NULL, "alice"));
     accounts_close(accounts);
     accounts_close(NULL);
     accounts_file_remove(path);

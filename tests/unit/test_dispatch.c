@@ -475,6 +475,8 @@ static void test_locks(void **state) {
     assert_int_equal(bench->answers, before + 1);
     assert_int_equal(bench->status, STATUS_SUCCESS);
     memcpy(bench->file_id, second, 16);
+    bench->session.state = SERVER_SESSION_EXPIRED; /* then locks are only given back */
+    assert_int_equal(lock_file(bench, 20, 1, LOCK_EXCLUSIVE), STATUS_NETWORK_SESSION_EXPIRED);
     assert_int_equal(lock_file(bench, 9, 1, LOCK_UNLOCK), STATUS_SUCCESS);
     bench_end(bench);
 }

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -200,6 +202,42 @@ static void test_client_follows(void **state) {
     assert_int_equal(client->outcome, PROBE_UNCLEAR);
 }
 
+/* ---- answers ---- */
+
+/* What comes in a frame with this content. */
+static struct line_reply reply_to(const void *content, uint8_t size) {
+    static struct line line;
+    const struct line_target target = {.timeout_ms = 1000};
+    const struct id_list dialects = {{0x0302}, 1};
+    const uint8_t frame_header[4] = {0, 0, 0, size};
+    struct line_reply reply;
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    assert_int_equal(write(ends[1], frame_header, 4), 4);
+    assert_int_equal(write(ends[1], content, size), size);
+    assert_int_equal(line_adopt(&line, &target, &dialects, ends[0]).answer, LINE_ANSWERED);
+    reply = line_receive(&line);
+    line_close(&line);
+    close(ends[1]);
+    return reply;
+}
+
+/* Nothing but an SMB2 message has an SMB2 status; ksmbd answers an SMB1 NEGOTIATE with a frame within a frame. */
+static void test_only_smb2_succeeds(void **state) {
+    static const uint8_t noise[41] = {0, 0, 0, 37, 0xff, 'S', 'M', 'B', 0x72}, smb1[37] = {0xff, 'S', 'M', 'B', 0x2b},
+                         smb2[73] = {0xfe, 'S', 'M', 'B', 64, [12] = SMB2_LOGOFF, [16] = 1, [64] = 4};
+    struct line_reply reply;
+
+    (void)state;
+    assert_int_equal(reply_to(noise, sizeof noise).answer, LINE_NOISE);
+    reply = reply_to(smb1, sizeof smb1);
+    assert_int_equal(reply.answer, LINE_ANSWERED);
+    assert_false(reply_has(&reply, STATUS_SUCCESS));
+    reply = reply_to(smb2, sizeof smb2);
+    assert_true(reply_has(&reply, STATUS_SUCCESS));
+}
+
 /* ---- the search ---- */
 
 static const uint8_t session_key[SESSION_KEY_SIZE] = {7, 1, 7, 2, 7, 3, 7, 4};
@@ -383,6 +421,7 @@ int main(void) {
         TEST(test_stubborn_server),
         TEST(test_blind_server_proves_nothing),
         TEST(test_client_follows),
+        cmocka_unit_test(test_only_smb2_succeeds),
         cmocka_unit_test(test_search_finds_one_octet),
         cmocka_unit_test(test_search_finds_zeros),
         cmocka_unit_test(test_search_finds_mistakes),

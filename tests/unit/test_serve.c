@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "serve/clients.h"
 #include "serve/edition.h"
 #include "serve/log.h"
 
@@ -95,6 +96,40 @@ static void test_shares_that_stay_and_go(void **state) {
     assert_int_equal(freed, 2);
 }
 
+/* ---- clients ---- */
+
+static void test_a_client_keeps_to_its_dialect(void **state) {
+    static const uint8_t ada[CLIENT_GUID_SIZE] = {1}, bob[CLIENT_GUID_SIZE] = {2};
+    struct clients *clients = clients_new();
+
+    (void)state;
+    assert_non_null(clients);
+    assert_int_equal(clients_enter(clients, ada, 0x300), CLIENTS_ENTERED);
+    assert_int_equal(clients_enter(clients, ada, 0x311), CLIENTS_DIFFERENT);
+    assert_int_equal(clients_enter(clients, bob, 0x311), CLIENTS_ENTERED);
+    assert_int_equal(clients_enter(clients, ada, 0x300), CLIENTS_ENTERED);
+    clients_leave(clients, ada);
+    assert_int_equal(clients_enter(clients, ada, 0x311), CLIENTS_DIFFERENT);
+    clients_leave(clients, ada);
+    assert_int_equal(clients_enter(clients, ada, 0x311), CLIENTS_ENTERED);
+    clients_leave(clients, ada);
+    clients_leave(clients, bob);
+    clients_free(clients);
+}
+
+/* More than there are buckets; they leave in another order. */
+static void test_many_clients(void **state) {
+    struct clients *clients = clients_new();
+
+    (void)state;
+    for (unsigned i = 0; i < 5000; i++)
+        assert_int_equal(clients_enter(clients, (uint8_t[CLIENT_GUID_SIZE]){(uint8_t)i, (uint8_t)(i >> 8)}, 0x210),
+                         CLIENTS_ENTERED);
+    for (unsigned i = 0, k = 0; i < 5000; i++, k = (k + 1777) % 5000)
+        clients_leave(clients, (uint8_t[CLIENT_GUID_SIZE]){(uint8_t)k, (uint8_t)(k >> 8)});
+    clients_free(clients);
+}
+
 /* ---- the log ---- */
 
 static void expect_quoted(const char *value, const char *wanted) {
@@ -136,6 +171,8 @@ int main(void) {
         cmocka_unit_test(test_an_edition_lives_as_long_as_it_is_held),
         cmocka_unit_test(test_nobody_holds_it),
         cmocka_unit_test(test_shares_that_stay_and_go),
+        cmocka_unit_test(test_a_client_keeps_to_its_dialect),
+        cmocka_unit_test(test_many_clients),
         cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_long_values_are_cut),
     };

@@ -14,6 +14,7 @@
 
 #include "store/directory.h"
 #include "store/names.h"
+#include "store/tunnel.h"
 
 struct bench {
     char folder[64], shared[80];
@@ -265,10 +266,44 @@ static void short_names(void **state) {
     for (const char *const *name = (const char *const[]){".x", "a.b.c", "x.", "nine letters", "a+b", NULL}; *name != NULL; name++)
         assert_true(short_name(*name, made));
     assert_false(is_short_name("a~1.txt"));
+    assert_false(is_short_name(""));
+    for (const char *const *name = (const char *const[]){"~a long name.x", "a~ long name", "~~~ long", NULL}; *name != NULL; name++) {
+        assert_true(short_name(*name, made));
+        assert_true(is_short_name(made));
+    }
     assert_int_equal(open_path(bench, "A long name.document", STORE_MUST_NOT_EXIST, &file), 0);
     on(bench, file, STORE_CLOSE, NULL, 0);
     short_name("A long name.document", made);
     assert_int_equal(open_path(bench, made, STORE_MUST_EXIST, &file), 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+}
+
+/* Whoever makes a file by the short name of one that was just removed gets the long one. */
+static void removed_names(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file;
+    char made[SHORT_NAME_MAX], path[STORE_PATH_MAX];
+    short_name("A long name.document", made);
+    assert_int_equal(open_path(bench, "A long name.document", STORE_MUST_NOT_EXIST, &file), 0);
+    on(bench, file, STORE_REMOVE, NULL, 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    assert_int_equal(open_path(bench, made, STORE_MUST_EXIST, &file), -ENOENT);
+    assert_int_equal(open_path(bench, made, STORE_MUST_NOT_EXIST, &file), 0);
+    assert_int_equal(bench->store->methods->path(bench->store, file, path), 0);
+    assert_string_equal(path, "A long name.document");
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    for (unsigned i = 0; i < TUNNEL_NAMES_MAX; i++) { /* until it is forgotten */
+        snprintf(path, sizeof path, "another long name %u", i);
+        assert_int_equal(open_path(bench, i == 0 ? "a LONG name.document" : path, STORE_EITHER, &file), 0);
+        on(bench, file, STORE_REMOVE, NULL, 0);
+        on(bench, file, STORE_CLOSE, NULL, 0);
+    }
+    assert_int_equal(open_path(bench, "another long name 32", STORE_EITHER, &file), 0);
+    on(bench, file, STORE_REMOVE, NULL, 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    assert_int_equal(open_path(bench, made, STORE_MUST_NOT_EXIST, &file), 0);
+    assert_int_equal(bench->store->methods->path(bench->store, file, path), 0);
+    assert_string_equal(path, made);
     on(bench, file, STORE_CLOSE, NULL, 0);
 }
 
@@ -499,6 +534,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(names_of_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_in_many_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(short_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(removed_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(attributes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(extended_attributes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams_move, set_up, tear_down),

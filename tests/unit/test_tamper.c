@@ -94,7 +94,8 @@ static void bad_texts_are_explained(void **state) {
         {"negotiate.request.SecurityMode", "behind the field comes"},
         {"negotiate.request.SecurityMode-=1", "-= and += are for lists"},
         {"negotiate.request.Dialects=1", "a list takes -= and +="},
-        {"negotiate.request.contexts+=1", "a list takes -= and +="},
+        {"negotiate.request.contexts+=1,2", "takes one context"},
+        {"negotiate.request.contexts=1", "a list takes -= and +="},
         {"negotiate.request.ClientGuid=12", "two hexadecimal digits"},
         {"negotiate.request:delay=60001", "longer than a minute"},
         {"negotiate.request:delay", "needs a value"},
@@ -235,6 +236,7 @@ static unsigned contexts_of(const struct octets *octets, uint16_t *types, unsign
 
 static void lists_are_written_anew(void **state) {
     struct exchange exchange;
+    struct negotiation record;
     struct message message;
     struct octets changed;
     uint16_t before[16], after[16];
@@ -250,6 +252,25 @@ static void lists_are_written_anew(void **state) {
     assert_int_equal(contexts_of(&changed, after, COUNT_OF(after)), count - 1);
     for (unsigned i = 0; i < count - 1; i++)
         assert_true(after[i] != CONTEXT_SIGNING);
+
+    /* Once more, or an empty one, or one with just what is put in. */
+    changed = exchange.request;
+    assert_true(apply("negotiate.request.contexts+=ENCRYPTION_CAPABILITIES", FROM_CLIENT, &changed));
+    assert_int_equal(contexts_of(&changed, after, COUNT_OF(after)), count + 1);
+    changed = exchange.request;
+    assert_true(apply("negotiate.request.contexts+=RDMA_TRANSFORM_CAPABILITIES", FROM_CLIENT, &changed));
+    assert_int_equal(contexts_of(&changed, after, COUNT_OF(after)), count + 1);
+    assert_int_equal(after[count], CONTEXT_RDMA_TRANSFORM);
+    message = decoded(&changed);
+    negotiation_init(&record);
+    negotiation_store_offer(&record, &message);
+    assert_int_equal(record.offered.contexts.rdma.count, 0);
+    changed = exchange.request;
+    assert_true(apply("negotiate.request.RDMATransformIds+=1,2", FROM_CLIENT, &changed));
+    message = decoded(&changed);
+    negotiation_store_offer(&record, &message);
+    assert_int_equal(record.offered.contexts.rdma.count, 2);
+    assert_true(id_summary_has(&record.offered.contexts.rdma, 2));
 
     changed = exchange.request;
     assert_true(apply("negotiate.request.Dialects-=3.0", FROM_CLIENT, &changed));
@@ -402,6 +423,53 @@ static void what_is_not_smb_passes(void **state) {
     assert_int_equal(passage.facts.alterations_count, 0);
 }
 
+/* Feeds one message as a frame, which nobody alters. */
+static void pass(struct passage *passage, enum direction from, const struct octets *message) {
+    static uint8_t octets[sizeof message->data + 4], room[PASSAGE_FRAME_MAX];
+    const uint8_t frame_header[4] = {0, 0, (uint8_t)(message->size >> 8), (uint8_t)message->size};
+    struct passage_step step;
+
+    memcpy(octets, frame_header, 4);
+    memcpy(octets + 4, message->data, message->size);
+    passage_step(passage, from, (struct span){octets, 4 + message->size}, room, &step);
+    assert_int_equal(step.kind, STEP_PASS);
+    assert_int_equal(step.used, 4 + message->size);
+}
+
+/* A logon whose last response says nothing of a guest and is not signed: has the session keys? */
+static bool is_keyless(uint8_t name_size) {
+    static struct passage passage;
+    static const struct plan nothing = {.count = 0};
+    uint8_t token[64] = {'N', 'T', 'L', 'M', 'S', 'S', 'P', 0, 3, [36] = name_size};
+    struct smb2_header header = {.protocol_id = 0x424d53fe, .structure_size = 64, .command = SMB2_SESSION_SETUP};
+    struct session_setup_request request = {.structure_size = 25,
+                                            .security_buffer_offset = 88,
+                                            .security_buffer_length = sizeof token,
+                                            .security_buffer = {token, sizeof token}};
+    struct session_setup_response response = {.structure_size = 9, .security_buffer_offset = 72};
+    struct octets message;
+    struct writer writer = writer_over(message.data, sizeof message.data);
+
+    passage_init(&passage, &nothing, true);
+    session_setup_request_encode(&header, &request, &writer);
+    message.size = writer.at;
+    pass(&passage, FROM_CLIENT, &message);
+    header.flags = SMB2_FLAGS_SERVER_TO_REDIR;
+    writer = writer_over(message.data, sizeof message.data);
+    session_setup_response_encode(&header, &response, &writer);
+    message.size = writer.at;
+    pass(&passage, FROM_SERVER, &message);
+    assert_true(passage.facts.session);
+    return passage.facts.keyless;
+}
+
+/* Some servers leave the last response unsigned though there are keys, and some do not say that a logon is anonymous. */
+static void a_name_makes_keys(void **state) {
+    (void)state;
+    assert_true(is_keyless(0));
+    assert_false(is_keyless(8));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_texts_are_taken),
@@ -415,6 +483,7 @@ int main(void) {
         cmocka_unit_test(validations_are_met),
         cmocka_unit_test(chains_keep_their_shape),
         cmocka_unit_test(what_is_not_smb_passes),
+        cmocka_unit_test(a_name_makes_keys),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
