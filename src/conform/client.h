@@ -22,7 +22,7 @@
 /* What the server is like. Each has a case of its own in which it is right in everything, without which nothing of that
  * setting can be judged. */
 enum client_setting {
-    SETTING_ALL,         /* all dialects, signing required, no encryption */
+    SETTING_ALL,         /* all dialects, signing required */
     SETTING_ALL_ALLOWED, /* all dialects, signing and encryption not required */
     SETTING_302,         /* up to 3.0.2, signing required, no encryption */
     SETTING_302_ALLOWED, /* up to 3.0.2, signing not required, no encryption */

@@ -14,7 +14,7 @@
 #define MISDEED(setting, tampers, finish, judge, stage) MISDEED_ON(0, setting, tampers, finish, judge, stage)
 #define NEGOTIATES(setting, tampers) MISDEED(setting, tampers, AS_IT_IS, STAGE, NEGOTIATE)
 #define NEGOTIATES_311(tampers)      MISDEED_ON(SMB2_DIALECT_311, ALL_ALLOWED, tampers, AS_IT_IS, STAGE, NEGOTIATE)
-#define ALTERS_311(tampers)          MISDEED_ON(SMB2_DIALECT_311, ALL_ALLOWED, tampers, AS_IT_IS, STAGE, SESSION_SETUP)
+#define ALTERS_311(tampers)          MISDEED_ON(SMB2_DIALECT_311, ALL, tampers, AS_IT_IS, STAGE, SESSION_SETUP)
 #define ALTERS_302(tampers)          MISDEED(302_ALLOWED, tampers, AS_IT_IS, STAGE, VALIDATE)
 #define VALIDATES(tampers)           MISDEED(302_ALLOWED, tampers, SIGNED, STAGE, VALIDATE)
 #define SETS_UP(setting, tampers)    MISDEED(setting, tampers, AS_IT_IS, STAGE, SESSION_SETUP)
@@ -106,7 +106,7 @@ static const struct conform_case table[] = {
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE}, ALTERS_311("negotiate.response.Salt^=1")},
     {"Hash_SecurityMode", AREA_NEGOTIATE, "3.2.5.3.1", MUST, NEED_NOTHING, "another SecurityMode than that of its hash",
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE},
-     ALTERS_311("negotiate.response.SecurityMode^=SIGNING_REQUIRED")},
+     SETS_UP_311(ALL_ALLOWED, "negotiate.response.SecurityMode^=SIGNING_REQUIRED")},
     {"Hash_Capabilities", AREA_NEGOTIATE, "3.2.5.3.1", MUST, NEED_NOTHING, "other Capabilities than those of its hash",
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE},
      ALTERS_311("negotiate.response.Capabilities^=MULTI_CHANNEL")},
@@ -223,19 +223,19 @@ static const struct conform_case table[] = {
      CONNECTS(302, "tree_connect.response.header.Signature^=1")},
     {"Tree_Altered", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
      "another MaximalAccess than the signature's, signing required", DROPS, NULL, {RULE_RESPONSE_SIGNATURE},
-     CONNECTS(ALL, "tree_connect.response.MaximalAccess^=1")},
+     CONNECTS(302, "tree_connect.response.MaximalAccess^=1")},
     {"Tree_Unsigned_SigningAllowed", AREA_SIGNING, "3.3.4.1.1", SHOULD, NEED_NOTHING,
      "no signature where the request had one, on 3.1.1, signing not required", DROPS, NULL, {RULE_RESPONSE_UNSIGNED},
      CONNECTS_311(ALL_ALLOWED, "tree_connect.response:strip-signature")},
     {"Create_Unsigned", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
      "the CREATE response unsigned, signing required", DROPS, NULL, {RULE_RESPONSE_UNSIGNED},
-     MISDEED(ALL, "create.response:strip-signature", AS_IT_IS, ANYTHING, OPERATION)},
+     MISDEED(302, "create.response:strip-signature", AS_IT_IS, ANYTHING, OPERATION)},
     {"Create_BadSignature", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
      "the CREATE response wrongly signed, signing required", DROPS, NULL, {RULE_RESPONSE_SIGNATURE},
-     MISDEED(ALL, "create.response.header.Signature^=1", AS_IT_IS, ANYTHING, OPERATION)},
+     MISDEED(302, "create.response.header.Signature^=1", AS_IT_IS, ANYTHING, OPERATION)},
     {"Tree_ExpiredUnsigned", AREA_SIGNING, "3.2.5.1.3", MUST, NEED_NOTHING,
      "STATUS_NETWORK_SESSION_EXPIRED, unsigned, signing required", DROPS, NULL, {RULE_RESPONSE_UNSIGNED},
-     MISDEED(ALL, "tree_connect.response:status=NETWORK_SESSION_EXPIRED", AS_IT_IS, ANYTHING, TREE_CONNECT)},
+     MISDEED(302, "tree_connect.response:status=NETWORK_SESSION_EXPIRED", AS_IT_IS, ANYTHING, TREE_CONNECT)},
 
     /* ---- encryption ---- */
     {"Encrypted_Clear", AREA_ENCRYPTION, "3.2.5.1.1.1", MUST, NEED_NOTHING, "answers in the clear", CLOSES, NULL,
@@ -348,8 +348,8 @@ void client_setting_policy(enum client_setting setting, struct server_policy *po
     policy->signing_required = setting == SETTING_ALL || setting == SETTING_302;
     if (setting == SETTING_ENCRYPTED)
         policy->encryption = ENCRYPTION_MUST;
-    else if (setting != SETTING_ALL_ALLOWED)
-        policy->encryption = ENCRYPTION_OFF; /* else some clients would encrypt, and there were no signatures */
+    if (setting == SETTING_302 || setting == SETTING_302_ALLOWED)
+        policy->encryption = ENCRYPTION_OFF; /* some clients encrypt where they can, and then there are no signatures */
     if (setting == SETTING_302 || setting == SETTING_302_ALLOWED)
         policy->dialects = (struct id_list){{SMB2_DIALECT_302, SMB2_DIALECT_300, SMB2_DIALECT_210, SMB2_DIALECT_202}, 4};
     if (setting == SETTING_210_ALLOWED)

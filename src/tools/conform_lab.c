@@ -88,18 +88,28 @@ static void stir(struct lab *lab) {
     wake(lab);
 }
 
+/* Whoever came and went without NEGOTIATE, as a scanner does, leaves its place. NULL: there is none. */
+static struct client_watch *take_watch(struct lab *lab) {
+    for (unsigned i = 0; i < lab->watch_count; i++)
+        if (lab->watches[i].over && !lab->watches[i].negotiated)
+            return &lab->watches[i];
+    return lab->watch_count < CLIENT_WATCHES_MAX ? &lab->watches[lab->watch_count++] : NULL;
+}
+
 static void *guest_begin(void *context, struct server *server, int descriptor) {
     struct lab *lab = context;
     struct guest *guest = calloc(1, sizeof *guest);
+    struct client_watch *watch;
 
     pthread_mutex_lock(&lab->lock);
-    if (guest == NULL || lab->test == NULL || lab->watch_count == CLIENT_WATCHES_MAX) {
+    watch = guest != NULL && lab->test != NULL ? take_watch(lab) : NULL;
+    if (watch == NULL) {
         shutdown(descriptor, SHUT_RDWR);
         free(guest);
         guest = NULL;
     } else {
         *guest = (struct guest){.next = lab->guests, .lab = lab, .server = server, .descriptor = descriptor,
-                                .watch = &lab->watches[lab->watch_count++]};
+                                .watch = watch};
         lab->guests = guest;
         lab->report->client.connections++;
         client_watch_begin(guest->watch, lab->test->misdeed);

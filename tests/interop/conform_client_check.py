@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -201,6 +202,9 @@ def by_itself(tap, lab):
     )
     try:
         port = re.search(r":(\d+)\.", wait_for_line(process, "Waiting on")).group(1)
+        for _ in range(40):  # a scanner uses no case up
+            socket.create_connection(("127.0.0.1", int(port))).close()
+            time.sleep(0.01)
         environment = dict(os.environ, SMBPROOF_PORT=port)
         for _ in range(2):
             subprocess.run(lab.own, shell=True, env=environment, capture_output=True, timeout=30)

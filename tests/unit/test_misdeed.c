@@ -408,6 +408,20 @@ static void test_sealed_answers(void **state) {
     bench_free(&bench);
 }
 
+/* Whoever encrypts by its own choice checks no signatures. */
+static void test_sealed_answers_have_no_signature(void **state) {
+    uint8_t frame[512];
+    struct bench bench;
+    size_t size;
+
+    (void)state;
+    bench_init(&bench);
+    seal_tree_connect(&bench, frame, sizeof frame, &size);
+    assert_false(commit(&bench, find_case("Tree_BadSignature_311"), (struct span){frame, size}));
+    assert_false(commit(&bench, find_case("Tree_Altered"), (struct span){frame, size}));
+    bench_free(&bench);
+}
+
 static void test_answers_in_the_clear(void **state) {
     uint8_t frame[512];
     struct bench bench;
@@ -641,6 +655,7 @@ int main(void) {
         cmocka_unit_test(test_only_what_is_meant_is_altered),
         cmocka_unit_test(test_one_element_of_a_chain),
         cmocka_unit_test(test_sealed_answers),
+        cmocka_unit_test(test_sealed_answers_have_no_signature),
         cmocka_unit_test(test_answers_in_the_clear),
         cmocka_unit_test(test_what_cannot_be_altered),
         cmocka_unit_test(test_a_client_that_goes_on),
