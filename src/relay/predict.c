@@ -108,8 +108,8 @@ static struct prediction predict_validation(const struct passage_facts *facts) {
         return nobody("a client without any 3.x dialect does not validate");
     if (facts->validation_unknown)
         return may(WHO_SERVER, REACH_VALIDATE, request,
-                   "the server says, under its signature, that it does not implement the validation; one that has SMB 3 "
-                   "would have to");
+                   "the server says, under its signature, that it does not implement the validation; one that has "
+                   "SMB 3 would have to");
     if (validation_kept_back(facts))
         return nobody("the validation, which would show it, was kept from the server");
     if (request != RULE_NONE)

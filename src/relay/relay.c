@@ -157,27 +157,6 @@ static void connection_reset(struct connection *connection, bool by_relay, enum 
     reset_ends(connection, by_relay ? NULL : &culprit, by_relay ? "smbproof relay reset this" : "");
 }
 
-/* Set once for each span of silence that may be one too long, not at each octet. */
-static void idle_expired(struct loop_timer *timer) {
-    struct connection *connection = (void *)((char *)timer - offsetof(struct connection, idle));
-    struct relay *relay = connection->relay;
-    uint64_t allowed_ms = 1000ull * relay->config->idle_s, silent_ms = loop_now_ms(relay->loop) - connection->active_ms;
-
-    if (silent_ms >= allowed_ms)
-        reset_ends(connection, NULL, "smbproof relay closed this: no traffic for too long");
-    else
-        loop_timer_set(relay->loop, timer, allowed_ms - silent_ms);
-}
-
-/* Without memory for the timer the connection lives on for as long as its ends want. */
-static void watch_idleness(struct connection *connection) {
-    struct relay *relay = connection->relay;
-
-    connection->active_ms = loop_now_ms(relay->loop);
-    connection->idle.expired = idle_expired;
-    if (relay->config->idle_s > 0)
-        loop_timer_set(relay->loop, &connection->idle, 1000ull * relay->config->idle_s);
-}
 
 /* ---- running ---- */
 
@@ -273,21 +252,53 @@ static void record_beginning(struct connection *connection, bool connected) {
                         target_of(connection, &there));
 }
 
+/* The server refuses the connection, or does not say anything. */
+static void not_connected(struct connection *connection, int error) {
+    struct recorder *recorder = connection->relay->config->recorder;
+
+    record_beginning(connection, false);
+    make_reset(connection->ends[FROM_CLIENT].watch.descriptor);
+    if (recorder != NULL)
+        recorder_reset(recorder, &connection->recorded[FROM_CLIENT], FROM_SERVER, "");
+    connection_over(connection, error);
+}
+
+/* Set once for each span of silence that may be one too long, not at each octet. */
+static void idle_expired(struct loop_timer *timer) {
+    struct connection *connection = (void *)((char *)timer - offsetof(struct connection, idle));
+    struct relay *relay = connection->relay;
+    uint64_t allowed_ms = 1000ull * relay->config->idle_s, silent_ms = loop_now_ms(relay->loop) - connection->active_ms;
+
+    if (silent_ms < allowed_ms)
+        loop_timer_set(relay->loop, timer, allowed_ms - silent_ms);
+    else if (connection->connecting)
+        not_connected(connection, -ETIMEDOUT);
+    else
+        reset_ends(connection, NULL, "smbproof relay closed this: no traffic for too long");
+}
+
+/* Without memory for the timer the connection lives on for as long as its ends want. */
+static void watch_idleness(struct connection *connection) {
+    struct relay *relay = connection->relay;
+
+    connection->active_ms = loop_now_ms(relay->loop);
+    connection->idle.expired = idle_expired;
+    if (relay->config->idle_s > 0)
+        loop_timer_set(relay->loop, &connection->idle, 1000ull * relay->config->idle_s);
+}
+
 static void connected(struct connection *connection) {
     int error = 0;
     socklen_t size = sizeof error;
 
     getsockopt(connection->ends[FROM_SERVER].watch.descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
-    connection->connecting = false;
-    record_beginning(connection, error == 0);
-    if (error == 0) {
-        connection_run(connection);
+    if (error != 0) {
+        not_connected(connection, -error);
         return;
     }
-    make_reset(connection->ends[FROM_CLIENT].watch.descriptor);
-    if (connection->relay->config->recorder != NULL)
-        recorder_reset(connection->relay->config->recorder, &connection->recorded[FROM_CLIENT], FROM_SERVER, "");
-    connection_over(connection, -error);
+    connection->connecting = false;
+    record_beginning(connection, true);
+    connection_run(connection);
 }
 
 static void end_ready(struct loop_watch *watch, uint32_t events) {

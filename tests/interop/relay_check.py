@@ -181,6 +181,25 @@ class Echo:
                 pass
 
 
+class Full:
+    """A listener that answers no connection: its backlog is full."""
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.port = self.listener.getsockname()[1]
+        self.waiting = []
+        for _ in range(4):
+            peer = socket.socket()
+            peer.setblocking(False)
+            peer.connect_ex(("127.0.0.1", self.port))
+            self.waiting.append(peer)
+        return self
+
+    def __exit__(self, *_):
+        for peer in (*self.waiting, self.listener):
+            peer.close()
+
+
 def pattern(size):
     return (bytes(range(256)) * (size // 256 + 1))[:size]
 
@@ -314,6 +333,17 @@ def idle(tap, program):
     if len(relay.connections) != 2:
         complaints.append(f"{len(relay.connections)} connections are reported")
     tap.result("--idle", complaints)
+    with Full() as full, Recording() as folder, Relay(program, full.port, "--idle", "1", record=folder) as relay:
+        peer = socket.create_connection(("127.0.0.1", relay.port))
+        peer.settimeout(WAIT_SECONDS)
+        try:
+            complaints = [f"it is not reset: {peer.recv(1)!r}"]
+        except ConnectionResetError:
+            complaints = []
+        peer.close()
+    if [connection["error"] for connection in relay.connections] != ["Connection timed out"]:
+        complaints.append(f"{relay.connections}")
+    tap.result("--idle, and a server that does not answer", complaints)
 
 
 def usage(tap, program):

@@ -202,10 +202,12 @@ static void test_client_follows(void **state) {
     assert_int_equal(client->outcome, PROBE_UNCLEAR);
 }
 
+static const uint8_t session_key[SESSION_KEY_SIZE] = {7, 1, 7, 2, 7, 3, 7, 4};
+
 /* ---- answers ---- */
 
-/* What comes in a frame with this content. */
-static struct line_reply reply_to(const void *content, uint8_t size) {
+/* What comes in a frame with this content, where the line has this key. */
+static struct line_reply reply_with_key(const void *content, uint8_t size, struct mac_key *mac) {
     static struct line line;
     const struct line_target target = {.timeout_ms = 1000};
     const struct id_list dialects = {{0x0302}, 1};
@@ -217,10 +219,34 @@ static struct line_reply reply_to(const void *content, uint8_t size) {
     assert_int_equal(write(ends[1], frame_header, 4), 4);
     assert_int_equal(write(ends[1], content, size), size);
     assert_int_equal(line_adopt(&line, &target, &dialects, ends[0]).answer, LINE_ANSWERED);
+    line.mac = mac; /* freed with the line */
     reply = line_receive(&line);
     line_close(&line);
     close(ends[1]);
     return reply;
+}
+
+static struct line_reply reply_to(const void *content, uint8_t size) {
+    return reply_with_key(content, size, NULL);
+}
+
+/* Of a chain each element is signed for itself. */
+static void test_first_element_is_verified(void **state) {
+    static const uint8_t element[72] = {0xfe, 'S', 'M', 'B', 64, [12] = SMB2_LOGOFF, [16] = 1, [64] = 4};
+    const struct span key = {session_key, sizeof session_key};
+    uint8_t chain[144];
+    struct mac_key *mac = mac_key_new(MAC_HMAC_SHA256, key);
+
+    (void)state;
+    assert_non_null(mac);
+    memcpy(chain, element, 72);
+    memcpy(chain + 72, element, 72);
+    chain[20] = 72; /* NextCommand */
+    assert_true(element_sign(mac, chain, 72));
+    assert_int_equal(reply_with_key(chain, sizeof chain, mac).signature, SIGNATURE_GOOD);
+    chain[70] ^= 1;
+    mac = mac_key_new(MAC_HMAC_SHA256, key);
+    assert_int_equal(reply_with_key(chain, sizeof chain, mac).signature, SIGNATURE_BAD);
 }
 
 /* Nothing but an SMB2 message has an SMB2 status; ksmbd answers an SMB1 NEGOTIATE with a frame within a frame. */
@@ -239,8 +265,6 @@ static void test_only_smb2_succeeds(void **state) {
 }
 
 /* ---- the search ---- */
-
-static const uint8_t session_key[SESSION_KEY_SIZE] = {7, 1, 7, 2, 7, 3, 7, 4};
 
 /* A line after a logon on 3.1.1, as the client sees it: its NEGOTIATE messages, and one SESSION_SETUP request. */
 static struct line *line_after_logon(struct exchange *exchange) {
@@ -422,6 +446,7 @@ int main(void) {
         TEST(test_blind_server_proves_nothing),
         TEST(test_client_follows),
         cmocka_unit_test(test_only_smb2_succeeds),
+        cmocka_unit_test(test_first_element_is_verified),
         cmocka_unit_test(test_search_finds_one_octet),
         cmocka_unit_test(test_search_finds_zeros),
         cmocka_unit_test(test_search_finds_mistakes),
