@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Packets ahead, octets of the payload, and octets that come into the cache together. */
-#define FETCH_ITEMS 8u
-#define FETCH_PAYLOAD 192u
+/* Packets ahead whose item, and whose payload, is asked for; octets of the payload; and octets that come into the cache
+ * together. */
+#define FETCH_ITEMS 12u
+#define FETCH_PAYLOADS 6u
+#define FETCH_PAYLOAD_SIZE 192u
 #define CACHE_LINE 64u
 /* Looks at whether a batch is there before the thread sleeps: some tens of microseconds. */
 #define SPIN_MAX 2000u
@@ -39,6 +41,7 @@ struct ahead {
     atomic_ulong ready;             /* `written`, to be looked at without the lock */
     struct item late;            /* found no room in its batch: the next one's first */
     bool has_late;
+    struct batch *current; /* that items are handed out of */
     struct batch batches[AHEAD_BATCHES];
 };
 
@@ -128,7 +131,7 @@ static void fill_next(struct ahead *ahead) {
     fill(ahead, batch, AHEAD_BATCH);
     pthread_mutex_lock(&ahead->lock);
     ahead->written++;
-    atomic_store_explicit(&ahead->ready, ahead->written, memory_order_relaxed);
+    atomic_store_explicit(&ahead->ready, ahead->written, memory_order_release);
     ahead->at_end = batch->status != CAPTURE_PACKET;
     pthread_cond_signal(&ahead->filled);
     pthread_mutex_unlock(&ahead->lock);
@@ -213,36 +216,58 @@ static struct batch *take(struct ahead *ahead) {
     return &ahead->batches[ahead->read % AHEAD_BATCHES];
 }
 
-/* The other thread's processor has these lines in its cache: they are asked for some packets before they are needed. */
-static inline void fetch_early(const struct batch *batch) {
-    const uint8_t *item;
+/* The item at a place behind the batch's end: in the batch after it, NULL where that is not there yet. */
+static const struct item *item_of_next(const struct ahead *ahead, const struct batch *batch, unsigned at) {
+    at -= batch->count;
+    if (!ahead->threaded || atomic_load_explicit(&ahead->ready, memory_order_acquire) <= ahead->read + 1)
+        return NULL;
+    batch = &ahead->batches[(ahead->read + 1) % AHEAD_BATCHES];
+    return at < batch->count ? &batch->items[at] : NULL;
+}
 
-    if (batch->used + FETCH_ITEMS >= batch->count)
+static inline void fetch_item(const struct item *item) {
+    for (size_t at = 0; at < sizeof *item; at += CACHE_LINE)
+        __builtin_prefetch((const uint8_t *)item + at);
+}
+
+static inline void fetch_payload(const struct item *item) {
+    for (size_t at = 0; at < FETCH_PAYLOAD_SIZE; at += CACHE_LINE)
+        __builtin_prefetch((const void *)((uintptr_t)item->segment.payload.data + at));
+}
+
+/* The other thread's processor has these lines in its cache: they are asked for some packets before they are needed. */
+static inline void fetch_early(const struct ahead *ahead, const struct batch *batch) {
+    unsigned far = batch->used + FETCH_ITEMS, near = batch->used + FETCH_PAYLOADS;
+    const struct item *item;
+
+    if (far < batch->count) {
+        fetch_item(&batch->items[far]);
+        fetch_payload(&batch->items[near]);
         return;
-    item = (const uint8_t *)&batch->items[batch->used + FETCH_ITEMS];
-    for (size_t at = 0; at < sizeof(struct item); at += CACHE_LINE)
-        __builtin_prefetch(item + at);
-    for (size_t at = 0; at < FETCH_PAYLOAD; at += CACHE_LINE)
-        __builtin_prefetch((const void *)((uintptr_t)batch->items[batch->used + FETCH_ITEMS / 2].segment.payload.data + at));
+    }
+    item = item_of_next(ahead, batch, far);
+    if (item != NULL)
+        fetch_item(item);
+    item = near < batch->count ? &batch->items[near] : item_of_next(ahead, batch, near);
+    if (item != NULL)
+        fetch_payload(item);
 }
 
 enum capture_status ahead_next(struct ahead *ahead, const struct packet **packet, const struct segment **segment,
                                uint64_t *position) {
-    for (;;) {
-        struct batch *batch = take(ahead);
+    struct batch *batch = ahead->current;
 
-        if (batch->used < batch->count) {
-            const struct item *item = &batch->items[batch->used++];
-
-            fetch_early(batch);
-            *packet = &item->packet;
-            *segment = &item->segment;
-            *position = batch->position;
-            return CAPTURE_PACKET;
-        }
-        if (batch->status != CAPTURE_PACKET)
+    while (batch == NULL || batch->used == batch->count) {
+        batch = ahead->current = take(ahead);
+        if (batch->used == batch->count && batch->status != CAPTURE_PACKET)
             return batch->status;
     }
+    const struct item *item = &batch->items[batch->used++];
+    fetch_early(ahead, batch);
+    *packet = &item->packet;
+    *segment = &item->segment;
+    *position = batch->position;
+    return CAPTURE_PACKET;
 }
 
 void ahead_free(struct ahead *ahead) {

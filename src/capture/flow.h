@@ -14,7 +14,7 @@
 /* Where a packet was seen: interface and MAC addresses, or the TTL where the link layer has no
  * addresses. */
 struct path {
-    uint8_t source_mac[6], destination_mac[6];
+    struct macs macs;
     uint32_t interface, link_index;
     uint32_t without_mac; /* 0: has addresses; else 1 + TTL */
 };
@@ -107,14 +107,12 @@ static inline bool time_within(uint64_t a, uint64_t b, uint64_t span) {
 }
 
 static inline struct path path_of(const struct packet *packet, const struct segment *segment) {
-    struct path path = {
+    return (struct path){
+        .macs = segment->macs,
         .interface = packet->interface,
         .link_index = segment->link_index,
         .without_mac = segment->has_mac ? 0 : 1u + segment->ttl,
     };
-    memcpy(path.source_mac, segment->source_mac, 6);
-    memcpy(path.destination_mac, segment->destination_mac, 6);
-    return path;
 }
 
 static inline bool path_equal(const struct path *a, const struct path *b) {

@@ -485,8 +485,15 @@ static void flow_segment(struct flows *flows, struct flow *flow, enum flow_side 
         flow_finish(flows, flow);
 }
 
-static inline bool path_is(const struct side *side, const struct path *path) {
-    return side->path_count > 0 && path_equal(&side->paths[0], path);
+/* Did the segment come by the path that the side used last? Field by field: a path that was just put together could not
+ * be compared as one before its parts are written. */
+static inline bool path_is(const struct side *side, const struct packet *packet, const struct segment *segment) {
+    const struct path *path = &side->paths[0];
+    uint32_t without_mac = segment->has_mac ? 0 : 1u + segment->ttl;
+
+    return side->path_count > 0 && memcmp(&path->macs, &segment->macs, sizeof path->macs) == 0 &&
+           path->interface == packet->interface && path->link_index == segment->link_index &&
+           path->without_mac == without_mac;
 }
 
 /* Without addresses a segment far off may be another leg's. */
@@ -494,6 +501,20 @@ static bool is_far(const struct flow *flow, enum flow_side from, const struct se
     const struct side *side = &flow->sides[from];
     int32_t off = distance(side->highest, segment->sequence);
     return side->synced && (off > 1024 * 1024 || off < -1024 * 1024);
+}
+
+/* The flow of a segment that does not continue its connection on the path that the sender used last; NULL where there is
+ * no memory for a new one. */
+static struct flow *flow_of_unusual(struct flows *flows, struct flow *first, const struct packet *packet,
+                                    const struct segment *segment, uint32_t hash) {
+    struct path path = path_of(packet, segment);
+    struct flow *flow = first ? flow_choose(flows, first, &path, packet, segment, hash)
+                              : flow_open(flows, packet, segment, hash);
+    struct side *side = flow ? &flow->sides[flow_side_of(flow, segment)] : NULL;
+
+    if (flow && !path_is(side, packet, segment))
+        side_learn(side, &path);
+    return flow;
 }
 
 void flows_segment(struct flows *flows, const struct packet *packet,
@@ -513,21 +534,17 @@ void flows_segment(struct flows *flows, const struct packet *packet,
         first->last_ns = packet->time_ns;
         return;
     }
-    struct path path = path_of(packet, segment);
     struct flow *flow = first;
     enum flow_side from = first ? flow_side_of(first, segment) : FLOW_INITIATOR;
-    if (!first)
-        flow = flow_open(flows, packet, segment, hash);
-    else if (!single || !path_is(&first->sides[from], &path) ||
-             (path.without_mac && is_far(first, from, segment)))
-        flow = flow_choose(flows, first, &path, packet, segment, hash);
-    if (!flow) { /* as if the packet had not been captured */
-        flows->counts.no_memory++;
-        return;
+    if (!single || !path_is(&first->sides[from], packet, segment) ||
+        (!segment->has_mac && is_far(first, from, segment))) {
+        flow = flow_of_unusual(flows, first, packet, segment, hash);
+        if (!flow) { /* as if the packet had not been captured */
+            flows->counts.no_memory++;
+            return;
+        }
+        from = flow_side_of(flow, segment);
     }
-    from = flow_side_of(flow, segment);
-    if (!path_is(&flow->sides[from], &path))
-        side_learn(&flow->sides[from], &path);
     flow->last_number = packet->number;
     flow->last_ns = packet->time_ns;
     if (!flow->ignored)

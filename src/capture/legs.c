@@ -153,10 +153,10 @@ static unsigned path_grade(const struct path *path, const struct path *reverse) 
     bool same_place =
         path->interface == reverse->interface && path->link_index == reverse->link_index;
     bool macs = !path->without_mac && !reverse->without_mac;
-    bool there = macs && mac_set(path->source_mac) &&
-                 memcmp(path->source_mac, reverse->destination_mac, 6) == 0;
-    bool back = macs && mac_set(path->destination_mac) &&
-                memcmp(path->destination_mac, reverse->source_mac, 6) == 0;
+    bool there = macs && mac_set(path->macs.source) &&
+                 memcmp(path->macs.source, reverse->macs.destination, 6) == 0;
+    bool back = macs && mac_set(path->macs.destination) &&
+                memcmp(path->macs.destination, reverse->macs.source, 6) == 0;
     if (!same_place)
         return there && back ? 1 : 0;
     return there && back ? 4 : there || back ? 3 : 2;
@@ -174,10 +174,10 @@ static unsigned leg_grade(const struct flow *flow, enum flow_side from, const st
 }
 
 static bool path_shares_mac(const struct path *a, const struct path *b) {
-    return memcmp(a->source_mac, b->source_mac, 6) == 0 ||
-           memcmp(a->source_mac, b->destination_mac, 6) == 0 ||
-           memcmp(a->destination_mac, b->source_mac, 6) == 0 ||
-           memcmp(a->destination_mac, b->destination_mac, 6) == 0;
+    return memcmp(a->macs.source, b->macs.source, 6) == 0 ||
+           memcmp(a->macs.source, b->macs.destination, 6) == 0 ||
+           memcmp(a->macs.destination, b->macs.source, 6) == 0 ||
+           memcmp(a->macs.destination, b->macs.destination, 6) == 0;
 }
 
 static bool leg_shares_mac(const struct flow *flow, const struct path *path) {

@@ -168,8 +168,8 @@ static inline enum link_result step_ethernet(struct walk *walk) {
     if (walk->captured < 14)
         return walk_short(walk, 14);
     walk->segment->has_mac = true;
-    memcpy(walk->segment->destination_mac, walk->at, 6);
-    memcpy(walk->segment->source_mac, walk->at + 6, 6);
+    memcpy(walk->segment->macs.destination, walk->at, 6);
+    memcpy(walk->segment->macs.source, walk->at + 6, 6);
     walk->type = load_u16_be(walk->at + 12);
     return walk_on(walk, 14, step_ethertype);
 }
@@ -358,8 +358,8 @@ static void cooked_address(struct walk *walk, uint16_t size, const uint8_t *addr
     if (size != 6)
         return;
     walk->segment->has_mac = true;
-    memcpy(walk->segment->source_mac, address, 6);
-    memset(walk->segment->destination_mac, 0, 6);
+    memcpy(walk->segment->macs.source, address, 6);
+    memset(walk->segment->macs.destination, 0, 6);
 }
 
 static enum link_result cooked_protocol(struct walk *walk, uint16_t type, size_t size) {
@@ -556,7 +556,7 @@ static enum link_result walk_fragment(struct walk *walk, uint32_t id, uint32_t o
     struct fragment fragment = {
         .source = walk->segment->source.address,
         .destination = walk->segment->destination.address,
-        .source_mac = walk->segment->source_mac,
+        .source_mac = walk->segment->macs.source,
         .interface = walk->packet->interface,
         .id = id,
         .protocol = walk->protocol,

@@ -28,6 +28,10 @@ enum link_result {
     LINK_MALFORMED,
 };
 
+struct macs {
+    uint8_t source[6], destination[6];
+};
+
 struct segment {
     struct endpoint source, destination;
     uint32_t sequence, acknowledgment;
@@ -38,8 +42,8 @@ struct segment {
     uint16_t ip_id;
     uint16_t window; /* as sent, not scaled */
     bool has_mac;
-    uint8_t source_mac[6], destination_mac[6]; /* zero where the link layer has none */
-    uint32_t link_index;                       /* Linux cooked v2: the host's interface; else 0 */
+    struct macs macs;    /* zero where the link layer has none */
+    uint32_t link_index; /* Linux cooked v2: the host's interface; else 0 */
     struct span payload;                       /* octets captured */
     uint32_t payload_size; /* octets on the wire, as the IP header says (or wire_size for offload
                               frames with length 0) */

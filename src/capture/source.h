@@ -73,7 +73,7 @@ static inline const uint8_t *source_peek(struct source *source, size_t size) {
 static inline void source_prefetch(struct source *source) {
     size_t fetched = source->fetched < source->at ? source->at : source->fetched;
     size_t until = source->at + SOURCE_PREFETCH < source->size ? source->at + SOURCE_PREFETCH : source->size;
-    for (; fetched < until; fetched += 64)
+    for (; fetched < until; fetched += 128) /* the lines come in pairs */
         __builtin_prefetch(source->data + fetched);
     source->fetched = fetched;
 }

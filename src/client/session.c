@@ -15,6 +15,8 @@
 #define RECEIVE_SIZE 65536u
 /* Room for one request that is sent by itself, besides its payload. */
 #define REQUEST_ROOM 8192u
+/* Octets of small frames that are sent together: a READ takes 117 of them, sealed 169. */
+#define COLLECTED_MAX 4096u
 /* Interim responses to one request. Each gives the server the timeout once more, and nothing proves who sent it. */
 #define INTERIMS_MAX 8u
 /* Milliseconds that LOGOFF may take: the connection is closed anyhow. */
@@ -32,6 +34,8 @@ struct session {
     char mechanism[16];
     uint8_t *received, *sending;
     size_t received_size, sending_size;
+    uint8_t collected[COLLECTED_MAX]; /* frames that wait to be sent together */
+    size_t collected_size;
     uint8_t output[CLIENT_OUTPUT_MAX];
 };
 
@@ -384,15 +388,32 @@ bool session_disconnect_tree(struct session *session, uint32_t tree, struct sess
 
 /* ---- requests ---- */
 
+static bool send_octets(struct session *session, struct span octets, struct session_error *error) {
+    int status = transport_send(&session->transport, octets, deadline(session));
+
+    return status == 0 || fail_transport(session, status, error);
+}
+
+static bool send_collected(struct session *session, struct session_error *error) {
+    struct span octets = {session->collected, session->collected_size};
+
+    session->collected_size = 0;
+    return octets.size == 0 || send_octets(session, octets, error);
+}
+
+/* Each call of the kernel to send wakes the peer, at the cost of some microseconds for both; so small frames wait until
+ * there are many, or an answer is waited for. */
 bool session_send(struct session *session, struct client_frame *frame, struct session_error *error) {
     struct span octets = client_frame_finish(&session->client, frame);
-    int status;
 
     if (octets.size == 0)
         return fail(session, 0, error);
-    status = transport_send(&session->transport, octets, deadline(session));
-    if (status < 0)
-        return fail_transport(session, status, error);
+    if (octets.size > COLLECTED_MAX - session->collected_size && !send_collected(session, error))
+        return false;
+    if (octets.size > COLLECTED_MAX)
+        return send_octets(session, octets, error);
+    memcpy(session->collected + session->collected_size, octets.data, octets.size);
+    session->collected_size += octets.size;
     return true;
 }
 
@@ -402,7 +423,7 @@ bool session_receive(struct session *session, struct client_response *response, 
     while (!client_next_response(&session->client, response)) {
         if (!session_is_open(session))
             return fail(session, 0, error);
-        if (!receive_frame(session, until, error))
+        if (!send_collected(session, error) || !receive_frame(session, until, error))
             return false;
     }
     return true;
@@ -424,14 +445,10 @@ bool session_keep_received(struct session *session, uint8_t **data, size_t *size
 bool session_cancel(struct session *session, uint64_t message_id, struct session_error *error) {
     uint8_t room[CLIENT_CANCEL_MAX];
     struct span octets = client_cancel(&session->client, message_id, room);
-    int status;
 
     if (!session_is_open(session))
         return fail(session, 0, error);
-    status = transport_send(&session->transport, octets, deadline(session));
-    if (status < 0)
-        return fail_transport(session, status, error);
-    return true;
+    return send_collected(session, error) && send_octets(session, octets, error);
 }
 
 /* One request, one final response. */

@@ -90,7 +90,8 @@ bool session_request(struct session *session, uint16_t command, uint32_t tree, u
 bool session_echo(struct session *session, struct session_error *error);
 
 /* For more than one at a time: make a frame with client_frame_begin() and client_frame_add() on the client that
- * session_frames() gives, and send it. */
+ * session_frames() gives, and send it: at once, or, where it is small, together with others when the next response is
+ * waited for. */
 struct client *session_frames(struct session *session);
 bool session_send(struct session *session, struct client_frame *frame, struct session_error *error);
 /* The next response, final ones and interim ones; waits where nothing is there. False: the connection is gone. A final

@@ -55,6 +55,7 @@ struct engine {
     struct client *client;
     uint32_t chunk_size; /* octets of a request, at most */
     unsigned depth;      /* requests in flight, at most: so many of the slots are used */
+    unsigned refill_at;  /* requests in flight: with more no new ones are sent, so that several go out together */
     struct slot slots[DEPTH_MAX];
     struct held held[DEPTH_MAX]; /* of the slots */
     struct room spare[READ_DEPTH]; /* a stack, so that what was used last is used next: it may still be in the cache */
@@ -177,6 +178,8 @@ static void ask(struct engine *engine, struct slot *slot) {
 
 /* Sends what can be sent. */
 static void pump(struct engine *engine) {
+    if (engine->flying > engine->refill_at)
+        return;
     while (engine->end == TRANSFER_DONE && !engine->expired && client_credits(engine->client) > 0) {
         struct slot *slot = slot_to_send(engine);
 
@@ -413,6 +416,7 @@ enum transfer_end transfer_get(struct transfer *transfer) {
         .transfer = transfer,
         .chunk_size = TRANSFER_READ_SIZE,
         .depth = READ_DEPTH,
+        .refill_at = READ_DEPTH / 2,
         .most = client_read_max,
         .send = send_read,
         .take = take_read,
@@ -529,6 +533,7 @@ enum transfer_end transfer_put(struct transfer *transfer) {
         .transfer = transfer,
         .chunk_size = TRANSFER_WRITE_SIZE,
         .depth = WRITE_DEPTH,
+        .refill_at = WRITE_DEPTH,
         .most = client_write_max,
         .send = send_write,
         .take = take_write,

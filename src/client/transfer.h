@@ -12,7 +12,7 @@
 /* Octets of one READ and of one WRITE where the server allows as many, and of all that are in flight. An answer to a READ
  * is gone through at once, and should still be in the cache of a processor's core then; a WRITE costs the server more by
  * the request than by the octet. More in flight gains nothing on loopback. */
-#define TRANSFER_READ_SIZE  524288u
+#define TRANSFER_READ_SIZE  262144u
 #define TRANSFER_WRITE_SIZE 1048576u
 #define TRANSFER_WINDOW     8388608u
 

@@ -97,23 +97,24 @@ static bool is_plain(unsigned char octet) {
     return octet >= 0x20 && octet < 0x7f && octet != '"' && octet != '\\';
 }
 
-#define EACH_OCTET(value) (UINT64_C(0x0101010101010101) * (value))
+/* Octets that are looked at together, and the same as two words. */
+#define LOOK_SIZE 16u
+#define LOOK_WORDS (LOOK_SIZE / sizeof(uint64_t))
 
-/* Has `word` an octet below `limit` (at most 0x80)? An octet of 0x80 and above may be taken for one. */
-static uint64_t has_below(uint64_t word, unsigned limit) {
-    return (word - EACH_OCTET(limit)) & EACH_OCTET(0x80);
-}
-
-/* Length of the plain octets at the front of a text, eight at a time; it may stop early. */
+/* Length of the plain octets at the front of a text, many at a time; it may stop early. The compiler knows what vectors
+ * the processor has. */
 static size_t plain_length(const unsigned char *text, size_t size) {
     size_t at = 0;
 
-    for (; size - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
-        uint64_t word;
+    for (; size - at >= LOOK_SIZE; at += LOOK_SIZE) {
+        signed char octets __attribute__((vector_size(LOOK_SIZE)));
+        uint64_t special[LOOK_WORDS];
 
-        memcpy(&word, text + at, sizeof word);
-        if ((word & EACH_OCTET(0x80)) || has_below(word, 0x20) || has_below(word ^ EACH_OCTET('"'), 1) ||
-            has_below(word ^ EACH_OCTET('\\'), 1) || has_below(word ^ EACH_OCTET(0x7f), 1))
+        memcpy(&octets, text + at, sizeof octets);
+        /* 0x80 and above are below 0x20 here */
+        octets = (octets < 0x20) | (octets == '"') | (octets == '\\') | (octets == 0x7f);
+        memcpy(special, &octets, sizeof special);
+        if (special[0] | special[1])
             break;
     }
     return at;

@@ -893,9 +893,11 @@ static bool removes_security(const struct inquiry *inquiry, char *what, size_t s
         signing = facts->told->response_security_mode & ~near->response.security_mode & 2;
         dialects = near->dialect < facts->told->dialect;
     }
+    if (!dialects && !signing && !(lost & SMB2_GLOBAL_CAP_ENCRYPTION))
+        return false;
     snprintf(what, size, "%s%s%s", dialects ? " newer dialects" : "",
              lost & SMB2_GLOBAL_CAP_ENCRYPTION ? " encryption" : "", signing ? " the demand for signing" : "");
-    return dialects || signing || (lost & SMB2_GLOBAL_CAP_ENCRYPTION);
+    return true;
 }
 
 /* Names the packets of the alteration; a finding is large and does not live on the stack of those that need none. */

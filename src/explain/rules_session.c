@@ -142,10 +142,11 @@ bool find_D05(const struct inquiry *inquiry, struct finding *finding) {
 
 bool find_D06(const struct inquiry *inquiry, struct finding *finding) {
     const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
-    const char *fault = negotiate_request_fault(inquiry->evidence);
+    const char *fault;
 
     if (!refused_with(inquiry, finding, STATUS_INVALID_PARAMETER))
         return false;
+    fault = negotiate_request_fault(inquiry->evidence);
     finding->confidence = fault != NULL ? CONFIDENCE_CERTAIN : CONFIDENCE_POSSIBLE;
     finding_say(finding, "The server refused NEGOTIATE as malformed (STATUS_INVALID_PARAMETER, packet %llu)",
                 (unsigned long long)negotiate->response.packet);
@@ -488,10 +489,13 @@ bool find_P01(const struct inquiry *inquiry, struct finding *finding) {
 
 bool find_P02(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
-    uint32_t padding = negotiate_padding(inquiry->evidence);
+    uint32_t padding;
 
-    if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 || !negotiation_unaltered(inquiry) || padding == 0 ||
+    if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 || !negotiation_unaltered(inquiry) ||
         (!left_after_session(facts) && !first_signed_refused(facts)))
+        return false;
+    padding = negotiate_padding(inquiry->evidence);
+    if (padding == 0)
         return false;
     finding->confidence = CONFIDENCE_POSSIBLE;
     finding_say(finding,

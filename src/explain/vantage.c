@@ -37,6 +37,10 @@ static double by_wait(uint64_t answer_of_server, uint64_t answer_of_client, doub
     return ratio > 1 ? weight : -weight;
 }
 
+static unsigned long long microseconds(uint64_t time_ns) {
+    return (time_ns + 500) / 1000;
+}
+
 struct vantage vantage_from(const struct evidence *evidence) {
     struct vantage vantage = {.place = PLACE_UNKNOWN};
     double hops = by_hops(evidence, &vantage);
@@ -54,11 +58,11 @@ struct vantage vantage_from(const struct evidence *evidence) {
     }
     if (hops == 0 && sum != 0)
         snprintf(vantage.because, sizeof vantage.because,
-                 "the %s answers at once here (%.0f us), the %s takes longer (%.0f us)",
+                 "the %s answers at once here (%llu us), the %s takes longer (%llu us)",
                  sum > 0 ? "client" : "server",
-                 (double)(sum > 0 ? evidence->answer_ack_ns : evidence->syn_answer_ns) / 1000.0,
+                 microseconds(sum > 0 ? evidence->answer_ack_ns : evidence->syn_answer_ns),
                  sum > 0 ? "server" : "client",
-                 (double)(sum > 0 ? evidence->syn_answer_ns : evidence->answer_ack_ns) / 1000.0);
+                 microseconds(sum > 0 ? evidence->syn_answer_ns : evidence->answer_ack_ns));
     if (sum >= 1.0)
         vantage.place = PLACE_CLIENT;
     else if (sum <= -1.0)

@@ -82,7 +82,7 @@ static struct closing_segment closing_of(const struct packet *packet, const stru
         .dont_fragment = segment->dont_fragment,
         .has_timestamp = segment->has_timestamp,
         .other_mac =
-            segment->has_mac && side->has_mac && memcmp(segment->source_mac, side->mac, sizeof side->mac) != 0,
+            segment->has_mac && side->has_mac && memcmp(segment->macs.source, side->mac, sizeof side->mac) != 0,
         .has_ack = (segment->flags & TCP_ACK) != 0,
         .ip_id_leaps = segment->has_ip_id && segment->ip_id != 0 && side->ip_id_steps >= 4 &&
                        side->ip_id_small_steps == side->ip_id_steps &&
@@ -97,7 +97,7 @@ static void note_fingerprint(struct tcp_side *side, const struct segment *segmen
     else if (segment->ttl != side->ttl && side->ttl_other == 0)
         side->ttl_other = segment->ttl;
     if (segment->has_mac && !side->has_mac) {
-        memcpy(side->mac, segment->source_mac, sizeof side->mac);
+        memcpy(side->mac, segment->macs.source, sizeof side->mac);
         side->has_mac = true;
     }
     if (segment->has_ip_id && segment->ip_id != 0) {
@@ -202,8 +202,12 @@ static bool is_earlier(const struct packet *packet, const struct closing_segment
 static void note_closing(struct watched *watched, enum direction from, const struct packet *packet,
                          const struct segment *segment, const struct segment_note *note) {
     struct tcp_side *side = &watched->evidence.tcp[from];
-    uint64_t reaction_ns = reaction_of(watched, from, packet, segment);
+    bool closes = (segment->flags & (TCP_FIN | TCP_RST)) != 0;
+    uint64_t reaction_ns;
 
+    if (!closes && side->rst.packet == 0 && side->fin.packet == 0)
+        return;
+    reaction_ns = closes ? reaction_of(watched, from, packet, segment) : 0;
     if (segment->payload_size > 0 || (segment->flags & TCP_SYN)) {
         if (side->rst.packet != 0 && !note->duplicate)
             side->packets_after_rst++;

@@ -1301,3 +1301,9 @@ struct watcher *connection_watcher(struct connection *connection) {
         station->watcher = watcher_new(station->loop, host_workers(station->host));
     return station->watcher;
 }
+
+bool connection_interface(struct connection *connection, struct interface *interface) {
+    const struct inside *inside = connection->inside;
+
+    return !inside->closed && interface_of(inside->watch.descriptor, interface);
+}

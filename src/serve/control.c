@@ -5,6 +5,7 @@
 #include "wire/rpc.h"
 #include "wire/text.h"
 
+enum { IOCTL_IS_FSCTL = 1, INTERFACE_SIZE = 152, INTERFACE_IPV4 = 0x0002, INTERFACE_IPV6 = 0x0017 };
 enum { SHARES_MAX = 128, CONTROL_HEAD = 48, CONTROL_AT = SMB2_HEADER_SIZE + CONTROL_HEAD };
 
 /* --- srvsvc --- */
@@ -141,6 +142,62 @@ static void pipe_transceive(struct work *work, const struct ioctl_request *reque
     open_release(open);
 }
 
+/* NETWORK_INTERFACE_INFO (2.2.32.5) with its SOCKADDR_STORAGE. */
+static void interface_put(const struct interface *interface, struct writer *out) {
+    size_t size = interface->is_ipv6 ? 16 : 4, end = out->at + INTERFACE_SIZE;
+
+    writer_u32(out, 0); /* no other one follows */
+    writer_u32(out, interface->index);
+    writer_u64(out, 0); /* neither RSS nor RDMA */
+    writer_u64(out, interface->speed);
+    writer_u16(out, interface->is_ipv6 ? INTERFACE_IPV6 : INTERFACE_IPV4);
+    writer_zero(out, interface->is_ipv6 ? 6 : 2); /* port, and FlowInfo */
+    writer_put(out, (struct span){interface->address, size});
+    writer_zero(out, end - out->at);
+}
+
+/* 3.3.5.15.11. There is one channel, and so one interface to tell of: that of the connection itself. */
+static void interface_tell(struct connection *connection, struct server_frame *frame) {
+    uint32_t most = frame->request.message.body.ioctl_request.max_output_response;
+    uint8_t octets[INTERFACE_SIZE];
+    struct writer out = writer_over(octets, sizeof octets);
+    struct interface interface;
+    struct work *work;
+
+    if (connection->server.negotiation.agreed.dialect < SMB2_DIALECT_300 || !connection_interface(connection, &interface)) {
+        connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
+    } else if (most < INTERFACE_SIZE) {
+        connection_refuse(connection, frame, STATUS_BUFFER_TOO_SMALL);
+    } else if ((work = work_new(connection, frame)) != NULL) {
+        interface_put(&interface, &out);
+        control_answer(work, writer_done(&out), STATUS_SUCCESS);
+    }
+}
+
+/* Those that are of no file have to say so (3.3.5.15). */
+static bool names_file(const struct server_frame *frame) {
+    static const uint8_t none[16] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+    return memcmp(frame->request.file_id, none, sizeof none) != 0;
+}
+
+/* Those of no file. False: it is one of a file. */
+static bool control_general(struct connection *connection, struct server_frame *frame) {
+    uint32_t code = frame->request.message.body.ioctl_request.ctl_code;
+    bool is_dfs = code == FSCTL_DFS_GET_REFERRALS || code == FSCTL_DFS_GET_REFERRALS_EX;
+
+    if (!is_dfs && code != FSCTL_QUERY_NETWORK_INTERFACE_INFO)
+        return false;
+    if (names_file(frame))
+        connection_refuse(connection, frame, STATUS_INVALID_PARAMETER);
+    else if (is_dfs)
+        connection_refuse(connection, frame, STATUS_FS_DRIVER_REQUIRED);
+    else
+        interface_tell(connection, frame);
+    return true;
+}
+
 static void control_file(struct work *work, const struct ioctl_request *request) {
     if (request->ctl_code == FSCTL_PIPE_TRANSCEIVE)
         pipe_transceive(work, request);
@@ -148,27 +205,16 @@ static void control_file(struct work *work, const struct ioctl_request *request)
         work_refuse(work, STATUS_INVALID_DEVICE_REQUEST);
 }
 
-/* 3.3.5.15: what needs no file, then what does; all else is no request that this server knows. There is one channel only,
- * so that nobody needs to know of the interfaces (3.3.5.15.11). */
+/* 3.3.5.15 */
 void serve_ioctl(struct connection *connection, struct server_frame *frame) {
     const struct ioctl_request *request = &frame->request.message.body.ioctl_request;
     struct work *work;
 
     if (!frame->request.message.body_valid ||
-        request->max_output_response > connection->server.policy->max_transact_size) {
+        request->max_output_response > connection->server.policy->max_transact_size)
         connection_refuse(connection, frame, STATUS_INVALID_PARAMETER);
-        return;
-    }
-    switch (request->ctl_code) {
-    case FSCTL_DFS_GET_REFERRALS:
-    case FSCTL_DFS_GET_REFERRALS_EX:
-        connection_refuse(connection, frame, STATUS_FS_DRIVER_REQUIRED);
-        return;
-    case FSCTL_QUERY_NETWORK_INTERFACE_INFO:
+    else if (request->flags != IOCTL_IS_FSCTL)
         connection_refuse(connection, frame, STATUS_NOT_SUPPORTED);
-        return;
-    default:
-        if ((work = work_on_open(connection, frame, 0)) != NULL)
-            control_file(work, request);
-    }
+    else if (!control_general(connection, frame) && (work = work_on_open(connection, frame, 0)) != NULL)
+        control_file(work, request);
 }

@@ -111,6 +111,9 @@ int host_run(const struct host_setup *setup);
 uint32_t host_address_slot(const struct host *host, const struct sockaddr_storage *address);
 void host_address_text(const struct sockaddr_storage *address, char text[HOST_ADDRESS_MAX]);
 
+/* interface.c: of a socket that is connected. */
+bool interface_of(int descriptor, struct interface *interface);
+
 /* connection.c. Takes the socket over; called on any thread, the connection begins on its station's. False: no memory,
  * and the socket is closed. */
 bool connection_start(struct station *station, int descriptor, const struct sockaddr_storage *address);

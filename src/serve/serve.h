@@ -86,6 +86,14 @@ void connection_notify(struct connection *connection, struct server_session *ses
                        uint16_t command, const void *body, size_t body_size);
 /* What tells the connection's loop of changes in folders; NULL: there is none. */
 struct watcher *connection_watcher(struct connection *connection);
+/* The interface that the connection came in at. False: it cannot be told. */
+struct interface {
+    uint32_t index;      /* IfIndex, as the system counts them */
+    uint64_t speed;      /* bits a second */
+    bool is_ipv6;
+    uint8_t address[16]; /* the first four of IPv4; in network order */
+};
+bool connection_interface(struct connection *connection, struct interface *interface);
 /* The table of open files (nodes_new() at its start), workers for jobs, and the shares, of the host. A tree's owner is
  * its `const struct share`. */
 struct workers *host_workers(struct host *host);

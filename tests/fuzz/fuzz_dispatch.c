@@ -349,6 +349,11 @@ void connection_notify(struct connection *connection, struct server_session *ses
     CHECK(session == &run->session && tree != NULL && command == SMB2_OPLOCK_BREAK && body != NULL && body_size > 0);
 }
 
+bool connection_interface(struct connection *connection, struct interface *interface) {
+    *interface = (struct interface){.index = 1, .is_ipv6 = true, .speed = UINT64_MAX};
+    return connection->inside != NULL;
+}
+
 struct watcher *connection_watcher(struct connection *connection) {
     return connection->inside;
 }

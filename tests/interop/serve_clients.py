@@ -27,7 +27,7 @@ PASSWORD = "secret"
 HOST = "server.test"  # smbclient takes no ticket for localhost
 
 IMPACKET = """
-import io, sys
+import io, socket, struct, sys
 from impacket.smbconnection import SMBConnection
 dialect, port = int(sys.argv[1], 16), int(sys.argv[2])
 smb = SMBConnection("127.0.0.1", "127.0.0.1", sess_port=port, preferredDialect=dialect)
@@ -44,6 +44,12 @@ smb.rename("data", "folder\\\\file", "folder\\\\other")
 assert [one.get_longname() for one in smb.listPath("data", "folder\\\\o*")] == ["other"]
 smb.deleteFile("data", "folder\\\\other")
 smb.deleteDirectory("data", "folder")
+if dialect >= 0x300:  # FSCTL_QUERY_NETWORK_INTERFACE_INFO: the loopback interface, of which 127.0.0.1 is an address
+    server = smb.getSMBServer()
+    told = server.ioctl(smb.connectTree("IPC$"), None, 0x1401fc, flags=1, maxOutputResponse=4096)
+    following, index, capability, _, speed, family, port, address = struct.unpack("<IIIIQHH4s", told[:32])
+    assert (len(told), following, capability, family, address) == (152, 0, 0, 2, bytes([127, 0, 0, 1])), told
+    assert index == socket.if_nametoindex("lo") and speed > 0
 smb.logoff()
 """
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "serve/control.h"
 #include "serve/node.h"
 #include "serve/work.h"
 #include "store/watch.h"
@@ -212,6 +213,11 @@ void connection_notify(struct connection *connection, struct server_session *ses
     bench->notices++;
 }
 
+bool connection_interface(struct connection *connection, struct interface *interface) {
+    *interface = (struct interface){.index = 7, .speed = 1000, .address = {192, 0, 2, 1}};
+    return connection != NULL;
+}
+
 struct watcher *connection_watcher(struct connection *connection) {
     return (struct watcher *)bench_of(connection);
 }
@@ -358,6 +364,47 @@ static uint32_t write_file(struct bench *bench, const char *text) {
     write_request_place(&request);
     write_request_encode(&request, &writer);
     return ask(bench, SMB2_WRITE, &writer);
+}
+
+/* An IOCTL of no file, or of the one that is open. */
+static uint32_t control(struct bench *bench, uint32_t code, bool names_file, uint32_t flags, uint32_t most) {
+    struct server_request *request = &bench->frame.request;
+    struct ioctl_request ioctl = {.structure_size = 57, .ctl_code = code, .max_output_response = most, .flags = flags};
+    struct smb2_header header = {.protocol_id = 0x424d53fe, .structure_size = SMB2_HEADER_SIZE, .command = SMB2_IOCTL};
+    struct writer writer = writer_over(bench->input, REQUEST_ROOM);
+
+    memset(bench->input, 0, REQUEST_ROOM);
+    ioctl_request_encode(&header, &ioctl, &writer);
+    *request = (struct server_request){.command = SMB2_IOCTL, .session = &bench->session, .tree = &bench->tree};
+    message_decode(writer_done(&writer), writer.at, &request->message);
+    assert_true(request->message.body_valid);
+    memset(request->file_id, 0xff, sizeof request->file_id);
+    if (names_file)
+        memcpy(request->file_id, bench->file_id, sizeof request->file_id);
+    dispatch(&bench->connection, &bench->frame);
+    return bench->status;
+}
+
+/* Those of no file (3.3.5.15, 3.3.5.15.11). */
+static void test_general_controls(void **state) {
+    static const uint8_t told[] = {0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                   0xe8, 3, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 192, 0, 2, 1, 0};
+    struct bench *bench = bench_new();
+    const uint8_t *output = bench->output + SMB2_HEADER_SIZE + 48;
+
+    (void)state;
+    bench->connection.server.negotiation.agreed.dialect = SMB2_DIALECT_210;
+    assert_int_equal(control(bench, FSCTL_QUERY_NETWORK_INTERFACE_INFO, false, 1, 4096), STATUS_NOT_SUPPORTED);
+    bench->connection.server.negotiation.agreed.dialect = SMB2_DIALECT_300;
+    assert_int_equal(control(bench, FSCTL_QUERY_NETWORK_INTERFACE_INFO, false, 0, 4096), STATUS_NOT_SUPPORTED);
+    assert_int_equal(control(bench, FSCTL_QUERY_NETWORK_INTERFACE_INFO, true, 1, 4096), STATUS_INVALID_PARAMETER);
+    assert_int_equal(control(bench, FSCTL_QUERY_NETWORK_INTERFACE_INFO, false, 1, 151), STATUS_BUFFER_TOO_SMALL);
+    assert_int_equal(control(bench, FSCTL_QUERY_NETWORK_INTERFACE_INFO, false, 1, 152), STATUS_SUCCESS);
+    assert_memory_equal(output, told, sizeof told);
+    assert_int_equal(control(bench, FSCTL_DFS_GET_REFERRALS, true, 1, 4096), STATUS_INVALID_PARAMETER);
+    assert_int_equal(control(bench, FSCTL_DFS_GET_REFERRALS, false, 1, 4096), STATUS_FS_DRIVER_REQUIRED);
+    assert_int_equal(control(bench, FSCTL_SET_SPARSE, false, 1, 4096), STATUS_FILE_CLOSED);
+    bench_end(bench);
 }
 
 static uint32_t read_file(struct bench *bench, uint64_t offset, uint32_t length) {
@@ -722,7 +769,7 @@ int main(void) {
         cmocka_unit_test(test_share_modes), cmocka_unit_test(test_locks),
         cmocka_unit_test(test_oplock_is_broken), cmocka_unit_test(test_oplock_wait_ends),
         cmocka_unit_test(test_change_notify), cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_read_is_sent),
+        cmocka_unit_test(test_read_is_sent), cmocka_unit_test(test_general_controls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

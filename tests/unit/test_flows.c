@@ -178,8 +178,8 @@ static void send_segment(struct net *net, enum flow_side from, uint8_t flags, ui
     set_endpoint(from ? &segment.destination : &segment.source, 10, net->port);
     set_endpoint(from ? &segment.source : &segment.destination, 20, 445);
     if (net->has_mac) {
-        segment.source_mac[5] = (uint8_t)(2 * net->leg + 1 + (from ? 1 : 0));
-        segment.destination_mac[5] = (uint8_t)(2 * net->leg + 1 + (from ? 0 : 1));
+        segment.macs.source[5] = (uint8_t)(2 * net->leg + 1 + (from ? 1 : 0));
+        segment.macs.destination[5] = (uint8_t)(2 * net->leg + 1 + (from ? 0 : 1));
     }
     flows_segment(net->flows, &packet, &segment);
     net->time_ns += MILLISECOND;
@@ -506,8 +506,8 @@ static void snap_length_of_headers(void **state) {
                                   .has_mac = true};
         set_endpoint(&segment.source, 10, net->port);
         set_endpoint(&segment.destination, 20, 445);
-        segment.source_mac[5] = 1;
-        segment.destination_mac[5] = 2;
+        segment.macs.source[5] = 1;
+        segment.macs.destination[5] = 2;
         flows_segment(net->flows, &packet, &segment);
     }
     assert_int_equal(finish(net, 1).lost_octets, 300);

@@ -238,9 +238,9 @@ static void every_link_layer(void **state) {
             fail_msg("%s", wrapping->name);
         check_ipv4(&f->segment);
         if (wrapping->mac)
-            assert_memory_equal(f->segment.source_mac, "\x02\0\x5e\0\0\x0a", 6);
+            assert_memory_equal(f->segment.macs.source, "\x02\0\x5e\0\0\x0a", 6);
         if (wrapping->mac && wrapping->link_type == ETHERNET)
-            assert_memory_equal(f->segment.destination_mac, "\x02\0\x5e\0\0\1", 6);
+            assert_memory_equal(f->segment.macs.destination, "\x02\0\x5e\0\0\1", 6);
     }
 }
 
