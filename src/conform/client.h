@@ -1,9 +1,9 @@
 /* The other half of conformance: what a client lets pass.
  *
- * A server that is right in everything but one misdeed, and after it a look at what the client asks for next. A misdeed is
- * an alteration of the server's own answers (relay/tamper.h has its words), made before they are signed or encrypted, or
- * behind that. A client that goes on beyond the step by which [MS-SMB2] has it notice has let it pass; one that closes, logs
- * off or asks for nothing more has not. All here is pure: messages in, a record out. */
+ * A server that is right in everything but one misdeed, and after it a look at what the client asks for next. A misdeed
+ * is an alteration of the server's own answers (relay/tamper.h has its words), made before they are signed or
+ * encrypted, or behind that. A client that goes on beyond the step by which [MS-SMB2] has it notice has let it pass;
+ * one that closes, logs off or asks for nothing more has not. All here is pure: messages in, a record out. */
 #ifndef SMBPROOF_CONFORM_CLIENT_H
 #define SMBPROOF_CONFORM_CLIENT_H
 
@@ -91,8 +91,8 @@ struct misdeed_answer {
 
 /* False: it is longer than what can be altered, or cannot be opened. */
 bool misdeed_take(struct misdeed_answer *answer, const struct misdeed_keys *keys, struct span frame);
-/* Does it. False: there was nothing to be done, as with the answer to an SMB1 NEGOTIATE. What is sent instead, which may be empty, borrows from the answer.
- * `validation` is the MessageId of the last validation, UINT64_MAX none. */
+/* Does it. False: there was nothing to be done, as with the answer to an SMB1 NEGOTIATE. What is sent instead, which
+ * may be empty, borrows from the answer. `validation` is the MessageId of the last validation, UINT64_MAX none. */
 bool misdeed_commit(const struct misdeed_plan *plan, const struct misdeed_keys *keys, uint64_t validation,
                     struct misdeed_answer *answer, struct span *instead);
 
@@ -108,15 +108,15 @@ struct client_watch {
     bool operated;    /* one was asked for */
     bool unvalidated; /* and before any validation */
     bool offers_3x;
-    bool passed;      /* it asked for what it must not ask for any more */
-    bool left;        /* after the misdeed: LOGOFF or TREE_DISCONNECT */
-    bool closed;      /* by the client */
-    bool over;        /* closed, by whomever */
-    uint16_t dialect; /* that was agreed; 0: none yet */
-    enum reach stage; /* of the last request that was no leaving */
-    uint16_t next;    /* command of the request that was too much */
+    bool passed;         /* it asked for what it must not ask for any more */
+    bool left;           /* after the misdeed: LOGOFF or TREE_DISCONNECT */
+    bool closed;         /* by the client */
+    bool over;           /* closed, by whomever */
+    uint16_t dialect;    /* that was agreed; 0: none yet */
+    enum reach stage;    /* of the last request that was no leaving */
+    uint16_t next;       /* command of the request that was too much */
     uint64_t validation; /* MessageId of the last one; UINT64_MAX none */
-    enum rule broken; /* of the protocol, by the client; RULE_NONE: none */
+    enum rule broken;    /* of the protocol, by the client; RULE_NONE: none */
 };
 
 void client_watch_begin(struct client_watch *watch, const struct misdeed *misdeed);

@@ -154,7 +154,8 @@ bool client_watch_decided(const struct client_watch *watch) {
 
 /* What all connections of a case come to. */
 struct sum {
-    bool connected, negotiated, applies, altered, worked, operated, unvalidated, validated, elsewhere, offers_3x, left, closed;
+    bool connected, negotiated, applies, altered, worked, operated, unvalidated, validated, elsewhere, offers_3x, left,
+        closed;
     const struct client_watch *passed;
     enum rule broken;
 };
@@ -197,9 +198,10 @@ static void judge_works(const struct sum *sum, struct conform_result *result) {
     if (!sum->connected)
         say(result, CONFORM_UNCLEAR, "the client did not connect");
     else if (!sum->worked)
-        say(result, CONFORM_SKIP, sum->operated ? "no operation of the client succeeded"
-                                  : sum->negotiated ? "the client left before any operation"
-                                                    : "the client offered no dialect of SMB 2");
+        say(result, CONFORM_SKIP,
+            sum->operated     ? "no operation of the client succeeded"
+            : sum->negotiated ? "the client left before any operation"
+                              : "the client offered no dialect of SMB 2");
     else if (sum->broken != RULE_NONE) {
         result->outcome = CONFORM_FAIL;
         snprintf(result->seen, sizeof result->seen, "it works, but has broken rule %s", rule_text(sum->broken)->id);
@@ -223,15 +225,17 @@ static void judge_misdeed(const struct sum *sum, enum conform_outcome failed, st
         result->outcome = failed;
         snprintf(result->seen, sizeof result->seen, "it went on with %s", command_name(sum->passed->next));
     } else if (!sum->altered)
-        say(result, CONFORM_SKIP, !sum->connected ? "the client did not connect"
-                                  : !sum->applies ? "another dialect was agreed than the one that this is about"
-                                                  : "the client did not ask for what is altered");
+        say(result, CONFORM_SKIP,
+            !sum->connected ? "the client did not connect"
+            : !sum->applies ? "another dialect was agreed than the one that this is about"
+                            : "the client did not ask for what is altered");
     else if (sum->elsewhere)
         say(result, failed, "it went on over another connection, without what is altered");
     else
-        say(result, CONFORM_PASS, sum->left     ? "it took its leave"
-                                  : sum->closed ? "it closed the connection"
-                                                : "it asked for nothing more");
+        say(result, CONFORM_PASS,
+            sum->left     ? "it took its leave"
+            : sum->closed ? "it closed the connection"
+                          : "it asked for nothing more");
 }
 
 void client_judge(const struct conform_case *test, const struct client_watch *watches, unsigned count, bool strict,

@@ -1145,7 +1145,8 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     inside->start.run = begin;
     host_address_text(address, inside->from);
     if (bystander_of(inside) != NULL)
-        inside->guest = bystander_of(inside)->begin(host->setup.bystander->context, &inside->connection.server, descriptor);
+        inside->guest =
+            bystander_of(inside)->begin(host->setup.bystander->context, &inside->connection.server, descriptor);
     atomic_fetch_add(&host->connections, 1);
     atomic_fetch_add(&host->addresses[host_address_slot(host, address)], 1);
     loop_post(station->loop, &inside->start);

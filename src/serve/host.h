@@ -23,8 +23,8 @@
 /* Octets of a sentence why a configuration cannot be had, with its NUL. */
 #define HOST_PROBLEM_MAX 512u
 
-/* Somebody who sees what connections receive and may change what they answer: for a server that errs on purpose. Each call is
- * made on the thread of the connection's loop, and none of them may block. */
+/* Somebody who sees what connections receive and may change what they answer: for a server that errs on purpose. Each
+ * call is made on the thread of the connection's loop, and none of them may block. */
 struct host_bystander {
     void *context;
     /* A connection begins. Its server may be given another policy. What is returned comes with the other calls. The
@@ -34,8 +34,9 @@ struct host_bystander {
     void (*received)(void *guest, struct span content);
     /* server->keys are those of a session that is being set up. */
     void (*keyed)(void *guest, const struct server *server);
-    /* A frame, its four octets in front included, is about to be sent. What is sent in its place, which may be empty; it is
-     * copied. Not asked for frames that end with octets out of a file, nor for interim responses and notifications. */
+    /* A frame, its four octets in front included, is about to be sent. What is sent in its place, which may be empty;
+     * it is copied. Not asked for frames that end with octets out of a file, nor for interim responses and
+     * notifications. */
     struct span (*answers)(void *guest, struct server *server, struct span frame);
     void (*ended)(void *guest, bool by_peer);
 };

@@ -107,7 +107,7 @@ int command_conform(int argc, char **argv) {
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0))
         return command_server(argc, argv);
     fputs("Usage: smbproof conform server [OPTION...] smb://USER@HOST/SHARE\n"
-          "  or:  smbproof conform client [OPTION...] --listen ADDRESS:PORT\n"
+          "  or:  smbproof conform client [OPTION...] --listen ADDRESS:PORT (built with the file server)\n"
           "`smbproof conform server --help' and `smbproof conform client --help' tell more.\n",
           stderr);
     return EXIT_USAGE;

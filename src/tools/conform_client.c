@@ -26,8 +26,11 @@ static const struct argp_option options_table[] = {
     {"listen", KEY_LISTEN, "ADDRESS:PORT", 0,
      "Wait for the client there (default: " USUAL_LISTEN "); port 0 takes a free one", 0},
     {"run", KEY_RUN, "COMMAND", 0,
-     "Run this for each case, with `sh -c': the client, once. SMBPROOF_PORT has the port, SMBPROOF_CASE the case's name", 0},
-    {"timeout", KEY_TIMEOUT, "SECONDS", 0, "A client that asks for nothing more for so long has given up (default: 5)", 0},
+     "Run this for each case, with `sh -c': the client, once. SMBPROOF_PORT has the port, SMBPROOF_CASE the case's "
+     "name",
+     0},
+    {"timeout", KEY_TIMEOUT, "SECONDS", 0, "A client that asks for nothing more for so long has given up (default: 5)",
+     0},
     {"grace", KEY_GRACE, "SECONDS", 0, "The command may take so long to end once its case is over (default: 1)", 0},
     {"log", KEY_LOG, "FILE", 0, "Where the server's log goes (default: nowhere)", 0},
     {"verbose", KEY_VERBOSE, NULL, 0, "Tell of each case, and show what the command of --run prints", 0},
@@ -131,7 +134,8 @@ static void block_signals(void) {
 /* The server writes its log to standard error, so another file takes that place. -1: it cannot be opened. */
 static int divert_log(struct arguments *arguments) {
     int own = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
-    int log = open(arguments->log != NULL ? arguments->log : "/dev/null", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int log =
+        open(arguments->log != NULL ? arguments->log : "/dev/null", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     arguments->voice = own >= 0 ? fdopen(own, "w") : NULL;
     if (log < 0 || arguments->voice == NULL)
@@ -142,22 +146,32 @@ static int divert_log(struct arguments *arguments) {
 }
 
 /* Nothing can be said of a client that works with no server at all. */
-static int settle(const struct conform_report *report, int status) {
+static bool works_at_all(const struct conform_report *report) {
     for (unsigned i = 0; i < SETTING_COUNT; i++) {
-        enum conform_outcome outcome = report->results[client_works_case((enum client_setting)i)].outcome;
+        unsigned at = client_works_case((enum client_setting)i);
+        enum conform_outcome outcome = report->results[at].outcome;
 
-        if (outcome != CONFORM_SKIP && outcome != CONFORM_UNCLEAR && report->options->wanted[client_works_case((enum client_setting)i)])
-            return status;
+        if (report->options->wanted[at] && outcome != CONFORM_SKIP && outcome != CONFORM_UNCLEAR)
+            return true;
     }
-    return status == EXIT_NO_PROBLEM || status == EXIT_PROBLEM ? EXIT_CANNOT_TELL : status;
+    return false;
+}
+
+static int settle(const struct conform_report *report, int status) {
+    bool judged = status == EXIT_NO_PROBLEM || status == EXIT_PROBLEM;
+
+    return judged && !works_at_all(report) ? EXIT_CANNOT_TELL : status;
 }
 
 static int run(struct arguments *arguments, int listener, const struct conform_options *options) {
     static struct conform_report report;
     bool tells = arguments->verbose || (isatty(STDERR_FILENO) && !arguments->wishes.json && !arguments->wishes.tap) ||
                  arguments->run == NULL;
-    struct lab_setup setup = {.listener = listener, .timeout_ms = arguments->timeout_ms, .grace_ms = arguments->grace_ms,
-                              .command = arguments->run, .context = arguments};
+    struct lab_setup setup = {.listener = listener,
+                              .timeout_ms = arguments->timeout_ms,
+                              .grace_ms = arguments->grace_ms,
+                              .command = arguments->run,
+                              .context = arguments};
     unsigned count = 0;
     int own, error;
 
@@ -201,20 +215,25 @@ static int open_listener(const char *text) {
 }
 
 int command_conform_client(int argc, char **argv) {
-    static struct arguments arguments = {.listen = USUAL_LISTEN, .timeout_ms = LAB_TIMEOUT_MS,
-                                         .grace_ms = LAB_GRACE_MS};
+    static struct arguments arguments = {
+        .listen = USUAL_LISTEN, .timeout_ms = LAB_TIMEOUT_MS, .grace_ms = LAB_GRACE_MS};
     static struct deviations deviations;
     struct conform_options options = {.progress = NULL};
     const struct argp_child children[] = {{&conform_wishes_argp, 0, NULL, 0}, {NULL}};
     const struct argp argp = {
         .options = options_table,
         .parser = parse_option,
-        .doc = "What does an SMB client let pass? A file server that is right in everything but one thing waits for the client, "
-               "errs in another way each time, and looks at what the client asks for next: an answer that is not signed, a "
+        .doc = "What does an SMB client let pass? A file server that is right in everything but one thing waits for "
+               "the client, "
+               "errs in another way each time, and looks at what the client asks for next: an answer that is not "
+               "signed, a "
                "field that the validation or the hash must betray, a guest's session for real credentials, and so on.\v"
-               "The client has to come once for each case: give its command with --run, or start it again and again. It is a "
-               "server for a laboratory: its account is known to everybody, and its share has one file that says nothing.\n\n"
-               "Exit status: 0 nothing was let pass, 1 something was, 2 cannot tell, 3 usage, 4 a file could not be read, 5 "
+               "The client has to come once for each case: give its command with --run, or start it again and again. "
+               "It is a "
+               "server for a laboratory: its account is known to everybody, and its share has one file that says "
+               "nothing.\n\n"
+               "Exit status: 0 nothing was let pass, 1 something was, 2 cannot tell, 3 usage, 4 a file could not be "
+               "read, 5 "
                "internal error, 6 the address cannot be listened on.",
         .children = children,
     };

@@ -27,7 +27,7 @@
 #define LAB_PATH_MAX     512u
 #define LAB_SETTLE_MS    300u /* what a client that has ended has left in its sockets is read by then */
 #define LAB_CASE_MAX_MS  60000u
-#define LAB_START_FACTOR 4u   /* a command may take so many times the timeout to connect */
+#define LAB_START_FACTOR 4u /* a command may take so many times the timeout to connect */
 #define FILE_TEXT        "The client has come as far as to this file.\n"
 
 struct lab;
@@ -108,8 +108,8 @@ static void *guest_begin(void *context, struct server *server, int descriptor) {
         free(guest);
         guest = NULL;
     } else {
-        *guest = (struct guest){.next = lab->guests, .lab = lab, .server = server, .descriptor = descriptor,
-                                .watch = watch};
+        *guest =
+            (struct guest){.next = lab->guests, .lab = lab, .server = server, .descriptor = descriptor, .watch = watch};
         lab->guests = guest;
         lab->report->client.connections++;
         client_watch_begin(guest->watch, lab->test->misdeed);
@@ -294,7 +294,8 @@ static bool wait_for(struct lab *lab, int command, uint64_t most_ms) {
 }
 
 /* Is it over? `ended`: the command has. */
-static bool is_over(const struct lab *lab, const struct state *state, bool ended, uint64_t ended_ms, uint64_t began_ms) {
+static bool is_over(const struct lab *lab, const struct state *state, bool ended, uint64_t ended_ms,
+                    uint64_t began_ms) {
     if (state->stopped || state->decided || now_ms() - began_ms > LAB_CASE_MAX_MS)
         return lab->setup->command != NULL || state->stopped || state->decided || state->came;
     if (lab->setup->command == NULL)
@@ -529,9 +530,10 @@ static int make_config(struct lab *lab) {
     struct store *store;
     int error = 0;
 
-    *config = (struct host_config){.limits = {LAB_CONNECTIONS, LAB_CONNECTIONS, LAB_CONNECTIONS, LAB_LOGON_MS, LAB_OPEN_FILES},
-                                   .acceptor = {.accounts = lab->accounts, .computer = "SMBPROOF"},
-                                   .free = config_free};
+    *config = (struct host_config){
+        .limits = {LAB_CONNECTIONS, LAB_CONNECTIONS, LAB_CONNECTIONS, LAB_LOGON_MS, LAB_OPEN_FILES},
+        .acceptor = {.accounts = lab->accounts, .computer = "SMBPROOF"},
+        .free = config_free};
     server_policy_defaults(&config->policy);
     store = directory_new(lab->share, &settings, lab->host.workers, &error);
     if (store == NULL)
@@ -592,8 +594,7 @@ static void stop_server(struct lab *lab) {
 
 int lab_run(const struct lab_setup *setup, const struct conform_options *options, struct conform_report *report) {
     struct lab *lab = calloc(1, sizeof *lab);
-    const struct host_bystander bystander = {lab,           guest_begin,   guest_received,
-                                             guest_keyed,   guest_answers, guest_ended};
+    const struct host_bystander bystander = {lab, guest_begin, guest_received, guest_keyed, guest_answers, guest_ended};
     int error;
 
     *report = (struct conform_report){.suite = conform_clients(), .options = options};
@@ -607,8 +608,12 @@ int lab_run(const struct lab_setup *setup, const struct conform_options *options
     lab->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&lab->lock, NULL);
     make_policies(lab);
-    lab->host = (struct host_setup){.listeners = &setup->listener, .listener_count = 1, .loop_count = 1,
-                                    .config = &lab->config, .status_local = -1, .status_http = -1,
+    lab->host = (struct host_setup){.listeners = &setup->listener,
+                                    .listener_count = 1,
+                                    .loop_count = 1,
+                                    .config = &lab->config,
+                                    .status_local = -1,
+                                    .status_http = -1,
                                     .bystander = &bystander};
     error = lab->wake < 0 ? -errno : make_folder(lab);
     if (error == 0)

@@ -10,10 +10,10 @@
 #include "conform/client.h"
 
 /* What a client logs on with, and to. */
-#define LAB_USER     "user"
-#define LAB_PASSWORD "password"
-#define LAB_SHARE    "share"
-#define LAB_FILE     "file.txt"
+#define LAB_USER       "user"
+#define LAB_PASSWORD   "password"
+#define LAB_SHARE      "share"
+#define LAB_FILE       "file.txt"
 #define LAB_TIMEOUT_MS 5000u
 /* How long a command may take to end once its case is over, before it is told to. */
 #define LAB_GRACE_MS 1000u
@@ -24,8 +24,9 @@ struct lab_setup {
     int listener;        /* taken over */
     unsigned timeout_ms; /* a case in which so long nothing is asked for is over */
     unsigned grace_ms;   /* LAB_GRACE_MS, or more for a command that has to tidy up */
-    const char *command; /* run by `sh -c` for each case, with SMBPROOF_CASE and SMBPROOF_PORT set; NULL: clients come */
-    int output;          /* where to the command writes; -1: nowhere */
+    /* Run by `sh -c` for each case, with SMBPROOF_CASE and SMBPROOF_PORT set; NULL: clients come by themselves. */
+    const char *command;
+    int output;   /* where to the command writes; -1: nowhere */
     /* May be NULL: a case begins, and is over. */
     void (*begins)(void *context, const struct conform_case *test, unsigned number, unsigned count);
     void (*ends)(void *context, const struct conform_case *test, const struct conform_result *result);

@@ -14,7 +14,8 @@ struct conform_wishes {
 /* Options of a command; their input is a struct conform_wishes. */
 extern const struct argp conform_wishes_argp;
 
-/* What the wishes mean for a run: cases, strictness, deviations and the day. 0, or an exit status when that has been told. */
+/* What the wishes mean for a run: cases, strictness, deviations and the day. 0, or an exit status when that has been
+ * told. */
 int conform_prepare(const struct conform_wishes *wishes, const struct conform_suite *suite,
                     struct deviations *deviations, struct conform_options *options);
 /* Writes the report as it is wished. An exit status. */

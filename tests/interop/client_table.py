@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """What clients let pass: `smbproof conform client` with each of them, as tables for docs/conformance.md and README.md.
 
-usage: client_table.py --smbproof PROGRAM [--machine PROGRAM] [--libsmb2 PROGRAM] [--only CLIENT,...] [--cases NAMES] [--write]
+usage: client_table.py --smbproof PROGRAM [--machine PROGRAM] [--libsmb2 PROGRAM] [--only CLIENT,...] [--cases NAMES]
+                       [--write]
 
 --machine boots the Linux kernel's client (machine.py says how it is called), --libsmb2 is that library's example
 smb2-ls-async. A client that is not there keeps the column that the page has of it, and a case that is not among --cases
 its cell. --write puts the tables where
-`<!-- clients:begin -->` and `<!-- clients:end -->` stand in both files; without, they are printed. It takes some minutes
-with the kernel, else about two.
+`<!-- clients:begin -->` and `<!-- clients:end -->` stand in both files; without, they are printed. It takes some ten
+minutes with the kernel, else about two.
 """
 import argparse
 import json
@@ -181,7 +182,8 @@ def cases_of(program):
     """-> [{"name", "area", "section", "level", "sends"}] of all cases."""
     text = subprocess.run([program, "conform", "client", "--list", "-v"], stdout=subprocess.PIPE, text=True).stdout
     form = r"^(\w+) \((\w+), \[MS-SMB2\] ([\d.]+), (\w+)\)\n    sends: (.*)$"
-    return [dict(zip(("name", "area", "section", "level", "sends"), row)) for row in re.findall(form, text, re.MULTILINE)]
+    keys = ("name", "area", "section", "level", "sends")
+    return [dict(zip(keys, row)) for row in re.findall(form, text, re.MULTILINE)]
 
 
 def mark_of(case):
