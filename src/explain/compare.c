@@ -395,9 +395,9 @@ static bool guid_known(const uint8_t guid[16]) {
     return false;
 }
 
-/* A SESSION_SETUP request of this size holds more than NTLM's first message, which all connections of a client have
- * in common: the proof of a logon, made from a fresh challenge or time. */
-#define LOGON_PROOF_SIZE_MIN 288u
+/* A SESSION_SETUP request of this size holds more than NTLM's first message (128 to 200 octets), which all connections of a
+ * client have in common: the proof of a logon, made from a fresh challenge or time (Linux with a short name: 278). */
+#define LOGON_PROOF_SIZE_MIN 240u
 
 bool compare_is_singular(const struct log_entry *entry) {
     return entry->digest != 0 && entry->size >= 72 &&

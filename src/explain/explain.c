@@ -53,11 +53,16 @@ static void complain(const struct run *run, const char *format, ...) {
     fputc('\n', stderr);
 }
 
+/* On a dialect that has to be validated; it may be that the request was swallowed on the way here. */
+static bool is_unvalidated(const struct facts *facts) {
+    return facts->below_311 && facts->client_offers_3x && facts->validation == NULL && !facts->encrypted;
+}
+
 /* Nothing went wrong in it, as far as a glance can tell: it will be told in one line. */
 static bool is_uneventful(const struct facts *facts) {
     return facts->stage == STAGE_WORK && facts->closer != CLOSER_INJECTED && facts->asked == NULL &&
            facts->told == NULL && (facts->validation == NULL || facts->validated->result == VALIDATION_VALID) &&
-           facts->evidence->traffic.session_deleted_packet == 0 && !facts->start_missing;
+           facts->evidence->traffic.session_deleted_packet == 0 && !facts->start_missing && !is_unvalidated(facts);
 }
 
 static void keep(void *context, struct evidence *evidence) {

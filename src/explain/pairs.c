@@ -35,6 +35,8 @@ struct leg {
     uint64_t first_packet, first_time_ns, last_time_ns;
     uint64_t digests[LEG_MARKS_MAX], times[LEG_MARKS_MAX];
     uint8_t from[LEG_MARKS_MAX];
+    uint64_t asked_ns, answered_ns; /* NEGOTIATE; 0 not seen */
+    uint8_t guid[16];               /* of the client; zero where there is none */
     uint8_t mac[6], ttl, marks;
     uint32_t record, interface, isn;
 };
@@ -85,6 +87,10 @@ static uint64_t endpoints_mark(const struct endpoint *client, const struct endpo
     return mix(mix(hash, server->address, 16), &server->port, 2);
 }
 
+static uint64_t guid_mark(const uint8_t guid[16]) {
+    return mix(1469598103934665603u, guid, 16);
+}
+
 static bool same_endpoint(const struct endpoint *a, const struct endpoint *b) {
     return a->port == b->port && memcmp(a->address, b->address, sizeof a->address) == 0;
 }
@@ -102,6 +108,9 @@ static struct leg leg_of(const struct evidence *evidence, size_t record) {
         .isn = evidence->tcp[FROM_CLIENT].isn,
     };
 
+    leg.asked_ns = evidence->negotiate.request.time_ns;
+    leg.answered_ns = evidence->negotiate.response.time_ns;
+    memcpy(leg.guid, evidence->negotiate.request.guid, sizeof leg.guid);
     memcpy(leg.mac, evidence->tcp[FROM_CLIENT].mac, sizeof leg.mac);
     for (uint32_t i = 0; i < evidence->log_count && leg.marks < LEG_MARKS_MAX; i++) {
         if (!compare_is_singular(&evidence->log[i]))
@@ -129,6 +138,24 @@ static bool passes_both(const struct leg *a, const struct leg *b) {
     return !(a_first[0] && a_first[1]) && !(b_first[0] && b_first[1]);
 }
 
+static bool has_guid(const struct leg *leg) {
+    static const uint8_t none[sizeof leg->guid];
+
+    return memcmp(leg->guid, none, sizeof none) != 0;
+}
+
+/* One NEGOTIATE, and its refusal, lies within the other in time. */
+static bool is_within(const struct leg *inner, const struct leg *outer) {
+    return outer->asked_ns <= inner->asked_ns && inner->answered_ns <= outer->answered_ns;
+}
+
+/* Of connections that ended with NEGOTIATE nothing is left to compare but who asked, when, and where it was seen. */
+static bool are_legs_of_refusal(const struct leg *a, const struct leg *b) {
+    return a->marks == 0 && b->marks == 0 && a->interface != b->interface && has_guid(a) &&
+           memcmp(a->guid, b->guid, sizeof a->guid) == 0 && a->asked_ns != 0 && b->asked_ns != 0 &&
+           a->answered_ns != 0 && b->answered_ns != 0 && (is_within(a, b) || is_within(b, a));
+}
+
 static bool are_legs(const struct leg *a, const struct leg *b) {
     bool same_ends = same_endpoint(&a->client, &b->client) && same_endpoint(&a->server, &b->server);
     bool other_path = a->interface != b->interface || memcmp(a->mac, b->mac, 6) != 0 || a->isn != b->isn ||
@@ -136,7 +163,7 @@ static bool are_legs(const struct leg *a, const struct leg *b) {
 
     if (!other_path || a->first_time_ns > b->last_time_ns || b->first_time_ns > a->last_time_ns)
         return false;
-    return same_ends || passes_both(a, b);
+    return same_ends || passes_both(a, b) || are_legs_of_refusal(a, b);
 }
 
 /* The client's leg: the one whose client is nearer (TTL), else the one where the connection was seen first. */
@@ -163,10 +190,12 @@ static bool join(struct pairs *pairs, const struct leg *a, const struct leg *b) 
 /* Looks among the legs that ended last for the other one, by what they have in common. */
 static void note_leg(struct pairs *pairs, const struct evidence *evidence, size_t record) {
     struct leg leg = leg_of(evidence, record);
-    uint64_t keys[LEG_MARKS_MAX + 1];
+    uint64_t keys[LEG_MARKS_MAX + 2];
     unsigned count = 0;
 
     keys[count++] = endpoints_mark(&leg.client, &leg.server);
+    if (leg.marks == 0 && has_guid(&leg))
+        keys[count++] = guid_mark(leg.guid);
     for (unsigned i = 0; i < leg.marks; i++)
         keys[count++] = leg.digests[i];
     pairs->legs[pairs->legs_seen++ % LEGS_RECENT_MAX] = leg;
@@ -204,7 +233,7 @@ static int note_marks(struct pairs *pairs, const struct evidence *evidence, size
         error = add_mark(pairs, entry->digest, record, evidence->file);
     }
     if (evidence->negotiate.request.decoded && error == 0)
-        error = add_mark(pairs, mix(1469598103934665603u, evidence->negotiate.request.guid, 16), record, evidence->file);
+        error = add_mark(pairs, guid_mark(evidence->negotiate.request.guid), record, evidence->file);
     return error;
 }
 
