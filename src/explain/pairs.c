@@ -35,7 +35,8 @@ struct leg {
     uint64_t first_packet, first_time_ns, last_time_ns;
     uint64_t digests[LEG_MARKS_MAX], times[LEG_MARKS_MAX];
     uint8_t from[LEG_MARKS_MAX];
-    uint64_t asked_ns, answered_ns; /* NEGOTIATE; 0 not seen */
+    uint64_t asked_ns, answered_ns; /* NEGOTIATE, of SMB1 where there was no other; 0 not seen */
+    bool only_smb1;
     uint8_t guid[16];               /* of the client; zero where there is none */
     uint8_t mac[6], ttl, marks;
     uint32_t record, interface, isn;
@@ -91,8 +92,20 @@ static uint64_t guid_mark(const uint8_t guid[16]) {
     return mix(1469598103934665603u, guid, 16);
 }
 
+static uint64_t host_mark(const struct endpoint *endpoint) {
+    return mix(521288629u, endpoint->address, sizeof endpoint->address);
+}
+
 static bool same_endpoint(const struct endpoint *a, const struct endpoint *b) {
     return a->port == b->port && memcmp(a->address, b->address, sizeof a->address) == 0;
+}
+
+/* Of the first message from this end; 0 where there was none. */
+static uint64_t first_time_ns(const struct evidence *evidence, enum direction from) {
+    for (uint32_t i = 0; i < evidence->log_count; i++)
+        if (evidence->log[i].from == from)
+            return evidence->log[i].time_ns;
+    return 0;
 }
 
 static struct leg leg_of(const struct evidence *evidence, size_t record) {
@@ -108,8 +121,9 @@ static struct leg leg_of(const struct evidence *evidence, size_t record) {
         .isn = evidence->tcp[FROM_CLIENT].isn,
     };
 
-    leg.asked_ns = evidence->negotiate.request.time_ns;
-    leg.answered_ns = evidence->negotiate.response.time_ns;
+    leg.only_smb1 = evidence->negotiate.smb1_request_packet != 0 && evidence->negotiate.requests == 0;
+    leg.asked_ns = leg.only_smb1 ? first_time_ns(evidence, FROM_CLIENT) : evidence->negotiate.request.time_ns;
+    leg.answered_ns = leg.only_smb1 ? first_time_ns(evidence, FROM_SERVER) : evidence->negotiate.response.time_ns;
     memcpy(leg.guid, evidence->negotiate.request.guid, sizeof leg.guid);
     memcpy(leg.mac, evidence->tcp[FROM_CLIENT].mac, sizeof leg.mac);
     for (uint32_t i = 0; i < evidence->log_count && leg.marks < LEG_MARKS_MAX; i++) {
@@ -144,16 +158,28 @@ static bool has_guid(const struct leg *leg) {
     return memcmp(leg->guid, none, sizeof none) != 0;
 }
 
-/* One NEGOTIATE, and its refusal, lies within the other in time. */
+/* One NEGOTIATE and its refusal, or the end without an answer, lie within the other in time. */
 static bool is_within(const struct leg *inner, const struct leg *outer) {
-    return outer->asked_ns <= inner->asked_ns && inner->answered_ns <= outer->answered_ns;
+    bool answered = inner->answered_ns != 0 && outer->answered_ns != 0;
+
+    return outer->asked_ns <= inner->asked_ns &&
+           (answered ? inner->answered_ns <= outer->answered_ns : inner->last_time_ns <= outer->last_time_ns);
 }
 
-/* Of connections that ended with NEGOTIATE nothing is left to compare but who asked, when, and where it was seen. */
+/* Whom the one connection asked made the other: a box between them. */
+static bool is_handed_on(const struct leg *from, const struct leg *to) {
+    return memcmp(from->server.address, to->client.address, sizeof from->server.address) == 0 && is_within(to, from);
+}
+
+/* Of connections that ended with NEGOTIATE nothing is left to compare but who asked, when, and where it was seen. SMB1
+ * does not say who asks. */
 static bool are_legs_of_refusal(const struct leg *a, const struct leg *b) {
-    return a->marks == 0 && b->marks == 0 && a->interface != b->interface && has_guid(a) &&
-           memcmp(a->guid, b->guid, sizeof a->guid) == 0 && a->asked_ns != 0 && b->asked_ns != 0 &&
-           a->answered_ns != 0 && b->answered_ns != 0 && (is_within(a, b) || is_within(b, a));
+    if (a->marks > 0 || b->marks > 0 || a->interface == b->interface || a->asked_ns == 0 || b->asked_ns == 0 ||
+        (a->answered_ns == 0) != (b->answered_ns == 0))
+        return false;
+    if (a->only_smb1 && b->only_smb1)
+        return is_handed_on(a, b) || is_handed_on(b, a);
+    return has_guid(a) && memcmp(a->guid, b->guid, sizeof a->guid) == 0 && (is_within(a, b) || is_within(b, a));
 }
 
 static bool are_legs(const struct leg *a, const struct leg *b) {
@@ -190,12 +216,16 @@ static bool join(struct pairs *pairs, const struct leg *a, const struct leg *b) 
 /* Looks among the legs that ended last for the other one, by what they have in common. */
 static void note_leg(struct pairs *pairs, const struct evidence *evidence, size_t record) {
     struct leg leg = leg_of(evidence, record);
-    uint64_t keys[LEG_MARKS_MAX + 2];
+    uint64_t keys[LEG_MARKS_MAX + 3];
     unsigned count = 0;
 
     keys[count++] = endpoints_mark(&leg.client, &leg.server);
     if (leg.marks == 0 && has_guid(&leg))
         keys[count++] = guid_mark(leg.guid);
+    if (leg.marks == 0 && leg.only_smb1) {
+        keys[count++] = host_mark(&leg.client);
+        keys[count++] = host_mark(&leg.server);
+    }
     for (unsigned i = 0; i < leg.marks; i++)
         keys[count++] = leg.digests[i];
     pairs->legs[pairs->legs_seen++ % LEGS_RECENT_MAX] = leg;

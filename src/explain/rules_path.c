@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* An answer to VALIDATE that did not come for so long did not come. */
+#define SILENCE_NS 1000000000u
+
 static const struct negotiate_evidence *negotiate_of(const struct inquiry *inquiry) {
     return &inquiry->evidence->negotiate;
 }
@@ -681,17 +684,24 @@ static bool dropped_between(const struct inquiry *inquiry, struct finding *findi
     return true;
 }
 
+/* The server has long answered what the client asked later. */
+static bool answer_passed_over(const struct facts *facts) {
+    return facts->stage == STAGE_WORK && facts->validation != NULL && !facts->encrypted &&
+           facts->validated->result == VALIDATION_UNANSWERED &&
+           facts->evidence->traffic.last_message_time_ns[FROM_SERVER] >= facts->validation->request_time_ns + SILENCE_NS;
+}
+
 /* VALIDATE was sent, acknowledged or not, and nothing came. */
 static bool validate_swallowed(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     bool waited = facts->closer == CLOSER_NONE ||
-                  (facts->closer == CLOSER_CLIENT && facts->quiet_ns >= 1000000000u) ||
+                  (facts->closer == CLOSER_CLIENT && facts->quiet_ns >= SILENCE_NS) ||
                   (facts->closer == CLOSER_SERVER && facts->quiet_ns >= AT_ONCE_NS);
 
-    if (facts->stage != STAGE_VALIDATE_SENT || !waited || facts->lossy || facts->one_way)
+    if (facts->lossy || facts->one_way || !((facts->stage == STAGE_VALIDATE_SENT && waited) || answer_passed_over(facts)))
         return false;
     if (facts->closer == CLOSER_NONE &&
-        facts->evidence->last_time_ns - facts->validation->request_time_ns < 1000000000u)
+        facts->evidence->last_time_ns - facts->validation->request_time_ns < SILENCE_NS)
         return false; /* the capture ends here: the answer may still come */
     finding->explains_end = true;
     finding->confidence = CONFIDENCE_POSSIBLE;
