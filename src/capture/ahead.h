@@ -8,7 +8,7 @@
 
 /* Segments handed over at a time, and how many such batches may be under way. */
 #define AHEAD_BATCH 256u
-#define AHEAD_BATCHES 16u
+#define AHEAD_BATCHES 32u
 /* Octets of reassembled datagrams that a batch can hold; the longest has 65,535. */
 #define AHEAD_SPARE 65536u
 

@@ -164,12 +164,16 @@ static enum link_result walk_short(const struct walk *walk, size_t size) {
 
 /* Ethernet and what is like it */
 
-static inline enum link_result step_ethernet(struct walk *walk) {
+static inline void take_macs(struct segment *segment, const uint8_t *frame) {
+    segment->has_mac = true;
+    memcpy(segment->macs.destination, frame, 6);
+    memcpy(segment->macs.source, frame + 6, 6);
+}
+
+static enum link_result step_ethernet(struct walk *walk) {
     if (walk->captured < 14)
         return walk_short(walk, 14);
-    walk->segment->has_mac = true;
-    memcpy(walk->segment->macs.destination, walk->at, 6);
-    memcpy(walk->segment->macs.source, walk->at + 6, 6);
+    take_macs(walk->segment, walk->at);
     walk->type = load_u16_be(walk->at + 12);
     return walk_on(walk, 14, step_ethertype);
 }
@@ -573,7 +577,16 @@ static enum link_result walk_fragment(struct walk *walk, uint32_t id, uint32_t o
     return walk_on(walk, 0, step_protocol);
 }
 
-static inline enum link_result step_ipv4(struct walk *walk) {
+static inline void take_ipv4(struct segment *segment, const uint8_t *ip) {
+    endpoint_set_ipv4(&segment->source, ip + 12);
+    endpoint_set_ipv4(&segment->destination, ip + 16);
+    segment->ttl = ip[8];
+    segment->has_ip_id = true;
+    segment->ip_id = load_u16_be(ip + 4);
+    segment->dont_fragment = load_u16_be(ip + 6) & 0x4000;
+}
+
+static enum link_result step_ipv4(struct walk *walk) {
     const uint8_t *ip = walk->at;
     struct segment *segment = walk->segment;
     if (walk->captured < 20)
@@ -584,12 +597,7 @@ static inline enum link_result step_ipv4(struct walk *walk) {
         return LINK_MALFORMED;
     if (walk->captured < header)
         return walk_short(walk, header);
-    endpoint_set_ipv4(&segment->source, ip + 12);
-    endpoint_set_ipv4(&segment->destination, ip + 16);
-    segment->ttl = ip[8];
-    segment->has_ip_id = true;
-    segment->ip_id = load_u16_be(ip + 4);
-    segment->dont_fragment = fragment & 0x4000;
+    take_ipv4(segment, ip);
     walk->protocol = ip[9];
     walk_over(walk, header);
     /* 0: a segment that the network card was to cut (offload) when it was captured. */
@@ -786,8 +794,28 @@ void link_free(struct link *link) {
     free(link);
 }
 
+/* What nearly all captures hold: TCP in IPv4, whole and without options, in Ethernet. It comes to the same as the walk,
+ * to which everything else is left (false), errors too. */
+static bool decode_usual(const struct packet *packet, struct segment *segment) {
+    const uint8_t *frame = packet->bytes.data, *ip = frame + 14;
+    size_t captured = packet->bytes.size, total;
+    if (packet->link_type != LINKTYPE_ETHERNET || captured < 14 + 20 + 20 || load_u16_be(frame + 12) != ETHERTYPE_IPV4)
+        return false;
+    total = load_u16_be(ip + 2);
+    if (ip[0] != 0x45 || ip[9] != IP_TCP || load_u16_be(ip + 6) & 0x3fff || total < 20 + 20)
+        return false;
+    take_macs(segment, frame);
+    take_ipv4(segment, ip);
+    struct walk walk = {.segment = segment, .at = ip + 20, .captured = captured - 14 - 20};
+    walk_limit(&walk, total - 20);
+    return step_tcp(&walk) == LINK_SEGMENT;
+}
+
 enum link_result link_decode(struct link *link, const struct packet *packet,
                              struct segment *segment) {
+    memset(segment, 0, sizeof *segment);
+    if (decode_usual(packet, segment))
+        return LINK_SEGMENT;
     memset(segment, 0, sizeof *segment);
     struct walk walk = {
         .link = link,
