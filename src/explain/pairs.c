@@ -36,6 +36,7 @@ struct leg {
     uint64_t digests[LEG_MARKS_MAX], times[LEG_MARKS_MAX];
     uint8_t from[LEG_MARKS_MAX];
     uint64_t asked_ns, answered_ns; /* NEGOTIATE, of SMB1 where there was no other; 0 not seen */
+    uint64_t closed_ns;             /* by the server; 0 it did not */
     bool only_smb1;
     uint8_t guid[16];               /* of the client; zero where there is none */
     uint8_t mac[6], ttl, marks;
@@ -124,6 +125,8 @@ static struct leg leg_of(const struct evidence *evidence, size_t record) {
     leg.only_smb1 = evidence->negotiate.smb1_request_packet != 0 && evidence->negotiate.requests == 0;
     leg.asked_ns = leg.only_smb1 ? first_time_ns(evidence, FROM_CLIENT) : evidence->negotiate.request.time_ns;
     leg.answered_ns = leg.only_smb1 ? first_time_ns(evidence, FROM_SERVER) : evidence->negotiate.response.time_ns;
+    leg.closed_ns = evidence->tcp[FROM_SERVER].fin.packet != 0 ? evidence->tcp[FROM_SERVER].fin.time_ns
+                                                               : evidence->tcp[FROM_SERVER].rst.time_ns;
     memcpy(leg.guid, evidence->negotiate.request.guid, sizeof leg.guid);
     memcpy(leg.mac, evidence->tcp[FROM_CLIENT].mac, sizeof leg.mac);
     for (uint32_t i = 0; i < evidence->log_count && leg.marks < LEG_MARKS_MAX; i++) {
@@ -163,7 +166,7 @@ static bool is_within(const struct leg *inner, const struct leg *outer) {
     bool answered = inner->answered_ns != 0 && outer->answered_ns != 0;
 
     return outer->asked_ns <= inner->asked_ns &&
-           (answered ? inner->answered_ns <= outer->answered_ns : inner->last_time_ns <= outer->last_time_ns);
+           (answered ? inner->answered_ns <= outer->answered_ns : inner->closed_ns <= outer->closed_ns);
 }
 
 /* Whom the one connection asked made the other: a box between them. */
@@ -175,7 +178,7 @@ static bool is_handed_on(const struct leg *from, const struct leg *to) {
  * does not say who asks. */
 static bool are_legs_of_refusal(const struct leg *a, const struct leg *b) {
     if (a->marks > 0 || b->marks > 0 || a->interface == b->interface || a->asked_ns == 0 || b->asked_ns == 0 ||
-        (a->answered_ns == 0) != (b->answered_ns == 0))
+        (a->answered_ns == 0) != (b->answered_ns == 0) || (a->answered_ns == 0 && (a->closed_ns == 0 || b->closed_ns == 0)))
         return false;
     if (a->only_smb1 && b->only_smb1)
         return is_handed_on(a, b) || is_handed_on(b, a);
