@@ -12,6 +12,7 @@ FOLDER = Path(__file__).resolve().parent / "recordings"
 
 # name: causes that have to be found, with the confidence, and how many connections there are when the sides are paired
 EXPECTED = {
+    "linux-ksmbd-dialect-swapper.client.pcapng": ({"V01": "certain", "M04": "possible"}, 1),
     "linux-smbd-guid-rewriter.pcapng": ({"M02": "certain"}, 1),
     "linux-ksmbd-validate-blocker.pcapng": ({"M05": "likely"}, 1),
     "linux-ksmbd-validate-blocker.client.pcapng": ({"M05": "possible"}, 1),

@@ -545,6 +545,11 @@ static bool stripped_elsewhere(const struct inquiry *inquiry, struct finding *fi
     return true;
 }
 
+/* What a server says of a signature that does not fit its keys (3.3.5.2.4); it need not sign that. */
+static bool denies_signature(const struct validation_evidence *validation) {
+    return !validation->response_signed && validation->status == STATUS_ACCESS_DENIED;
+}
+
 bool find_M04(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = NULL;
@@ -565,16 +570,20 @@ bool find_M04(const struct inquiry *inquiry, struct finding *finding) {
     if (validation == NULL || (inquiry->far != NULL && answered_at_server(inquiry->far, validation)))
         return false;
     finding->explains_end = facts->closer == CLOSER_CLIENT;
-    finding->confidence = CONFIDENCE_LIKELY;
+    finding->confidence = denies_signature(validation) ? CONFIDENCE_POSSIBLE : CONFIDENCE_LIKELY;
     finding_say(finding,
                 "The server signed the final SESSION_SETUP response (packet %llu), so it has the key and can sign; yet "
                 "the VALIDATE answer (packet %llu) %s. A box on the path that has no key answered itself, or "
-                "stripped the signature.",
+                "stripped the signature.%s",
                 (unsigned long long)facts->session->response_packet,
                 (unsigned long long)validation->response_packet,
                 !validation->response_signed   ? "is not signed"
                 : validation->signature_copied ? "bears a copy of the request's signature"
-                                               : "bears a signature of zeros");
+                                               : "bears a signature of zeros",
+                denies_signature(validation)
+                    ? " But a server that has other keys than the client says the same, as where NEGOTIATE was altered "
+                      "on the way and each end believes in another dialect (M02)."
+                    : "");
     finding_packet(finding, facts->session->response_packet);
     finding_packet(finding, validation->request_packet);
     finding_packet(finding, validation->response_packet);
