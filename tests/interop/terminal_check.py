@@ -145,7 +145,7 @@ def main():
     tap = Tap()
     with tempfile.TemporaryDirectory(prefix="smbproof-terminal-") as name:
         folder = Path(name)
-        copy(tap, program, folder, "80 columns", 80, shows("file [", "#", "MiB/s", "s left"))
+        copy(tap, program, folder, "80 columns", 80, shows("file [", "#", "iB/s", "s left"))
         copy(tap, program, folder, "30 columns", 30, shows("file"))
         copy(tap, program, folder, "12 columns", 12, shows("%"))
         copy(tap, program, folder, "a long name, 40 columns", 40, shows("a long"), name="a long " + "name " * 30)
