@@ -797,10 +797,11 @@ void link_free(struct link *link) {
 /* What nearly all captures hold: TCP in IPv4, whole and without options, in Ethernet. It comes to the same as the walk,
  * to which everything else is left (false), errors too. */
 static bool decode_usual(const struct packet *packet, struct segment *segment) {
-    const uint8_t *frame = packet->bytes.data, *ip = frame + 14;
+    const uint8_t *frame = packet->bytes.data, *ip;
     size_t captured = packet->bytes.size, total;
     if (packet->link_type != LINKTYPE_ETHERNET || captured < 14 + 20 + 20 || load_u16_be(frame + 12) != ETHERTYPE_IPV4)
         return false;
+    ip = frame + 14;
     total = load_u16_be(ip + 2);
     if (ip[0] != 0x45 || ip[9] != IP_TCP || load_u16_be(ip + 6) & 0x3fff || total < 20 + 20)
         return false;
