@@ -3,26 +3,12 @@
 
 #include "conform/client.h"
 
-#define SEPARATOR " ; "
-
-/* Takes the next alteration off the front of the list; false at its end. */
-static bool next_tamper(const char **list, char text[TAMPER_TEXT_MAX]) {
-    const char *end = strstr(*list, SEPARATOR);
-    size_t size = end != NULL ? (size_t)(end - *list) : strlen(*list);
-
-    if (size == 0)
-        return false;
-    snprintf(text, TAMPER_TEXT_MAX, "%.*s", (int)size, *list);
-    *list += size + (end != NULL ? strlen(SEPARATOR) : 0);
-    return true;
-}
-
 bool misdeed_plan(const struct misdeed *misdeed, struct misdeed_plan *plan, char complaint[TAMPER_COMPLAINT_MAX]) {
     const char *list = misdeed->tampers != NULL ? misdeed->tampers : "";
     char text[TAMPER_TEXT_MAX];
 
     *plan = (struct misdeed_plan){.misdeed = misdeed};
-    while (next_tamper(&list, text)) {
+    while (tamper_next(&list, text)) {
         if (plan->count == MISDEED_TAMPERS_MAX) {
             snprintf(complaint, TAMPER_COMPLAINT_MAX, "too many alterations");
             return false;

@@ -94,6 +94,8 @@ struct tamper {
 
 /* False, and the complaint says what is wrong, with names that are near to one that is not known. */
 bool tamper_parse(const char *text, struct tamper *tamper, char complaint[TAMPER_COMPLAINT_MAX]);
+/* Takes the next alteration off the front of a list, as a profile has it: " ; " stands between them. False at its end. */
+bool tamper_next(const char **list, char text[TAMPER_TEXT_MAX]);
 
 /* One message on its way, as the end that sent it knows it. */
 struct tamper_message {

@@ -8,6 +8,7 @@
 
 #include "relay/vocabulary.h"
 
+#define SEPARATOR " ; " /* between the alterations of a list */
 #define COALESCE_USUAL_MS 50u
 
 /* The text, taken apart from left to right. */
@@ -472,4 +473,15 @@ bool tamper_parse(const char *text, struct tamper *tamper, char complaint[TAMPER
         return unknown_message(cut.word, complaint);
     parse_way(&cut, tamper);
     return parse_rest(&cut, tamper, complaint);
+}
+
+bool tamper_next(const char **list, char text[TAMPER_TEXT_MAX]) {
+    const char *end = strstr(*list, SEPARATOR);
+    size_t size = end != NULL ? (size_t)(end - *list) : strlen(*list);
+
+    if (size == 0)
+        return false;
+    snprintf(text, TAMPER_TEXT_MAX, "%.*s", (int)size, *list);
+    *list += size + (end != NULL ? strlen(SEPARATOR) : 0);
+    return true;
 }

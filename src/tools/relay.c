@@ -17,7 +17,6 @@
 #define LISTEN_BACKLOG 4096
 #define USUAL_PORT     "445"
 #define USUAL_LISTEN   "127.0.0.1:4450"
-#define SEPARATOR      " ; " /* between the alterations of a profile */
 
 enum {
     KEY_JSON = 'j',
@@ -77,18 +76,6 @@ static void add_tamper(struct arguments *arguments, const char *text, struct arg
         plan->count++;
 }
 
-/* Takes the next alteration off the front of a profile's list; false at its end. */
-static bool next_tamper(const char **list, char text[TAMPER_TEXT_MAX]) {
-    const char *end = strstr(*list, SEPARATOR);
-    size_t size = end != NULL ? (size_t)(end - *list) : strlen(*list);
-
-    if (size == 0)
-        return false;
-    snprintf(text, TAMPER_TEXT_MAX, "%.*s", (int)size, *list);
-    *list += size + (end != NULL ? strlen(SEPARATOR) : 0);
-    return true;
-}
-
 static void add_profile(struct arguments *arguments, const char *name, struct argp_state *state) {
     const struct profile *profile = profile_find(name);
     char text[TAMPER_TEXT_MAX];
@@ -99,7 +86,7 @@ static void add_profile(struct arguments *arguments, const char *name, struct ar
         return;
     }
     list = profile->tampers;
-    while (next_tamper(&list, text))
+    while (tamper_next(&list, text))
         add_tamper(arguments, text, state);
 }
 
@@ -198,7 +185,7 @@ static void tell_profile(struct output *output, const struct profile *profile) {
 
     output_format(output, "%s\n  %s\n", profile->name, profile->what);
     output_format(output, "  Must happen: %s\n", profile->must);
-    while (next_tamper(&list, text))
+    while (tamper_next(&list, text))
         output_format(output, "  --tamper '%s'\n", text);
     output_text(output, "\n");
 }
@@ -212,7 +199,7 @@ static void json_profile(struct output *output, const struct profile *profile) {
     json_string(output, "what", profile->what);
     json_string(output, "must_happen", profile->must);
     json_open(output, "alterations", '[');
-    while (next_tamper(&list, text))
+    while (tamper_next(&list, text))
         json_string(output, NULL, text);
     json_close(output, ']');
     json_close(output, '}');
