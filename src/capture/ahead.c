@@ -200,7 +200,7 @@ static struct batch *take(struct ahead *ahead) {
         return &ahead->batches[0];
     }
     batch = &ahead->batches[ahead->read % AHEAD_BATCHES];
-    if (ahead->held && (batch->used < batch->count || batch->status != CAPTURE_PACKET))
+    if (ahead->held && batch->status != CAPTURE_PACKET)
         return batch;
     spin(ahead);
     pthread_mutex_lock(&ahead->lock);

@@ -388,7 +388,7 @@ void compare(const struct evidence *near, const struct evidence *far, struct com
                                 b->request.time_ns + 1000000u < a->request.time_ns;
 }
 
-static bool guid_known(const uint8_t guid[16]) {
+bool guid_known(const uint8_t guid[16]) {
     for (unsigned i = 0; i < 16; i++)
         if (guid[i] != 0)
             return true;

@@ -36,6 +36,8 @@ void compare(const struct evidence *near, const struct evidence *far, struct com
 
 /* Does a message carry what no two connections have in common: a challenge, a signature, a random session id? */
 bool compare_is_singular(const struct log_entry *entry);
+/* Is it a GUID, and not the zeros of a client that has none? */
+bool guid_known(const uint8_t guid[16]);
 
 /* Points for something that two different connections do not share. */
 #define LIKENESS_SINGULAR 16u

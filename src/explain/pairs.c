@@ -155,12 +155,6 @@ static bool passes_both(const struct leg *a, const struct leg *b) {
     return !(a_first[0] && a_first[1]) && !(b_first[0] && b_first[1]);
 }
 
-static bool has_guid(const struct leg *leg) {
-    static const uint8_t none[sizeof leg->guid];
-
-    return memcmp(leg->guid, none, sizeof none) != 0;
-}
-
 /* One NEGOTIATE and its refusal, or the end without an answer, lie within the other in time. */
 static bool is_within(const struct leg *inner, const struct leg *outer) {
     bool answered = inner->answered_ns != 0 && outer->answered_ns != 0;
@@ -182,7 +176,7 @@ static bool are_legs_of_refusal(const struct leg *a, const struct leg *b) {
         return false;
     if (a->only_smb1 && b->only_smb1)
         return is_handed_on(a, b) || is_handed_on(b, a);
-    return has_guid(a) && memcmp(a->guid, b->guid, sizeof a->guid) == 0 && (is_within(a, b) || is_within(b, a));
+    return guid_known(a->guid) && memcmp(a->guid, b->guid, sizeof a->guid) == 0 && (is_within(a, b) || is_within(b, a));
 }
 
 static bool are_legs(const struct leg *a, const struct leg *b) {
@@ -223,7 +217,7 @@ static void note_leg(struct pairs *pairs, const struct evidence *evidence, size_
     unsigned count = 0;
 
     keys[count++] = endpoints_mark(&leg.client, &leg.server);
-    if (leg.marks == 0 && has_guid(&leg))
+    if (leg.marks == 0 && guid_known(leg.guid))
         keys[count++] = guid_mark(leg.guid);
     if (leg.marks == 0 && leg.only_smb1) {
         keys[count++] = host_mark(&leg.client);
