@@ -200,10 +200,12 @@ struct evidence {
     bool client_known;          /* by SYN or by an SMB message, not guessed from ports */
     bool reversed;              /* the flow's initiator turned out to be the server (no SYN seen) */
     bool smb;                   /* SMB was seen */
+    bool began_before_capture;  /* the first bytes seen were not the connection's first */
     uint64_t first_packet, last_packet, first_time_ns, last_time_ns;
     struct tcp_side tcp[2];     /* by enum direction */
     uint64_t syn_answer_ns, answer_ack_ns; /* SYN to SYN|ACK, SYN|ACK to the client's ACK; 0 unknown */
     uint64_t request_wait_ns, answer_wait_ns; /* smallest: request to its TCP ACK or answer; answer to its ACK or next request */
+    /* From here on: what was read of messages. */
     struct negotiate_evidence negotiate;
     uint32_t sessions_count, trees_count, validations_count, broken_count, sessions_unlisted, trees_unlisted;
     struct session_evidence sessions[EVIDENCE_SESSIONS_MAX];
@@ -212,7 +214,6 @@ struct evidence {
     struct broken_rule broken[EVIDENCE_BROKEN_MAX];
     struct traffic_evidence traffic;
     uint64_t validations_seen;  /* requests, also those beyond the limit */
-    bool began_before_capture;  /* the first bytes seen were not the connection's first */
     uint32_t log_count;         /* entries used in log[] from the front */
     bool log_disordered;        /* an entry of log[] came after one of a later packet */
     uint64_t log_last_packet;   /* of the entry of log[] that came last */
@@ -222,8 +223,10 @@ struct evidence {
     struct log_entry log[EVIDENCE_LOG_HEAD_MAX];      /* last: written only as far as used */
 };
 
-/* Makes a record empty. Arrays are not cleared: their counts say what is in use, and an item is cleared when taken. */
-void evidence_clear(struct evidence *evidence);
+/* Make the two parts of a record empty: what is known of the connection and its TCP, and of its messages. Arrays are not
+ * cleared: their counts say what is in use, and an item is cleared when taken. */
+void evidence_clear_connection(struct evidence *evidence);
+void evidence_clear_messages(struct evidence *evidence);
 
 /* Leaves EVIDENCE_LOG_SHORT messages from the start of the connection. */
 void evidence_shorten(struct evidence *evidence);

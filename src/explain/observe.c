@@ -688,7 +688,6 @@ static void observe_message(struct evidence *evidence, const struct event *event
     struct traffic_evidence *traffic = &evidence->traffic;
     const struct message *message = &event->message;
 
-    evidence->smb = true;
     log_message(evidence, event, packet, time_ns);
     traffic->messages[event->from]++;
     if (message_is_smb2(message)) {
@@ -744,19 +743,25 @@ void observe_end(struct evidence *evidence) {
 
     if (evidence->log_disordered)
         sort_log(evidence);
+    evidence->smb |= evidence->log_seen > 0;
     /* A capture without the SYN, whose first SMB message is not a NEGOTIATE, began too late. */
     if (client->syn_packet == 0 && evidence->negotiate.request.packet == 0 &&
         evidence->negotiate.smb1_request_packet == 0)
         evidence->began_before_capture = true;
 }
 
-void evidence_clear(struct evidence *evidence) {
+void evidence_clear_connection(struct evidence *evidence) {
+    memset(evidence, 0, offsetof(struct evidence, negotiate));
+}
+
+void evidence_clear_messages(struct evidence *evidence) {
     uint8_t *octets = (uint8_t *)evidence;
+    size_t messages = offsetof(struct evidence, negotiate);
     size_t request_raw = offsetof(struct evidence, negotiate.request.raw);
     size_t response_raw = offsetof(struct evidence, negotiate.response.raw);
     size_t after = response_raw + EVIDENCE_RAW_MAX;
 
-    memset(octets, 0, request_raw);
+    memset(octets + messages, 0, request_raw - messages);
     memset(octets + request_raw + EVIDENCE_RAW_MAX, 0, response_raw - request_raw - EVIDENCE_RAW_MAX);
     memset(octets + after, 0, offsetof(struct evidence, sessions) - after);
     memset(octets + offsetof(struct evidence, broken), 0,
