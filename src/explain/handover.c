@@ -6,11 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Octets are asked for this many places before their turn, and so many of them; and octets that come into the cache
- * together. */
-#define FETCH_PLACES 6u
-#define FETCH_SIZE 192u
-#define CACHE_LINE 64u
+/* Items are fetched so many places before their turn. */
+#define FETCH_PLACES 16u
 /* Looks at whether a batch is there before the thread sleeps: some tens of microseconds. */
 #define SPIN_MAX 2000u
 
@@ -132,12 +129,6 @@ static struct batch *batch_next(struct handover *handover) {
     return &handover->batches[next % HANDOVER_BATCHES];
 }
 
-/* The octets may have left the cache since the other thread looked at what is before them. */
-static inline void fetch(const struct handed *handed) {
-    for (size_t at = 0; at < FETCH_SIZE; at += CACHE_LINE)
-        __builtin_prefetch((const void *)((uintptr_t)handed->bytes.data + at));
-}
-
 const struct handed *handover_take(struct handover *handover) {
     struct batch *batch = handover->taken;
 
@@ -146,9 +137,14 @@ const struct handed *handover_take(struct handover *handover) {
             return NULL;
         batch = handover->taken = batch_next(handover);
     }
-    if (handover->at + FETCH_PLACES < batch->count)
-        fetch(&batch->items[handover->at + FETCH_PLACES]);
+    __builtin_prefetch(&batch->items[handover->at] + FETCH_PLACES); /* the other thread's processor has it */
     return &batch->items[handover->at++];
+}
+
+const struct handed *handover_soon(const struct handover *handover, unsigned places) {
+    const struct batch *batch = handover->taken;
+
+    return batch->count - handover->at > places ? &batch->items[handover->at + places] : NULL;
 }
 
 void handover_free(struct handover *handover) {

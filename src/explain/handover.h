@@ -40,6 +40,8 @@ void handover_put(struct handover *handover, const struct handed *handed, bool l
 void handover_finish(struct handover *handover);
 /* The other one: valid until the next call. NULL: nothing more will come. */
 const struct handed *handover_take(struct handover *handover);
+/* What will be taken that many places after the next; NULL where that is not known. */
+const struct handed *handover_soon(const struct handover *handover, unsigned places);
 void handover_free(struct handover *handover);
 
 #endif

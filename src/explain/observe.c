@@ -76,26 +76,25 @@ static void log_message(struct evidence *evidence, const struct event *event, ui
     const struct message *message = &event->message;
     bool bulk = message->kind == MESSAGE_OTHER_REQUEST || message->kind == MESSAGE_OTHER_RESPONSE;
     bool smb2 = message_is_smb2(message);
-    struct log_entry *entry = log_place(evidence, packet);
+    /* Put together before it is written: a bit field that is set in its place waits for what was there. */
+    struct log_entry entry = {
+        .time_ns = time_ns,
+        .message_id = smb2 ? message->header.message_id : 0,
+        .digest = event->whole && !bulk ? digest_of(message->bytes) : 0,
+        .size = (uint32_t)message->size,
+        .status = smb2 && message_is_response(message) ? message->header.status : 0,
+        .packet = packet & LOG_PACKET_MAX,
+        .command = smb2 ? message->header.command & LOG_COMMAND_MAX : 0,
+        .kind = message->kind & LOG_KIND_MAX,
+        .from = event->from & 1u,
+        .is_signed = smb2 && is_signed(message),
+        .cut = !event->whole,
+        .chained = event->chained,
+        .validate = smb2 && is_validate(event),
+        .after_gap = event->after_gap,
+    };
 
-    /* Cleared first: a bit field that is set keeps its neighbours, and nobody should wait for what was there. */
-    memset(entry, 0, sizeof *entry);
-    entry->packet = packet & LOG_PACKET_MAX;
-    entry->time_ns = time_ns;
-    entry->digest = event->whole && !bulk ? digest_of(message->bytes) : 0;
-    entry->size = (uint32_t)message->size;
-    entry->kind = message->kind & LOG_KIND_MAX;
-    entry->from = event->from & 1u;
-    entry->cut = !event->whole;
-    entry->chained = event->chained;
-    entry->after_gap = event->after_gap;
-    if (!smb2)
-        return;
-    entry->message_id = message->header.message_id;
-    entry->status = message_is_response(message) ? message->header.status : 0;
-    entry->command = message->header.command & LOG_COMMAND_MAX;
-    entry->is_signed = is_signed(message);
-    entry->validate = is_validate(event);
+    memcpy(log_place(evidence, packet), &entry, sizeof entry);
 }
 
 static void note_negotiate(struct negotiate_side *side, const struct event *event, uint64_t packet, uint64_t time_ns) {
