@@ -78,6 +78,7 @@ static void basic_stated(struct work *work) {
         return;
     }
     written_hold(work, &now, &info);
+    open_show_written(work->open);
     if (info.file_attributes != 0) {
         work->op.attributes.dos_attributes = (info.file_attributes & SETTABLE_ATTRIBUTES) |
                                              (now.dos_attributes & FILE_ATTRIBUTE_SPARSE_FILE);
@@ -139,6 +140,7 @@ static void set_size(struct work *work, struct span buffer, enum store_kind kind
     }
     work->op.size = info.value;
     node_break_shared(host_nodes(work->connection->host), &work->open->seat);
+    open_show_written(work->open);
     work_submit(work, kind, set_done);
 }
 

@@ -625,6 +625,20 @@ static void close_file(struct work *work) {
     open_close(open);
 }
 
+static void close_stat(struct work *work) {
+    if (work->post_query)
+        work_submit(work, STORE_STAT, close_file);
+    else
+        close_file(work);
+}
+
+/* What did not show until now shows as written now, as with Windows. */
+static void close_written(struct work *work) {
+    work->op.set = STORE_SET_WRITTEN;
+    clock_gettime(CLOCK_REALTIME, &work->op.attributes.written);
+    work_submit(work, STORE_SET, close_stat);
+}
+
 void serve_close(struct connection *connection, struct server_frame *frame) {
     struct work *work = work_on_open(connection, frame, 0);
     struct close_request request;
@@ -636,8 +650,8 @@ void serve_close(struct connection *connection, struct server_frame *frame) {
         return;
     }
     work->post_query = (request.flags & CLOSE_FLAG_POSTQUERY_ATTRIB) != 0 && work->open->file != NULL;
-    if (work->post_query)
-        work_submit(work, STORE_STAT, close_file);
+    if (work->open->seat.hides_written && open_show_written(work->open))
+        close_written(work);
     else
-        close_file(work);
+        close_stat(work);
 }

@@ -66,6 +66,8 @@ void work_resume(struct work *work) {
 static void operation_done(struct store_op *op) {
     struct work *work = op->owner;
 
+    if (op->result >= 0 && (op->kind == STORE_OPEN || op->kind == STORE_STAT))
+        node_written(host_nodes(work->connection->host), &op->attributes, loop_now_ms(op->loop));
     work->step(work);
 }
 
@@ -269,6 +271,11 @@ void open_release(struct open *open) {
     open->is_removed = node_leave(nodes, &open->seat) || open->unmakes;
     if (!node_is_noticed(nodes, &open->seat))
         open_leave(open);
+}
+
+bool open_show_written(struct open *open) {
+    open->hides_written_ms = 0;
+    return node_show_written(host_nodes(open->connection->host), &open->seat);
 }
 
 static struct work *waiting_take(struct open *open) {
