@@ -13,6 +13,8 @@
 
 #include "serve/host.h"
 #include "serve/log.h"
+#include "serve/mapping.h"
+#include "store/identity.h"
 #include "store/watch.h"
 #include "wire/names.h"
 #include "wire/text.h"
@@ -57,6 +59,8 @@ struct packet {
     struct logon *logon;
     enum auth_state state;
     struct span reply;
+    struct identity *identity; /* of who logged on, where that is complete */
+    int identity_error;        /* negative errno */
     struct closing ending; /* of what a LOGOFF or a TREE_DISCONNECT closes */
 };
 
@@ -77,6 +81,7 @@ struct logon {
     struct auth_acceptor *acceptor;     /* NULL between logons */
     const struct host_config *config;   /* which the acceptor was made with */
     struct loop_timer expiry;
+    struct identity *identity;          /* as whom his files are opened; NULL: the server's own */
     bool has_account, is_guest, is_anonymous; /* an account of the file */
     char user[AUTH_NAME_MAX];
 };
@@ -167,6 +172,7 @@ static void packet_drop(struct packet *packet) {
 
     if (packet->sent != NULL)
         packet->sent(packet->sent_argument);
+    identity_release(packet->identity);
     output_free(packet);
     pool_give(pool, packet, packet->block_size);
 }
@@ -321,6 +327,7 @@ static void free_logon(struct inside *inside, uint64_t session_id) {
             loop_timer_clear(inside->connection.loop, &logon->expiry);
             *place = logon->next;
             auth_acceptor_free(logon->acceptor);
+            identity_release(logon->identity);
             free(logon);
             return;
         }
@@ -543,14 +550,16 @@ static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
 /* `refusal`: why it came to nothing, and the status that is told; NULL where it is done. */
 static void log_logon(const struct inside *inside, const struct packet *packet, const char *refusal, uint32_t status) {
     const struct auth_acceptor *acceptor = packet->logon->acceptor;
-    char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16];
+    char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16], as[32] = "";
 
     log_quote(auth_acceptor_user(acceptor), user);
     log_quote(auth_acceptor_domain(acceptor), domain);
     dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect);
+    if (packet->logon->identity != NULL)
+        snprintf(as, sizeof as, " uid=%u", packet->logon->identity->user);
     if (refusal == NULL)
-        log_event("logon", "from=%s result=done user=%s domain=%s mechanism=%s guest=%s dialect=%s", inside->from, user, domain,
-                  auth_acceptor_mechanism(acceptor), auth_acceptor_is_guest(acceptor) ? "yes" : "no", dialect);
+        log_event("logon", "from=%s result=done user=%s domain=%s mechanism=%s guest=%s dialect=%s%s", inside->from, user, domain,
+                  auth_acceptor_mechanism(acceptor), auth_acceptor_is_guest(acceptor) ? "yes" : "no", dialect, as);
     else
         log_warning("logon", "from=%s result=refused user=%s domain=%s mechanism=%s dialect=%s status=0x%08x reason=%s",
                     inside->from, user, domain, auth_acceptor_mechanism(acceptor), dialect, status,
@@ -570,6 +579,13 @@ static bool dialect_differs(struct inside *inside) {
     answer = clients_enter(inside->connection.host->clients, guid, negotiation->agreed.dialect);
     inside->is_client = answer == CLIENTS_ENTERED;
     return answer == CLIENTS_DIFFERENT;
+}
+
+/* What is open stays his who opened it. */
+static void note_identity(struct logon *logon, struct packet *packet) {
+    identity_release(logon->identity);
+    logon->identity = packet->identity;
+    packet->identity = NULL;
 }
 
 static void note_logon(struct logon *logon) {
@@ -604,8 +620,13 @@ static const char *refuse_with(struct server_logon *result, uint32_t status, con
 }
 
 /* NULL, or why not after all. */
-static const char *complete_logon(struct inside *inside, struct logon *logon, struct server_logon *result) {
+static const char *complete_logon(struct inside *inside, struct packet *packet, struct server_logon *result) {
+    struct logon *logon = packet->logon;
+
     note_logon(logon);
+    if (packet->identity_error != 0)
+        return refuse_with(result, (uint32_t)STATUS_LOGON_FAILURE, "the account's user of the system is not to be had");
+    note_identity(logon, packet);
     if (!is_still_allowed(inside, logon))
         return refuse_with(result, (uint32_t)STATUS_ACCOUNT_DISABLED, "the account has gone meanwhile");
     if (!set_lifetime(inside, logon))
@@ -629,7 +650,7 @@ static void end_logon(struct inside *inside, struct packet *packet, struct serve
     const char *refusal;
 
     if (packet->state == AUTH_COMPLETE)
-        refusal = complete_logon(inside, packet->logon, result);
+        refusal = complete_logon(inside, packet, result);
     else
         refusal = refuse_with(result, auth_acceptor_status(acceptor), auth_acceptor_reason(acceptor));
     log_logon(inside, packet, refusal, result->status);
@@ -658,11 +679,22 @@ static void refuse_logon(struct inside *inside, struct packet *packet) {
     server_take_token(&inside->connection.server, &packet->frame, &result);
 }
 
+/* NULL: a guest, whatever he calls himself, or nobody. */
+static const char *account_of(const struct auth_acceptor *acceptor) {
+    bool is_known = !auth_acceptor_is_guest(acceptor) && !auth_acceptor_is_anonymous(acceptor);
+
+    return is_known ? auth_acceptor_user(acceptor) : NULL;
+}
+
 /* On a worker. */
 static void step_logon(struct job *job) {
     struct packet *packet = CONTAINER(struct packet, job, job);
 
+    const struct auth_acceptor *acceptor = packet->logon->acceptor;
+
     packet->state = auth_acceptor_step(packet->logon->acceptor, server_token(&packet->frame), &packet->reply);
+    if (packet->state == AUTH_COMPLETE)
+        packet->identity_error = mapping_identity(packet->logon->config->map, account_of(acceptor), &packet->identity);
 }
 
 static void logon_finish(struct packet *packet) {
@@ -1314,6 +1346,12 @@ void connection_notify(struct connection *connection, struct server_session *ses
         return;
     memcpy(packet->output + before, body, body_size);
     send_extra(inside, packet, server_notify(&connection->server, session, tree, command, packet->output, body_size));
+}
+
+struct identity *connection_identity(const struct server_session *session) {
+    const struct logon *logon = session->owner;
+
+    return logon != NULL ? logon->identity : NULL;
 }
 
 struct watcher *connection_watcher(struct connection *connection) {

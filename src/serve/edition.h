@@ -26,6 +26,7 @@ struct host_limits {
 /* One configuration. The policy has the limits that the core counts: sessions and credits of a connection. */
 struct host_config {
     struct server_policy policy;
+    const char *map;                      /* mapping.h; NULL or "": none */
     struct auth_acceptor_config acceptor; /* its strings and accounts are the configuration's */
     struct share *shares[HOST_SHARES_MAX + 1]; /* the last is IPC$; one that did not change is in several editions */
     unsigned share_count;

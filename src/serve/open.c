@@ -7,6 +7,7 @@
 #include "serve/ea.h"
 #include "serve/security.h"
 #include "serve/work.h"
+#include "store/identity.h"
 #include "wire/text.h"
 
 enum {
@@ -244,8 +245,12 @@ static void create_set(struct work *work) {
 }
 
 static struct security_token token_of(const struct work *work) {
-    (void)work;
-    return (struct security_token){.user = geteuid(), .group = getegid()};
+    const struct identity *as = work->open->as;
+
+    if (as == NULL)
+        return (struct security_token){.user = geteuid(), .group = getegid()};
+    return (struct security_token){.user = as->user, .group = as->group, .groups = as->groups,
+                                   .group_count = as->group_count};
 }
 
 /* The descriptor that the client asks for, in full, or what the folder hands on. 0: there is none. */
@@ -515,6 +520,7 @@ static void create_submit(struct work *work) {
     bool replaced = replaces(create->create_disposition);
 
     work->op.path = work->path;
+    work->op.as = open->as;
     work->op.how = how_of(open, create->create_disposition);
     work->op.want_folder = (create->create_options & FILE_DIRECTORY_FILE) != 0;
     work->op.want_file = !open->is_stream && ((create->create_options & FILE_NON_DIRECTORY_FILE) != 0 || replaced ||

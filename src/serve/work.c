@@ -1,6 +1,7 @@
 #include "serve/security.h"
 #include "serve/status.h"
 #include "serve/work.h"
+#include "store/identity.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -164,6 +165,7 @@ struct open *open_new(struct connection *connection, struct server_frame *frame)
     open->session = frame->request.session;
     open->tree = frame->request.tree;
     open->share = open->tree->owner;
+    open->as = identity_hold(connection_identity(open->session));
     open->uses = 1;
     open->seat.loop = connection->loop;
     open->seat.notice.run = open_noticed;
@@ -227,6 +229,7 @@ static void open_free(struct open *open) {
         open->closed(open->closed_argument);
     free(open->pattern);
     free(open->reply);
+    identity_release(open->as);
     free(open);
     for (unsigned i = 0; i < OPEN_ENDINGS; i++)
         if (endings[i] != NULL && --endings[i]->left == 0)

@@ -24,6 +24,7 @@ struct open {
     struct server_session *session;
     struct server_tree *tree;
     const struct share *share;
+    struct identity *as;           /* store/identity.h; NULL: the server's own */
     struct store_file *file;       /* NULL: a pipe, or not yet */
     struct node_seat seat;
     struct loop_timer patience;    /* for the acknowledgment of a broken oplock */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "store/directory.h"
+#include "store/identity.h"
 #include "store/names.h"
 #include "store/tunnel.h"
 
@@ -41,6 +42,7 @@ struct directory {
 
 struct store_file {
     int fd;
+    struct identity *as; /* who opened it */
     bool is_folder;
     bool is_fresh;  /* its folder entry is not on disk for sure */
     char stream[XATTR_NAME_SIZE]; /* the attribute's name; "": none */

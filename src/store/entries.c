@@ -6,6 +6,16 @@
 
 #include "store/directory_parts.h"
 
+/* A folder that may not be read is flushed with all of its file system. */
+static int folder_flush(const struct directory *directory, const char *disk, int fd) {
+    int folder = beneath_open(directory, disk, O_RDONLY | O_DIRECTORY, 0, 0);
+    int result = folder >= 0 ? fsync(folder) : folder == -EACCES ? syncfs(fd) : 0;
+    result = folder < 0 && folder != -EACCES ? folder : result < 0 ? -errno : 0;
+    if (folder >= 0)
+        close(folder);
+    return result;
+}
+
 /* All folders from the file up, since those may be new, too. */
 static int folders_flush(struct directory *directory, int fd) {
     char disk[STORE_PATH_MAX];
@@ -15,10 +25,7 @@ static int folders_flush(struct directory *directory, int fd) {
     while (result == 0 && disk[0] != '\0') {
         char *slash = strrchr(disk, '/');
         *(slash != NULL ? slash : disk) = '\0';
-        int folder = beneath_open(directory, disk, O_RDONLY | O_DIRECTORY, 0, 0);
-        result = folder < 0 ? folder : fsync(folder) < 0 ? -errno : 0;
-        if (folder >= 0)
-            close(folder);
+        result = folder_flush(directory, disk, fd);
     }
     return result;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "serve/mapping.h"
 #include "wire/messages.h"
 #include "wire/text.h"
 
@@ -31,6 +32,9 @@ static const struct option_row table[SERVE_OPTION_COUNT] = {
         "Who may log on by NTLM, as smbproof passwd keeps them"},
     [SERVE_KEYTAB] = {"keytab", 0, "Keytab", TEXT, "FILE", "", false, {{0}},
         "Take Kerberos tickets for cifs/ or host/ with the keys of FILE"},
+    [SERVE_MAP] = {"map", 0, "Map", TEXT, "ACCOUNT=USER", "", false, {{0}},
+        "Open the account's files as that user of the system; *=* is each by its own name, *=USER all others; may stand "
+        "more than once"},
     [SERVE_NAME] = {"name", 0, "Name", TEXT, "NAME", "SMBPROOF", false, {{0}},
         "The server's NetBIOS name, as it is told to clients that log on by NTLM"},
     [SERVE_DOMAIN] = {"domain", 0, "Domain", TEXT, "NAME", "", false, {{0}},
@@ -214,18 +218,23 @@ static bool check_addresses(const char *list, unsigned most, char *complaint) {
 static bool parse_value(enum serve_option id, const char *text, struct option_value *value, char *complaint) {
     if (!option_row_parse(&table[id], text, value, complaint))
         return false;
+    if (id == SERVE_MAP && mapping_wrong(text) != NULL) {
+        snprintf(complaint, CONFIG_COMPLAINT_MAX, "%s, not `%.200s'", mapping_wrong(text), text);
+        return false;
+    }
     if (id == SERVE_LISTEN || id == SERVE_METRICS)
         return check_addresses(text, id == SERVE_LISTEN ? SERVE_LISTEN_MAX : 1, complaint);
     return true;
 }
 
-/* Listen of the same origin stands for one more address. */
+/* Listen and Map of the same origin stand for one more. */
 static bool add_value(struct option_value *place, enum serve_option id, const char *text, enum option_origin origin,
                       char *complaint) {
     char list[2 * OPTION_TEXT_MAX];
-    bool more = id == SERVE_LISTEN && place->origin == origin;
+    bool more = (id == SERVE_LISTEN || id == SERVE_MAP) && place->origin == origin;
+    const char *between = id == SERVE_MAP ? "," : " ";
 
-    snprintf(list, sizeof list, "%s%s%s", more ? place->text : "", more ? " " : "", text);
+    snprintf(list, sizeof list, "%s%s%s", more ? place->text : "", more ? between : "", text);
     if (!parse_value(id, list, place, complaint))
         return false;
     place->origin = origin;

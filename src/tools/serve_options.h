@@ -19,6 +19,7 @@ enum serve_option {
     SERVE_SHARE, /* the flag; a section of its own in the file */
     SERVE_ACCOUNTS,
     SERVE_KEYTAB,
+    SERVE_MAP,
     SERVE_NAME,
     SERVE_DOMAIN,
     SERVE_DIALECTS,

@@ -354,6 +354,11 @@ bool connection_interface(struct connection *connection, struct interface *inter
     return connection->inside != NULL;
 }
 
+struct identity *connection_identity(const struct server_session *session) {
+    (void)session;
+    return NULL;
+}
+
 struct watcher *connection_watcher(struct connection *connection) {
     return connection->inside;
 }
