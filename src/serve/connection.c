@@ -80,7 +80,7 @@ struct logon {
     uint64_t session_id;
     struct auth_acceptor *acceptor;     /* NULL between logons */
     const struct host_config *config;   /* which the acceptor was made with */
-    struct loop_timer expiry;
+    struct loop_timer expiry;           /* of the logon, and then of the session */
     struct identity *identity;          /* as whom his files are opened; NULL: the server's own */
     bool has_account, is_guest, is_anonymous; /* an account of the file */
     char user[AUTH_NAME_MAX];
@@ -487,18 +487,64 @@ static void watch_again(struct inside *inside) {
 
 /* ---- logons ---- */
 
-static void expire(struct inside *inside, const struct logon *logon, const char *why) {
+static struct server_session *find_session(struct server *server, uint64_t session_id) {
+    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++)
+        if (server->sessions[i].id == session_id && (server->sessions[i].state == SERVER_SESSION_VALID ||
+                                                     server->sessions[i].state == SERVER_SESSION_EXPIRED))
+            return &server->sessions[i];
+    return NULL;
+}
+
+/* Files first, while the session is there for those who wait for them; nobody finds it afterwards. */
+static void end_session(struct inside *inside, struct server_session *session, struct closing *ending) {
+    uint64_t session_id = session->id;
+
+    inside->depth++;
+    dispatch_end(&inside->connection, session, NULL, ending);
+    server_delete_session(&inside->connection.server, session_id);
+    inside->depth--;
+    pump(inside);
+}
+
+static void log_session(const char *event, const struct logon *logon, const char *why) {
     char user[LOG_VALUE_MAX];
 
-    if (server_expire_session(&inside->connection.server, logon->session_id))
-        log_event("expired", "from=%s session=0x%016llx user=%s why=%s", inside->from, (unsigned long long)logon->session_id,
-                  log_quote(logon->user, user), why);
+    log_event(event, "from=%s session=0x%016llx user=%s why=%s", logon->inside->from, (unsigned long long)logon->session_id,
+              log_quote(logon->user, user), why);
+}
+
+static void closing_free(struct closing *ending) {
+    free(ending);
+}
+
+/* Nobody has logged on to it again. */
+static void patience_over(struct loop_timer *timer) {
+    struct logon *logon = CONTAINER(struct logon, expiry, timer);
+    struct inside *inside = logon->inside;
+    struct server_session *session = find_session(&inside->connection.server, logon->session_id);
+    struct closing *ending = session != NULL ? calloc(1, sizeof *ending) : NULL;
+
+    if (ending == NULL)
+        return;
+    log_session("ended", logon, "expired");
+    ending->done = closing_free;
+    end_session(inside, session, ending);
+}
+
+/* It ends by itself some time later; where there is no memory for that, with its connection. */
+static void expire(struct logon *logon, const char *why) {
+    struct connection *connection = &logon->inside->connection;
+    unsigned patience_ms = edition_current(&connection->host->editions)->limits.expired_ms;
+
+    if (!server_expire_session(&connection->server, logon->session_id))
+        return;
+    log_session("expired", logon, why);
+    logon->expiry.expired = patience_over;
+    loop_timer_set(connection->loop, &logon->expiry, patience_ms);
 }
 
 static void lifetime_over(struct loop_timer *timer) {
-    const struct logon *logon = CONTAINER(struct logon, expiry, timer);
-
-    expire(logon->inside, logon, "ticket");
+    expire(CONTAINER(struct logon, expiry, timer), "ticket");
 }
 
 /* Would he be let in now? A ticket is not asked for again. */
@@ -514,9 +560,9 @@ void connections_review(struct station *station) {
     const struct auth_acceptor_config *config = &edition_current(&station->host->editions)->acceptor;
 
     for (struct connection *at = station->connections; at != NULL; at = inside_of(at)->next)
-        for (const struct logon *logon = inside_of(at)->logons; logon != NULL; logon = logon->next)
+        for (struct logon *logon = inside_of(at)->logons; logon != NULL; logon = logon->next)
             if (!is_allowed(config, logon))
-                expire(inside_of(at), logon, "account");
+                expire(logon, "account");
 }
 
 /* The session counts for as long as the authentication says. False: no memory. */
@@ -524,6 +570,7 @@ static bool set_lifetime(struct inside *inside, struct logon *logon) {
     uint32_t lifetime_s = auth_acceptor_lifetime_s(logon->acceptor);
 
     loop_timer_clear(inside->connection.loop, &logon->expiry);
+    logon->expiry.expired = lifetime_over;
     return lifetime_s == 0 ||
            loop_timer_set(inside->connection.loop, &logon->expiry, 1000u * (uint64_t)lifetime_s) == 0;
 }
@@ -536,7 +583,6 @@ static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
     if (logon == NULL && (logon = calloc(1, sizeof *logon)) != NULL) {
         logon->inside = inside;
         logon->session_id = session_id;
-        logon->expiry.expired = lifetime_over;
         logon->next = inside->logons;
         inside->logons = logon;
     }
@@ -727,26 +773,6 @@ static void farewell_return(struct closing *ending) {
     loop_post(farewell->packet->inside->connection.loop, &farewell->task);
 }
 
-static struct server_session *find_session(struct server *server, uint64_t session_id) {
-    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++)
-        if (server->sessions[i].id == session_id && (server->sessions[i].state == SERVER_SESSION_VALID ||
-                                                     server->sessions[i].state == SERVER_SESSION_EXPIRED))
-            return &server->sessions[i];
-    return NULL;
-}
-
-/* Files first, while the session is there for those who wait for them; nobody finds it afterwards. */
-static void end_session(struct inside *inside, struct server_session *session, struct closing *ending) {
-    uint64_t session_id = session->id;
-
-    log_event("replaced", "from=%s session=0x%016llx", inside->from, (unsigned long long)session_id);
-    inside->depth++;
-    dispatch_end(&inside->connection, session, NULL, ending);
-    server_delete_session(&inside->connection.server, session_id);
-    inside->depth--;
-    pump(inside);
-}
-
 /* On the loop of the session. */
 static void farewell_arrive(struct loop_task *task) {
     struct farewell *farewell = CONTAINER(struct farewell, task, task);
@@ -760,10 +786,12 @@ static void farewell_arrive(struct loop_task *task) {
     }
     crypto_wipe(&record, sizeof record);
     farewell->ending.done = farewell_return;
-    if (session != NULL)
-        end_session(inside, session, &farewell->ending);
-    else
+    if (session == NULL) {
         farewell_return(&farewell->ending);
+        return;
+    }
+    log_event("replaced", "from=%s session=0x%016llx", inside->from, (unsigned long long)session->id);
+    end_session(inside, session, &farewell->ending);
 }
 
 /* PreviousSessionId (3.3.5.5.3): the client has lost a session of the same account, and it is ended before the new one

@@ -20,6 +20,7 @@ struct host_limits {
     unsigned connections_per_address; /* IPv6: per /64. Addresses are counted by hash, so a few may share a count */
     unsigned half_open;               /* connections on which nobody has logged on yet */
     unsigned logon_ms;                /* from accepting to the first logon */
+    unsigned expired_ms;              /* from a session's expiring to its end, where nobody logs on again */
     unsigned open_files;              /* of one connection */
 };
 

@@ -55,6 +55,8 @@ static const struct option_row table[SERVE_OPTION_COUNT] = {
         "Connections on which nobody has logged on yet", 1, 1000000, "connections"},
     [SERVE_LOGON_TIME] = {"logon-time", 0, "LogonTime", NUMBER, "SECONDS", "30", false, {{0}},
         "How long such a connection is kept", 1, 3600, "seconds"},
+    [SERVE_EXPIRED_TIME] = {"expired-time", 0, "ExpiredTime", NUMBER, "SECONDS", "3600", false, {{0}},
+        "How long a session that has expired keeps its files open without another logon", 1, 86400, "seconds"},
     [SERVE_SESSIONS] = {"max-sessions", 0, "MaxSessions", NUMBER, "N", "32", false, {{0}},
         "Sessions of one connection", 1, SERVER_SESSIONS_MAX, "sessions"},
     [SERVE_OPEN_FILES] = {"max-open-files", 0, "MaxOpenFiles", NUMBER, "N", "16384", false, {{0}},
@@ -459,6 +461,7 @@ static void fill_limits(struct serve_settings *settings) {
         .connections_per_address = values[SERVE_CONNECTIONS_PER_ADDRESS].number,
         .half_open = values[SERVE_HALF_OPEN].number,
         .logon_ms = 1000 * values[SERVE_LOGON_TIME].number,
+        .expired_ms = 1000 * values[SERVE_EXPIRED_TIME].number,
         .open_files = values[SERVE_OPEN_FILES].number,
     };
 }
