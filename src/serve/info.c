@@ -163,13 +163,9 @@ static bool folder_entry(struct store_op *op, const char *name, const struct sto
     return !work->full;
 }
 
-static void disposition_stated(struct work *work) {
+static void disposition_allowed(struct work *work) {
     if (work_failed(work))
         return;
-    if ((work->op.attributes.dos_attributes & FILE_ATTRIBUTE_READONLY) != 0) {
-        work_refuse(work, STATUS_CANNOT_DELETE);
-        return;
-    }
     work->op.result = 0;
     work->op.restart = true;
     work->op.entry = folder_entry;
@@ -177,6 +173,16 @@ static void disposition_stated(struct work *work) {
         work_submit(work, STORE_LIST, folder_listed);
     else
         folder_listed(work);
+}
+
+static void disposition_stated(struct work *work) {
+    if (work_failed(work))
+        return;
+    if ((work->op.attributes.dos_attributes & FILE_ATTRIBUTE_READONLY) != 0) {
+        work_refuse(work, STATUS_CANNOT_DELETE);
+        return;
+    }
+    work_submit(work, STORE_REMOVABLE, disposition_allowed);
 }
 
 static void set_disposition(struct work *work, struct span buffer) {

@@ -529,6 +529,7 @@ static void create_submit(struct work *work) {
                             (security_map(create->desired_access) & ACCESS_WRITES) == 0;
     work->op.want_write = work->op.write_if_can ? !open->share->read_only : (open->access & ACCESS_WRITES) != 0 || replaced;
     work->op.want_delete = (security_map(create->desired_access) & ACCESS_DELETE) != 0;
+    work->op.want_removed = (create->create_options & FILE_DELETE_ON_CLOSE) != 0;
     work->op.made = work->op.made_file = false;
     free(work->op.security); /* of an attempt before */
     work->op.security = NULL;

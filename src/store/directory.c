@@ -87,6 +87,7 @@ static void work(struct directory *directory, struct store_op *op) {
     case STORE_SPARSE: op->result = sparse_set(op->file->fd, op->sparse); break;
     case STORE_LINK: link_work(directory, op); break;
     case STORE_REMOVE: remove_work(directory, op); break;
+    case STORE_REMOVABLE: op->result = op->file->stream[0] == '\0' ? entry_removable(directory, op->file->fd) : 0; break;
     case STORE_LIST: listing_work(directory, op); break;
     case STORE_XATTR_GET: case STORE_XATTR_SET: xattr_work(directory, op); break;
     case STORE_SECURITY_GET: case STORE_SECURITY_SET: security_work(directory, op); break;

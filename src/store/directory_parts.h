@@ -92,7 +92,9 @@ bool write_cached(struct directory *directory, struct store_op *op);
 void io_work(struct directory *directory, struct store_op *op);
 int io_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 
-/* entries.c. Removes the name that the descriptor has now. */
+/* entries.c. May the name that the descriptor has now be removed? 0 or -EACCES. */
+int entry_removable(const struct directory *directory, int fd);
+/* Removes the name that the descriptor has now. */
 int entry_remove(struct directory *directory, int fd, bool is_folder);
 void rename_work(struct directory *directory, struct store_op *op);
 void link_work(struct directory *directory, struct store_op *op);

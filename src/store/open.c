@@ -91,6 +91,8 @@ static int opened(struct directory *directory, struct store_op *op, int fd) {
     int result = kind_check(fd, op, &is_folder);
     if (result == 0 && op->want_delete && is_read_only(fd))
         result = -EROFS;
+    if (result == 0 && op->want_removed && !op->made_file && !has_stream(op))
+        result = entry_removable(directory, fd);
     op->made = op->made_file;
     if (result == 0 && has_stream(op))
         result = stream_open(directory, op, fd, attribute);

@@ -59,6 +59,7 @@ enum store_kind {
     STORE_RENAME,     /* file, path (the new one), replace; of a stream: its new bare name in `stream` */
     STORE_LINK,       /* file, path, replace */
     STORE_REMOVE,     /* file: its name, or the stream (unless `whole`); an empty folder */
+    STORE_REMOVABLE,  /* file: -EACCES where its folder does not let its name go */
     STORE_LIST,       /* file (folder), pattern, restart -> entries by op->entry(); result: how many; 0 at the end, or
                        * where the first was not taken */
     STORE_STREAMS,    /* file -> names and sizes by op->entry(), without the unnamed one; result as LIST */
@@ -107,7 +108,8 @@ struct store_op {
     enum store_how how;
     bool want_folder, want_file;     /* -ENOTDIR, -EISDIR where it is the other */
     bool want_write;                 /* data will be written */
-    bool want_delete;                /* it is to be removed later: -EROFS where that cannot be */
+    bool want_delete;                /* it may be removed later: -EROFS where that cannot be */
+    bool want_removed;               /* it will be, once it is closed: also -EACCES, as STORE_REMOVABLE */
     bool truncate;                   /* an existing file is emptied once it is open */
     bool made, made_file;            /* OPEN: what was asked for is new; the file is (not its stream alone) */
     bool write_if_can, can_write;    /* OPEN: without writing where want_write is refused, and can_write says that it was */

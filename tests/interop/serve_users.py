@@ -172,6 +172,16 @@ def check_refusals(tap, place, server, name):
     said = server.run("bob", "rm", "@closed/private")
     want(wrong, said[0] == 0 and not (closed / "private").exists(), said)
     (closed / "inside").unlink()
+    readable = place.share / "open"
+    readable.mkdir()
+    (readable / "inside").write_text("inside")
+    said = server.run("ada", "rm", "@open/inside")
+    want(wrong, said[0] != 0 and (readable / "inside").exists(), ("removed from a folder that he may not write", said))
+    (readable / "inside").unlink()
+    sticky = place.share / "of-root"
+    sticky.write_text("root")
+    said = server.run("ada", "rm", "@of-root")
+    want(wrong, said[0] != 0 and sticky.exists(), ("removed beside a sticky bit", said))
     tap.result(f"{name}: files and folders of another are closed to him, and the owner's own", wrong)
 
 
