@@ -7,7 +7,7 @@
 
 /* What is handed over at a time, and how many such batches may be under way. */
 #define HANDOVER_BATCH 256u
-#define HANDOVER_BATCHES 32u
+#define HANDOVER_BATCHES 16u
 /* Octets that a batch can keep a copy of; the longest reassembled datagram has 65,535. */
 #define HANDOVER_SPARE 65536u
 
