@@ -30,31 +30,33 @@ struct closing_segment {
     bool ip_id_leaps; /* its IP id breaks the even steps of its side's others */
 };
 
-/* What one end's TCP did, as seen at the capture point. */
+/* What one end's TCP did, as seen at the capture point. First what nearly every packet changes, in two lines of the cache. */
 struct tcp_side {
     uint64_t packets, octets;         /* payload octets, retransmissions not counted */
-    uint64_t first_packet;
-    uint64_t syn_packet, syn_time_ns; /* SYN of the client, SYN|ACK of the server */
+    uint64_t last_packet, last_time_ns;
     uint64_t first_data_packet;
     uint64_t last_data_packet, last_data_time_ns;
     uint64_t last_new_data_time_ns;   /* the same without retransmissions */
-    uint64_t last_packet, last_time_ns;
-    uint64_t retransmissions, duplicates, early, conflicts, keep_alives;
-    uint64_t unseen_acked;            /* times it acknowledged octets of the other side that are not in the capture */
-    uint64_t gaps, lost_octets, cut_packets; /* holes; packets cut by a snap length */
-    uint64_t gap_packet;              /* the first */
-    struct closing_segment fin, rst;  /* the first of each; packet 0: none */
-    uint64_t packets_after_rst, packets_after_fin; /* with payload or SYN: proof that it was not closed */
-    uint32_t isn, sent_end, highest_ack; /* sent_end: behind its last octet seen */
-    uint32_t syn_retransmissions, tail_retransmissions; /* of the same octets at the end, without an answer */
     uint64_t least_reaction_ns; /* smallest: from octets of the other end to this end's acknowledgment or answer */
-    uint16_t mss, last_ip_id;
-    uint32_t ip_id_steps, ip_id_small_steps; /* between packets of this side; small: 1 to 16 */
+    uint32_t sent_end, highest_ack;   /* sent_end: behind its last octet seen */
+    uint32_t tail_retransmissions;    /* of the same octets at the end, without an answer */
     uint32_t largest_acked, largest_stuck;  /* payload of one segment: acknowledged, retransmitted in vain */
+    uint32_t ip_id_steps, ip_id_small_steps; /* between packets of this side; small: 1 to 16 */
+    uint16_t last_ip_id, mss;
     uint8_t ttl;                      /* of its data and SYN (closing segments aside); 0 unknown */
     uint8_t ttl_other;                /* another value that was seen; 0 none */
     uint8_t mac[6];
     bool has_mac, has_timestamp, optimiser_option;
+    bool closed;                      /* fin or rst is there */
+    struct closing_segment fin, rst;  /* the first of each; packet 0: none */
+    uint64_t first_packet;
+    uint64_t syn_packet, syn_time_ns; /* SYN of the client, SYN|ACK of the server */
+    uint64_t retransmissions, duplicates, early, conflicts, keep_alives;
+    uint64_t unseen_acked;            /* times it acknowledged octets of the other side that are not in the capture */
+    uint64_t gaps, lost_octets, cut_packets; /* holes; packets cut by a snap length */
+    uint64_t gap_packet;              /* the first */
+    uint64_t packets_after_rst, packets_after_fin; /* with payload or SYN: proof that it was not closed */
+    uint32_t isn, syn_retransmissions;
 };
 
 /* [MS-SMB2] 2.2.3 or 2.2.4 as captured: the decoded scalars and the message itself. */

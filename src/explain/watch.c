@@ -226,8 +226,9 @@ static void note_closing(struct watched *watched, enum direction from, const str
     bool closes = (segment->flags & (TCP_FIN | TCP_RST)) != 0;
     uint64_t reaction_ns;
 
-    if (!closes && side->rst.packet == 0 && side->fin.packet == 0)
+    if (!closes && !side->closed)
         return;
+    side->closed = true;
     reaction_ns = closes ? reaction_of(watched, from, packet, segment) : 0;
     if (segment->payload_size > 0 || (segment->flags & TCP_SYN)) {
         if (side->rst.packet != 0 && !note->duplicate)
@@ -239,6 +240,12 @@ static void note_closing(struct watched *watched, enum direction from, const str
         side->fin = closing_of(packet, segment, note, side, reaction_ns);
     if ((segment->flags & TCP_RST) && is_earlier(packet, &side->rst))
         side->rst = closing_of(packet, segment, note, side, reaction_ns);
+}
+
+static void note_disorder(struct tcp_side *side, const struct segment_note *note) {
+    side->early += note->early;
+    side->conflicts += note->conflict;
+    side->unseen_acked += note->acks_unseen;
 }
 
 /* What the other end acknowledges was not sent in vain. */
@@ -387,9 +394,8 @@ static void watch_segment(void *flow, const struct packet *packet, const struct 
         side->first_packet = packet->number;
     side->last_packet = packet->number;
     side->last_time_ns = packet->time_ns;
-    side->early += note->early;
-    side->conflicts += note->conflict;
-    side->unseen_acked += note->acks_unseen;
+    if (note->early || note->conflict || note->acks_unseen)
+        note_disorder(side, note);
     if (segment->flags & TCP_SYN)
         note_syn(evidence, from, packet, segment);
     note_closing(watched, from, packet, segment, note);
