@@ -326,7 +326,8 @@ static void hand(const struct handed *handed, bool lasting) {
 
 /* Octets of a packet that was captured so stay where they are, if any of the capture do; others are somebody's copy. */
 static bool is_within(struct span inner, struct span outer) {
-    return inner.size == 0 || (inner.data >= outer.data && inner.data + inner.size <= outer.data + outer.size);
+    uintptr_t at = (uintptr_t)inner.data - (uintptr_t)outer.data;
+    return inner.size == 0 || (at <= outer.size && inner.size <= outer.size - at);
 }
 
 static void hand_begin(struct watched *watched) {
