@@ -250,6 +250,7 @@ static void await(struct engine *engine) {
     for (unsigned i = 0; response.is_interim; i++) {
         if (i == INTERIMS_MAX)
             client_timed_out(engine->client);
+        session_expect(transfer->share->session, engine->flying);
         if (!session_receive(transfer->share->session, &response, &transfer->error)) {
             engine->end = TRANSFER_REMOTE;
             engine->flying = 0;

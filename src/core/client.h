@@ -135,6 +135,15 @@ struct client_response {
     struct span message;   /* from the protocol id, with padding; borrows from what was received */
 };
 
+/* The content of a frame that came. */
+struct client_arrival {
+    uint8_t *content;
+    size_t size;
+    /* The rest is the client's. */
+    bool is_checked;
+    enum signature_check check; /* of the whole frame as one element */
+};
+
 struct client; /* its inside is in core/client_state.h, for those who embed one */
 #include "core/client_state.h"
 
@@ -151,6 +160,12 @@ void client_sent(struct client *client);
  * KEYS. False: the connection is closed (see client.failure). A keep-alive or
  * another NetBIOS packet is not to be given here. */
 bool client_receive(struct client *client, uint8_t *content, size_t size);
+/* The same for several frames, at most SIGN_TOGETHER_MAX, in the order in which they came. Signatures are computed together
+ * where that is quicker; nothing else is done with a frame before those in front of it are done with. The arrivals are
+ * borrowed as the contents are. */
+bool client_receive_many(struct client *client, struct client_arrival *arrivals, unsigned count);
+/* Is anything gained by client_receive_many()? */
+bool client_receives_together(const struct client *client);
 
 /* CLIENT_TOKEN: what the server said last; at first its SPNEGO hint, which may be empty. */
 struct span client_token_in(const struct client *client);
