@@ -185,7 +185,7 @@ static bool receive_frames(struct session *session, int64_t deadline_ms, struct 
 
     if (!receive_first(session, deadline_ms, error))
         return false;
-    if (client_receives_together(&session->client) && !receive_more(session, &count, deadline_ms, error))
+    if (client_signs_together(&session->client) && !receive_more(session, &count, deadline_ms, error))
         return false;
     session->expected = 0;
     return client_receive_many(&session->client, session->arrivals, count) || fail(session, 0, error);
@@ -453,11 +453,7 @@ static bool send_collected(struct session *session, struct session_error *error)
 
 /* Each call of the kernel to send wakes the peer, at the cost of some microseconds for both; so small frames wait until
  * there are many, or an answer is waited for. */
-bool session_send(struct session *session, struct client_frame *frame, struct session_error *error) {
-    struct span octets = client_frame_finish(&session->client, frame);
-
-    if (octets.size == 0)
-        return fail(session, 0, error);
+static bool send_frame(struct session *session, struct span octets, struct session_error *error) {
     if (octets.size > COLLECTED_MAX - session->collected_size && !send_collected(session, error))
         return false;
     if (octets.size > COLLECTED_MAX)
@@ -465,6 +461,22 @@ bool session_send(struct session *session, struct client_frame *frame, struct se
     memcpy(session->collected + session->collected_size, octets.data, octets.size);
     session->collected_size += octets.size;
     return true;
+}
+
+bool session_send_many(struct session *session, struct client_frame *frames, unsigned count,
+                       struct session_error *error) {
+    struct span octets[SIGN_TOGETHER_MAX];
+
+    if (!client_frames_finish(&session->client, frames, count, octets))
+        return fail(session, 0, error);
+    for (unsigned i = 0; i < count; i++)
+        if (!send_frame(session, octets[i], error))
+            return false;
+    return true;
+}
+
+bool session_send(struct session *session, struct client_frame *frame, struct session_error *error) {
+    return session_send_many(session, frame, 1, error);
 }
 
 bool session_receive(struct session *session, struct client_response *response, struct session_error *error) {

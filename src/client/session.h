@@ -94,6 +94,8 @@ bool session_echo(struct session *session, struct session_error *error);
  * waited for. */
 struct client *session_frames(struct session *session);
 bool session_send(struct session *session, struct client_frame *frame, struct session_error *error);
+/* The same for up to SIGN_TOGETHER_MAX frames, whose signatures cost less together where client_signs_together(). */
+bool session_send_many(struct session *session, struct client_frame *frames, unsigned count, struct session_error *error);
 /* The next response, final ones and interim ones; waits where nothing is there. False: the connection is gone. A final
  * STATUS_NETWORK_SESSION_EXPIRED asks for session_reauthenticate(), then for that request again. */
 bool session_receive(struct session *session, struct client_response *response, struct session_error *error);

@@ -285,8 +285,9 @@ static void advance(struct client *client) {
     }
 }
 
-bool client_receives_together(const struct client *client) {
-    return client->want == CLIENT_READY && client->handles.mac != NULL && mac_key_lanes(client->handles.mac) > 1;
+bool client_signs_together(const struct client *client) {
+    return client->want == CLIENT_READY && client->handles.mac != NULL && client->signing_required && !client->encrypts &&
+           mac_key_lanes(client->handles.mac) > 1;
 }
 
 /* Of a frame that is no single signed element nothing is known by it. */
@@ -323,7 +324,7 @@ bool client_receive_many(struct client *client, struct client_arrival *arrivals,
         return false;
     for (unsigned i = 0; i < count; i++)
         arrivals[i].is_checked = false;
-    if (count > 1 && client_receives_together(client))
+    if (count > 1 && client_signs_together(client))
         check_together(client, arrivals, count);
     return receive_frames(client, arrivals, count);
 }

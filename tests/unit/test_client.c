@@ -734,7 +734,7 @@ static void begin_together(uint16_t dialect) {
     begin(dialect);
     talk.policy.signing_required = true;
     assert_int_equal(talk_connect(&talk), CLIENT_READY);
-    assert_int_equal(client_receives_together(&talk.client), mac_key_lanes(talk.handles.mac) > 1);
+    assert_int_equal(client_signs_together(&talk.client), mac_key_lanes(talk.handles.mac) > 1);
 }
 
 /* The first is an interim one, which nobody signs. */
