@@ -11,6 +11,7 @@
 /* A frame under construction: requests as a correct client sends them, which a case then spoils. */
 struct batch {
     struct line *line;
+    unsigned case_number;
     struct writer writer;
     size_t starts[BATCH_ELEMENTS_MAX];
     uint64_t ids[BATCH_ELEMENTS_MAX]; /* MessageIds */
@@ -28,7 +29,7 @@ struct trial {
     struct line *line, *second; /* most need one connection */
     struct line_logon logon;
     struct batch *batch;
-    unsigned files_made; /* of this process, for their names */
+    unsigned number;   /* of the case */
     bool zero_in_guid;   /* the ClientGuid of what trial_agree() opens has an octet 0 near its beginning */
 };
 
@@ -79,6 +80,7 @@ uint8_t *batch_add(struct batch *batch, uint16_t command, struct span body);
 uint8_t *add_plain(struct batch *batch, uint16_t command); /* ECHO, LOGOFF, TREE_DISCONNECT, CANCEL: 4 octets */
 uint8_t *add_tree_connect(struct batch *batch, const char *share, uint16_t flags);
 uint8_t *add_token(struct batch *batch, struct span token); /* a SESSION_SETUP */
+/* The case's number follows the name: others may run at the same time. */
 uint8_t *add_create(struct batch *batch, const char *name, uint32_t disposition);
 uint8_t *add_close(struct batch *batch, const uint8_t *file_id);
 uint8_t *add_flush(struct batch *batch, const uint8_t *file_id);
@@ -88,6 +90,8 @@ uint8_t *add_write(struct batch *batch, const uint8_t *file_id, struct span data
 uint8_t *add_validation(struct batch *batch);
 /* Chains what was added; each but the first `related`. */
 void batch_chain(struct batch *batch, bool related);
+/* What a negative errno of sending stands for. */
+struct line_reply reply_of(int error);
 /* Signs or encrypts, and sends. 0, or a negative errno. */
 int batch_send(struct batch *batch, enum line_protection protection);
 /* And reads the answer to the only request. */

@@ -22,6 +22,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from machine import KernelServer  # noqa: E402
 from probe_check import IMPACKET, wait_for  # noqa: E402
 from samba import Samba, free_port  # noqa: E402
+from tamper_relay import TamperRelay  # noqa: E402
 from tap import Tap  # noqa: E402
 
 PASSWORD = "secret"
@@ -197,6 +198,18 @@ def smbd(suite, slow):
             expect(suite, f"smbd, {name}", samba.port, known - fewer | more)
             if not settings:
                 reports(suite, samba.port)
+                waits(suite, samba.port)
+
+
+def waits(suite, port):
+    """What does not come is waited for by each case, but not by one after the other."""
+    names = [f"ValidateNegotiateInfo_Negative_Invalid{what}" for what in ("Guid", "GuidEnd", "Capabilities")]
+    with TamperRelay(port, ["validate.request:drop"]) as relay:
+        report, _ = suite.report(relay.port, "--timeout", "3", "--only", ",".join(names))
+    complaints = [f"{case['name']}: {case['seen']}" for case in report["cases"] if case["seen"] != "no answer"]
+    if len(report["cases"]) != len(names) or relay.most < len(names):
+        complaints.append(f"{len(report['cases'])} cases, {relay.most} connections at a time")
+    suite.tap.result("cases that wait for what does not come do so side by side", complaints)
 
 
 def impacket(suite):
