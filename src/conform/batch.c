@@ -158,8 +158,9 @@ uint8_t *add_token(struct batch *batch, struct span token) {
 }
 
 uint8_t *add_create(struct batch *batch, const char *name, uint32_t disposition) {
-    char numbered[64];
-    uint8_t wide[2 * sizeof numbered];
+    const uint8_t *guid = batch->line->policy.guid;
+    char whole[64];
+    uint8_t wide[2 * sizeof whole];
     struct writer writer = body_writer(batch), name_writer = writer_over(wide, sizeof wide);
     struct create_request request = {
         .impersonation_level = IMPERSONATION_LEVEL_IMPERSONATION,
@@ -170,8 +171,8 @@ uint8_t *add_create(struct batch *batch, const char *name, uint32_t disposition)
         .create_options = FILE_NON_DIRECTORY_FILE | FILE_DELETE_ON_CLOSE,
     };
 
-    snprintf(numbered, sizeof numbered, "%s-%u", name, batch->case_number);
-    text_to_utf16(text_span(numbered), &name_writer);
+    snprintf(whole, sizeof whole, "%s-%02x%02x%02x%02x", name, guid[12], guid[13], guid[14], guid[15]);
+    text_to_utf16(text_span(whole), &name_writer);
     request.name = writer_done(&name_writer);
     create_request_place(&request);
     create_request_encode(&request, &writer);

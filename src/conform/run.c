@@ -140,8 +140,6 @@ static bool make_room(struct trial *trial) {
     trial->line = calloc(1, sizeof *trial->line);
     trial->second = calloc(1, sizeof *trial->second);
     trial->batch = calloc(1, sizeof *trial->batch);
-    if (trial->batch != NULL)
-        trial->batch->case_number = trial->number;
     return trial->line != NULL && trial->second != NULL && trial->batch != NULL;
 }
 
@@ -250,7 +248,7 @@ static bool run_cases(struct conform_report *report) {
         if (!options->wanted[i])
             continue;
         errands[i].crew = &crew;
-        errands[i].trial = (struct trial){.options = options, .facts = &report->facts, .number = i,
+        errands[i].trial = (struct trial){.options = options, .facts = &report->facts,
                                           .test = &report->suite->cases[i], .result = &report->results[i]};
         if (options->progress != NULL)
             options->progress(errands[i].trial.test, ++number, wanted);

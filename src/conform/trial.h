@@ -11,7 +11,6 @@
 /* A frame under construction: requests as a correct client sends them, which a case then spoils. */
 struct batch {
     struct line *line;
-    unsigned case_number;
     struct writer writer;
     size_t starts[BATCH_ELEMENTS_MAX];
     uint64_t ids[BATCH_ELEMENTS_MAX]; /* MessageIds */
@@ -29,7 +28,6 @@ struct trial {
     struct line *line, *second; /* most need one connection */
     struct line_logon logon;
     struct batch *batch;
-    unsigned number;   /* of the case */
     bool zero_in_guid;   /* the ClientGuid of what trial_agree() opens has an octet 0 near its beginning */
 };
 
@@ -80,7 +78,8 @@ uint8_t *batch_add(struct batch *batch, uint16_t command, struct span body);
 uint8_t *add_plain(struct batch *batch, uint16_t command); /* ECHO, LOGOFF, TREE_DISCONNECT, CANCEL: 4 octets */
 uint8_t *add_tree_connect(struct batch *batch, const char *share, uint16_t flags);
 uint8_t *add_token(struct batch *batch, struct span token); /* a SESSION_SETUP */
-/* The case's number follows the name: others may run at the same time. */
+/* Octets of the line's ClientGuid follow the name: other cases and other runs may be at work at the same time, and a file
+ * that is about to go can be opened by nobody. */
 uint8_t *add_create(struct batch *batch, const char *name, uint32_t disposition);
 uint8_t *add_close(struct batch *batch, const uint8_t *file_id);
 uint8_t *add_flush(struct batch *batch, const uint8_t *file_id);

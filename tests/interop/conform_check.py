@@ -8,6 +8,7 @@ have made it raise, and those have to be all that src/core raises on a server's 
 --machine: boots Linux's ksmbd (machine.py says how it is called); else it is not tried.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from tap import Tap  # noqa: E402
 
 PASSWORD = "secret"
 TIMEOUT_SECONDS = 120
+RUNS_AT_A_TIME = 4
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = ROOT / "examples" / "conform" / "smbd-4.17.known"
 KNOWN_IMPACKET, KNOWN_KSMBD = KNOWN.with_name("impacket-0.10.known"), KNOWN.with_name("ksmbd-6.12.known")
@@ -199,6 +201,7 @@ def smbd(suite, slow):
             if not settings:
                 reports(suite, samba.port)
                 waits(suite, samba.port)
+                at_the_same_time(suite, samba.port)
 
 
 def waits(suite, port):
@@ -210,6 +213,16 @@ def waits(suite, port):
     if len(report["cases"]) != len(names) or relay.most < len(names):
         complaints.append(f"{len(report['cases'])} cases, {relay.most} connections at a time")
     suite.tap.result("cases that wait for what does not come do so side by side", complaints)
+
+
+def at_the_same_time(suite, port):
+    """Runs that make files on one share do not get into each other's way."""
+    with concurrent.futures.ThreadPoolExecutor(RUNS_AT_A_TIME) as pool:
+        only = ("--only", "compound,credits,BVT_Encryption_*")
+        runs = list(pool.map(lambda _: suite.run(port, *only), range(2 * RUNS_AT_A_TIME)))
+    alone = suite.run(port, *only).stdout
+    complaints = [run.stdout for run in runs if run.stdout != alone or len(alone) < 100]
+    suite.tap.result("runs at the same time say what one alone says", complaints)
 
 
 def impacket(suite):
