@@ -29,6 +29,7 @@ from tap import Tap  # noqa: E402
 # Of ksmbd; impacket's smbserver answers with 2.0.2 whatever it is asked for.
 DIALECTS = ("2.1", "3.0", "3.0.2", "3.1.1")
 SECURITY = 8  # exit status
+TIMEOUT_SECONDS = 7200  # of a command: 10,000 files one by one to a machine that is emulated
 PYTHON = "/usr/bin/python3"  # whose modules Debian's python3-impacket is among
 
 
@@ -84,6 +85,7 @@ class Copies:
 
     def __init__(self, tap, client):
         self.tap, self.client, self.name = tap, client, client.samba.name
+        client.timeout_seconds = TIMEOUT_SECONDS
 
     def there_and_back(self, options, files):
         client, back, wrong = self.client, self.client.folder / "back", []
