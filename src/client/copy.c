@@ -164,12 +164,23 @@ static enum copy_end finish_part(struct copy *copy, int fd, int folder, const ch
 /* It did not become the file: it is kept where that is of use, else taken away. */
 static void leave_part(const struct copy *copy, const char *name, int fd, int folder, const char *part, uint64_t done,
                        uint64_t filetime, enum copy_end end) {
-    bool is_kept = (end == COPY_STOPPED || end == COPY_REMOTE) && done > 0;
+    bool is_of_use = end == COPY_STOPPED || end == COPY_REMOTE || (end == COPY_LOCAL && copy->resume);
+    bool is_kept = is_of_use && done > 0;
 
     if (is_kept && ftruncate(fd, (off_t)done) == 0 && copy_set_time(fd, filetime) == 0)
         note_kept(copy, name, part, done);
     else
         unlinkat(folder, part, 0);
+}
+
+/* Cuts the part where the copy begins, and takes what the rest needs from the file system, where that can be had in
+ * advance: a disk that is too small says so at once, and what is written out of order does not lie in pieces. */
+static int prepare_local_part(int fd, uint64_t start, uint64_t size) {
+    if (ftruncate(fd, (off_t)start) < 0)
+        return -errno;
+    if (size > start && fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)start, (off_t)(size - start)) < 0 && errno == ENOSPC)
+        return -ENOSPC;
+    return 0;
 }
 
 /* Reads the open file into the part, and closes the file: did it stay the same? */
@@ -181,10 +192,14 @@ static enum copy_end fill_part(struct copy *copy, const struct share_file *file,
     struct file_status after = file->status;
     struct session_error error;
     enum transfer_end end;
+    int status;
 
-    transfer.start = start_of(copy, name, fd, &file->status);
-    if (ftruncate(fd, (off_t)transfer.start) < 0)
-        return copy_local(copy, errno);
+    *done = transfer.start = start_of(copy, name, fd, &file->status);
+    status = prepare_local_part(fd, transfer.start, transfer.size);
+    if (status < 0) {
+        share_close(copy->share, file, NULL, &error);
+        return copy_local(copy, -status);
+    }
     end = transfer_get(&transfer);
     *done = transfer.done;
     if (!share_close(copy->share, file, &after, &error) && end == TRANSFER_DONE) {

@@ -76,6 +76,19 @@ enum mac_algorithm mac_key_algorithm(const struct mac_key *key);
 bool mac_key_compute(struct mac_key *key, const uint8_t nonce[MAC_NONCE_SIZE],
                      const struct span *spans, size_t count, uint8_t tag[MAC_TAG_SIZE]);
 
+/* One of several messages under one key: what mac_key_compute() takes, and the tag that it yields. */
+struct mac_job {
+    const uint8_t *nonce;
+    const struct span *spans;
+    size_t count;
+    uint8_t tag[MAC_TAG_SIZE];
+};
+
+/* Several messages together. False, and no tag is of use: one of them failed. */
+bool mac_key_compute_many(struct mac_key *key, struct mac_job *jobs, size_t count);
+/* How many messages take about as long as one when they are computed together: 1, where nothing is gained, or more. */
+size_t mac_key_lanes(const struct mac_key *key);
+
 /* Numbered as in SMB2_ENCRYPTION_CAPABILITIES ([MS-SMB2] 2.2.3.1.2). */
 enum aead_algorithm {
     AEAD_AES_128_CCM = 1,

@@ -1,5 +1,5 @@
 /* crypto.h over OpenSSL 3 libcrypto, 3.0.3 or later. The only file that includes <openssl/...>. */
-#include "crypto/crypto.h"
+#include "crypto/cmac_lanes.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -12,8 +12,6 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
-
-#define AES_128_KEY_SIZE 16u
 
 _Static_assert(CRYPTO_MESSAGE_MAX <= INT_MAX, "EVP_CIPHER counts octets in an int");
 
@@ -245,14 +243,13 @@ static bool cipher_get_tag(EVP_CIPHER_CTX *context, uint8_t *tag, size_t size) {
 /* ---- AES-CMAC ---- */
 
 /* RFC 4493 over AES-CBC: the library's own CMAC calls its cipher once per block, and takes half as long again. */
-#define AES_BLOCK_SIZE 16u
 /* Octets that are encrypted at a time; what comes out is thrown away, and should stay in the nearest cache. */
 #define CMAC_PIECE_SIZE 4096u
 
 struct cmac {
     EVP_CIPHER_CTX *cbc;
-    uint8_t whole_key[AES_BLOCK_SIZE]; /* K1: for a last block that is whole */
-    uint8_t short_key[AES_BLOCK_SIZE]; /* K2: for one that is padded */
+    bool has_lanes; /* the processor computes it, with round keys of its own */
+    struct cmac_schedule schedule;
 };
 
 /* Doubles in GF(2^128), in a time that does not depend on the value. */
@@ -276,8 +273,8 @@ static bool cmac_derive_keys(struct cmac *cmac) {
     bool good = cmac_start(cmac) && cipher_update(cmac->cbc, block, (struct span){zeros, sizeof(zeros)});
 
     if (good) {
-        cmac_double(block, cmac->whole_key);
-        cmac_double(cmac->whole_key, cmac->short_key);
+        cmac_double(block, cmac->schedule.whole_key);
+        cmac_double(cmac->schedule.whole_key, cmac->schedule.short_key);
     }
     OPENSSL_cleanse(block, sizeof(block));
     return good;
@@ -291,6 +288,9 @@ static bool cmac_init(struct cmac *cmac, struct span key) {
     bool good = cmac->cbc && EVP_EncryptInit_ex2(cmac->cbc, cipher, key.data, zeros, NULL) == 1 &&
                 EVP_CIPHER_CTX_set_padding(cmac->cbc, 0) == 1 && cmac_derive_keys(cmac);
     EVP_CIPHER_free(cipher);
+    cmac->has_lanes = good && cmac_lanes_supported();
+    if (cmac->has_lanes)
+        cmac_schedule_expand(&cmac->schedule, key.data);
     return good;
 }
 
@@ -311,7 +311,7 @@ static bool cmac_update(const struct cmac *cmac, struct span bytes) {
 
 /* The last block with its key, `size` octets of it the message's. */
 static bool cmac_finish(const struct cmac *cmac, uint8_t block[AES_BLOCK_SIZE], size_t size, uint8_t *tag) {
-    const uint8_t *mask = size == AES_BLOCK_SIZE ? cmac->whole_key : cmac->short_key;
+    const uint8_t *mask = size == AES_BLOCK_SIZE ? cmac->schedule.whole_key : cmac->schedule.short_key;
 
     if (size < AES_BLOCK_SIZE)
         block[size] = 0x80;
@@ -320,7 +320,9 @@ static bool cmac_finish(const struct cmac *cmac, uint8_t block[AES_BLOCK_SIZE], 
     return cipher_update(cmac->cbc, tag, (struct span){block, AES_BLOCK_SIZE});
 }
 
-static bool cmac_compute(const struct cmac *cmac, const struct span *spans, size_t count, size_t total, uint8_t *tag) {
+/* By the library. */
+static bool cmac_chain(const struct cmac *cmac, const struct span *spans, size_t count, uint8_t *tag) {
+    size_t total = spans_size(spans, count);
     size_t last = total == 0 ? 0 : (total - 1) % AES_BLOCK_SIZE + 1, left = total - last, held = 0;
     uint8_t block[AES_BLOCK_SIZE] = {0};
     bool good = cmac_start(cmac);
@@ -390,6 +392,14 @@ struct mac_key *mac_key_new(enum mac_algorithm algorithm, struct span key) {
     return NULL;
 }
 
+struct mac_key *mac_key_new_without_lanes(struct span key) {
+    struct mac_key *made = mac_key_new(MAC_AES_CMAC, key);
+
+    if (made)
+        made->cmac.has_lanes = false;
+    return made;
+}
+
 enum mac_algorithm mac_key_algorithm(const struct mac_key *key) {
     assert(key);
     return key->algorithm;
@@ -406,26 +416,62 @@ static bool gmac_compute(EVP_CIPHER_CTX *context, const uint8_t *nonce, const st
     return cipher_finish(context) && cipher_get_tag(context, tag, MAC_TAG_SIZE);
 }
 
-bool mac_key_compute(struct mac_key *key, const uint8_t nonce[MAC_NONCE_SIZE],
-                     const struct span *spans, size_t count, uint8_t tag[MAC_TAG_SIZE]) {
-    assert(key && tag);
+static bool hmac_compute(EVP_MAC_CTX *context, const struct span *spans, size_t count, uint8_t *tag) {
     uint8_t whole[HMAC_SHA256_SIZE];
 
-    size_t total = spans_size(spans, count);
-    if (total == SIZE_MAX)
-        return false;
-    if (key->algorithm == MAC_AES_CMAC)
-        return cmac_compute(&key->cmac, spans, count, total, tag);
-    if (key->algorithm == MAC_AES_GMAC) {
-        assert(nonce);
-        return gmac_compute(key->cipher, nonce, spans, count, tag);
-    }
-    if (EVP_MAC_init(key->mac, NULL, 0, NULL) != 1)
-        return false;
-    if (!evp_mac_run(key->mac, spans, count, whole, sizeof(whole)))
+    if (EVP_MAC_init(context, NULL, 0, NULL) != 1 || !evp_mac_run(context, spans, count, whole, sizeof(whole)))
         return false;
     memcpy(tag, whole, MAC_TAG_SIZE);
     return true;
+}
+
+static bool mac_job_compute(struct mac_key *key, struct mac_job *job) {
+    switch (key->algorithm) {
+    case MAC_AES_CMAC:
+        return cmac_chain(&key->cmac, job->spans, job->count, job->tag);
+    case MAC_AES_GMAC:
+        assert(job->nonce);
+        return gmac_compute(key->cipher, job->nonce, job->spans, job->count, job->tag);
+    default:
+        return hmac_compute(key->mac, job->spans, job->count, job->tag);
+    }
+}
+
+static bool mac_jobs_compute(struct mac_key *key, struct mac_job *jobs, size_t count) {
+    assert(key && (jobs || count == 0));
+    for (size_t i = 0; i < count; i++) {
+        if (spans_size(jobs[i].spans, jobs[i].count) == SIZE_MAX)
+            return false;
+    }
+    if (key->cmac.has_lanes) {
+        cmac_lanes_compute(&key->cmac.schedule, jobs, count);
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!mac_job_compute(key, &jobs[i]))
+            return false;
+    }
+    return true;
+}
+
+bool mac_key_compute_many(struct mac_key *key, struct mac_job *jobs, size_t count) {
+    return mac_jobs_compute(key, jobs, count);
+}
+
+bool mac_key_compute(struct mac_key *key, const uint8_t nonce[MAC_NONCE_SIZE],
+                     const struct span *spans, size_t count, uint8_t tag[MAC_TAG_SIZE]) {
+    struct mac_job job = {.nonce = nonce, .spans = spans, .count = count};
+
+    assert(tag);
+    if (!mac_jobs_compute(key, &job, 1))
+        return false;
+    memcpy(tag, job.tag, sizeof(job.tag));
+    return true;
+}
+
+size_t mac_key_lanes(const struct mac_key *key) {
+    assert(key);
+    return key->cmac.has_lanes ? CMAC_LANES : 1;
 }
 
 /* ---- AEAD keys ---- */

@@ -95,6 +95,14 @@ def leftovers(folder):
     return [f"{path} was left" for path in Path(folder).rglob("*smbproof*.part")]
 
 
+def part_name(name):
+    """Under which name a copy of `name` is written: FNV-1a tells them apart."""
+    mark = 0xcbf29ce484222325
+    for octet in name.encode():
+        mark = (mark ^ octet) * 0x100000001b3 & (1 << 64) - 1
+    return f".smbproof-{mark:016x}.part"
+
+
 def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -250,6 +258,26 @@ def full_disks(tap, client, small_disk):
     tap.result("a full disk here", wrong)
 
 
+def full_disk_midway(tap, client, small_disk):
+    """What was kept of a copy is not lost where the disk has no room for the rest, and goes on where it has."""
+    source = random_file(client.samba.share / "rest", 3 << 19)
+    status, _, said = client.run("get", client.url("rest"), small_disk)
+    wrong = [] if status == DONE else [f"{status}: {said}"]
+    part, stamp = small_disk / part_name("rest"), (small_disk / "rest").stat()
+    (small_disk / "rest").rename(part)
+    os.truncate(part, 1 << 19)
+    os.utime(part, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    filler = random_file(small_disk / "filler", 1 << 20)
+    status, _, said = client.run("get", "--continue", client.url("rest"), small_disk)
+    wrong += [] if status == LOCAL and "no room left here" in said else [f"{status}: {said}"]
+    wrong += [] if part.exists() and part.stat().st_size == 1 << 19 else ["what was kept is gone"]
+    filler.unlink()
+    status, _, said = client.run("get", "--continue", client.url("rest"), small_disk)
+    wrong += [] if status == DONE and f"goes on at octet {1 << 19}" in said else [f"{status}: {said}"]
+    wrong += differences(source, small_disk / "rest")
+    tap.result("a disk that fills up before the rest", wrong)
+
+
 @contextlib.contextmanager
 def tmpfs(folder, size):
     folder.mkdir()
@@ -265,7 +293,7 @@ def tmpfs(folder, size):
 
 def part_in(folder):
     """A part that has grown beyond its beginning."""
-    return next((path for path in folder.glob(".smbproof-*.part") if path.stat().st_blocks * 512 > 8 << 20), None)
+    return next((path for path in folder.glob(".smbproof-*.part") if path.stat().st_size > 8 << 20), None)
 
 
 def sparse_file(path, size, marks):
@@ -449,6 +477,7 @@ def main():
             control_characters(tap, client)
             if disk:
                 full_disks(tap, client, disk)
+                full_disk_midway(tap, client, disk)
             else:
                 tap.skip("full disks", "no tmpfs can be mounted here")
             hostile_names(tap, options.smbproof, folder)

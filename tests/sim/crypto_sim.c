@@ -35,15 +35,18 @@ static EVP_CIPHER *cipher_find(const char *name) {
 #define key_derive                                  real_key_derive
 #define mac_key_new                                 real_mac_key_new
 #define mac_key_compute                             real_mac_key_compute
+#define mac_key_compute_many                        real_mac_key_compute_many
 #define aead_key_new                                real_aead_key_new
 #define aead_key_seal                               real_aead_key_seal
 #define aead_key_open                               real_aead_key_open
+#include "crypto/cmac_lanes.c"
 #include "crypto/openssl.c"
 #undef EVP_CIPHER_fetch
 #undef hash_sha512
 #undef key_derive
 #undef mac_key_new
 #undef mac_key_compute
+#undef mac_key_compute_many
 #undef aead_key_new
 #undef aead_key_seal
 #undef aead_key_open
@@ -55,6 +58,7 @@ bool key_derive(struct span key, struct span label, struct span context, uint8_t
 struct mac_key *mac_key_new(enum mac_algorithm algorithm, struct span key);
 bool mac_key_compute(struct mac_key *key, const uint8_t nonce[MAC_NONCE_SIZE], const struct span *spans, size_t count,
                      uint8_t tag[MAC_TAG_SIZE]);
+bool mac_key_compute_many(struct mac_key *key, struct mac_job *jobs, size_t count);
 struct aead_key *aead_key_new(enum aead_algorithm algorithm, enum aead_use use, struct span key);
 bool aead_key_seal(struct aead_key *key, const uint8_t *nonce, struct span additional, struct span plain,
                    uint8_t *cipher, uint8_t tag[AEAD_TAG_SIZE]);
@@ -186,6 +190,10 @@ struct mac_key *mac_key_new(enum mac_algorithm algorithm, struct span key) {
 bool mac_key_compute(struct mac_key *key, const uint8_t nonce[MAC_NONCE_SIZE], const struct span *spans, size_t count,
                      uint8_t tag[MAC_TAG_SIZE]) {
     return !fails() && real_mac_key_compute(key, nonce, spans, count, tag);
+}
+
+bool mac_key_compute_many(struct mac_key *key, struct mac_job *jobs, size_t count) {
+    return !fails() && real_mac_key_compute_many(key, jobs, count);
 }
 
 struct aead_key *aead_key_new(enum aead_algorithm algorithm, enum aead_use use, struct span key) {

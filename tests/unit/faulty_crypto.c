@@ -8,6 +8,7 @@ bool real_key_derive(struct span key, struct span label, struct span context, ui
 struct mac_key *real_mac_key_new(enum mac_algorithm algorithm, struct span key);
 bool real_mac_key_compute(struct mac_key *key, const uint8_t nonce[MAC_NONCE_SIZE], const struct span *spans,
                           size_t count, uint8_t tag[MAC_TAG_SIZE]);
+bool real_mac_key_compute_many(struct mac_key *key, struct mac_job *jobs, size_t count);
 struct aead_key *real_aead_key_new(enum aead_algorithm algorithm, enum aead_use use, struct span key);
 bool real_aead_key_seal(struct aead_key *key, const uint8_t *nonce, struct span additional, struct span plain,
                         uint8_t *cipher, uint8_t tag[AEAD_TAG_SIZE]);
@@ -54,6 +55,10 @@ struct mac_key *mac_key_new(enum mac_algorithm algorithm, struct span key) {
 bool mac_key_compute(struct mac_key *key, const uint8_t nonce[MAC_NONCE_SIZE], const struct span *spans, size_t count,
                      uint8_t tag[MAC_TAG_SIZE]) {
     return !fails_now() && real_mac_key_compute(key, nonce, spans, count, tag);
+}
+
+bool mac_key_compute_many(struct mac_key *key, struct mac_job *jobs, size_t count) {
+    return !fails_now() && real_mac_key_compute_many(key, jobs, count);
 }
 
 struct aead_key *aead_key_new(enum aead_algorithm algorithm, enum aead_use use, struct span key) {

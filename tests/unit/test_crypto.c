@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "../vectors/vectors.h"
-#include "crypto/crypto.h"
+#include "crypto/cmac_lanes.h"
 
 static struct span text(const char *string) {
     return (struct span){(const uint8_t *)string, strlen(string)};
@@ -147,8 +147,7 @@ struct mac_case {
 static const uint8_t nonce_zero[MAC_NONCE_SIZE];
 
 /* The message in one piece and cut in three, twice each, all on one handle. */
-static void mac_case_run(const struct mac_case *c) {
-    struct mac_key *key = mac_key_new(c->algorithm, c->key);
+static void mac_key_try(struct mac_key *key, const struct mac_case *c) {
     uint8_t tag[MAC_TAG_SIZE];
 
     assert_non_null(key);
@@ -167,6 +166,12 @@ static void mac_case_run(const struct mac_case *c) {
         }
     }
     mac_key_free(key);
+}
+
+static void mac_case_run(const struct mac_case *c) {
+    mac_key_try(mac_key_new(c->algorithm, c->key), c);
+    if (c->algorithm == MAC_AES_CMAC)
+        mac_key_try(mac_key_new_without_lanes(c->key), c);
 }
 
 static void test_mac_published(void **state) {
@@ -200,6 +205,130 @@ static void test_cmac_messages_in_turn(void **state) {
         assert_true(mac_key_compute(key, NULL, &part, 1, tag));
         assert_octets(vector(*state, names[i]), tag, sizeof(tag));
     }
+    mac_key_free(key);
+}
+
+/* ---- several messages together ---- */
+
+#define MANY_MAX   11u
+#define PIECES_MAX 5u
+/* Octets of a piece of a message; of the whole there are more than any run of blocks that a lane may have at once. */
+#define PIECE_MAX 700u
+
+/* A message in pieces, each in memory of its exact size, so that a read beyond it is noticed. */
+struct pieces {
+    struct span spans[PIECES_MAX];
+    size_t count;
+};
+
+static uint64_t next_random(uint64_t *random) {
+    *random ^= *random >> 12;
+    *random ^= *random << 25;
+    *random ^= *random >> 27;
+    return *random * 0x2545f4914f6cdd1du;
+}
+
+/* Below `limit`, and often so small that it matters where blocks end. */
+static size_t random_size(uint64_t *random, size_t limit) {
+    uint64_t value = next_random(random) >> 8;
+
+    return value % 3 == 0 ? value / 3 % 34 : value / 3 % limit;
+}
+
+static struct pieces pieces_new(uint64_t *random) {
+    struct pieces pieces = {.count = next_random(random) % (PIECES_MAX + 1)};
+
+    for (size_t i = 0; i < pieces.count; i++) {
+        size_t size = random_size(random, PIECE_MAX);
+        uint8_t *data = size > 0 ? malloc(size) : NULL;
+
+        for (size_t k = 0; k < size; k++)
+            data[k] = (uint8_t)next_random(random);
+        pieces.spans[i] = (struct span){data, size};
+    }
+    return pieces;
+}
+
+static void pieces_free(struct pieces *pieces) {
+    for (size_t i = 0; i < pieces->count; i++)
+        free((void *)(uintptr_t)pieces->spans[i].data);
+}
+
+/* As many messages as there are yield together what each yields alone, by the library. */
+static void try_together(struct mac_key *key, struct mac_key *alone, uint64_t *random, size_t count) {
+    struct pieces messages[MANY_MAX];
+    struct mac_job jobs[MANY_MAX];
+    uint8_t tag[MAC_TAG_SIZE];
+
+    for (size_t i = 0; i < count; i++) {
+        messages[i] = pieces_new(random);
+        jobs[i] = (struct mac_job){nonce_zero, messages[i].spans, messages[i].count, {0}};
+    }
+    assert_true(mac_key_compute_many(key, jobs, count));
+    for (size_t i = 0; i < count; i++) {
+        assert_true(mac_key_compute(alone, nonce_zero, jobs[i].spans, jobs[i].count, tag));
+        assert_memory_equal(jobs[i].tag, tag, sizeof tag);
+        pieces_free(&messages[i]);
+    }
+}
+
+static void test_cmac_together(void **state) {
+    (void)state;
+    uint64_t random = 0x9e3779b97f4a7c15u;
+
+    for (unsigned round = 0; round < 2000; round++) {
+        uint8_t octets[16];
+
+        for (size_t i = 0; i < sizeof octets; i++)
+            octets[i] = (uint8_t)next_random(&random);
+        struct mac_key *key = mac_key_new(MAC_AES_CMAC, (struct span){octets, sizeof octets});
+        struct mac_key *alone = mac_key_new_without_lanes((struct span){octets, sizeof octets});
+        assert_non_null(key);
+        assert_non_null(alone);
+        try_together(key, alone, &random, round % (MANY_MAX + 1));
+        try_together(alone, key, &random, round % 3);
+        mac_key_free(key);
+        mac_key_free(alone);
+    }
+}
+
+/* Other algorithms have no lanes, and take several messages all the same. */
+static void test_others_together(void **state) {
+    (void)state;
+    static const enum mac_algorithm algorithms[] = {MAC_HMAC_SHA256, MAC_AES_GMAC};
+    uint64_t random = 1;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct mac_key *key = mac_key_new(algorithms[i], text("sixteen octets k"));
+        struct mac_key *alone = mac_key_new(algorithms[i], text("sixteen octets k"));
+
+        assert_int_equal(mac_key_lanes(key), 1);
+        for (size_t count = 0; count <= MANY_MAX; count++)
+            try_together(key, alone, &random, count);
+        mac_key_free(key);
+        mac_key_free(alone);
+    }
+}
+
+static void test_lanes_are_told(void **state) {
+    struct mac_key *key = mac_key_new(MAC_AES_CMAC, vector(*state, "cmac.key"));
+    struct mac_key *alone = mac_key_new_without_lanes(vector(*state, "cmac.key"));
+
+    assert_int_equal(mac_key_lanes(key), cmac_lanes_supported() ? CMAC_LANES : 1);
+    assert_int_equal(mac_key_lanes(alone), 1);
+    mac_key_free(key);
+    mac_key_free(alone);
+}
+
+/* One message that is too long spoils the others', before anything is read. */
+static void test_together_refuses(void **state) {
+    static const uint8_t octets[16];
+    const struct span right = {octets, 16}, wrong[] = {{octets, 1}, {octets, CRYPTO_MESSAGE_MAX}};
+    struct mac_job jobs[] = {{NULL, &right, 1, {0}}, {NULL, wrong, 2, {0}}};
+    struct mac_key *key = mac_key_new(MAC_AES_CMAC, vector(*state, "cmac.key"));
+
+    assert_true(mac_key_compute_many(key, jobs, 1));
+    assert_false(mac_key_compute_many(key, jobs, 2));
     mac_key_free(key);
 }
 
@@ -471,6 +600,10 @@ int main(void) {
         cmocka_unit_test(test_key_derive_refuses),
         cmocka_unit_test(test_mac_published),
         cmocka_unit_test(test_cmac_messages_in_turn),
+        cmocka_unit_test(test_cmac_together),
+        cmocka_unit_test(test_others_together),
+        cmocka_unit_test(test_lanes_are_told),
+        cmocka_unit_test(test_together_refuses),
         cmocka_unit_test(test_gmac_depends_on_nonce),
         cmocka_unit_test(test_mac_refuses),
         cmocka_unit_test(test_aead_published),
