@@ -4,9 +4,9 @@
 usage: peers_check.py --smbproof PROGRAM [--machine PROGRAM] [--large MIB] [--medium MIB] [--files COUNT]
 
 Prints TAP. CI has impacket's only, with a few MiB and files; --machine boots ksmbd (machine.py says how it is called).
---large is copied once each way to each server, --medium in each other dialect and protection that the server has. For an
-hour: --large 1024 --files 10000. impacket's share is a folder here, ksmbd's a disk of its machine, a quarter larger than
---large; a small disk is full, and a server is killed in the middle of a copy.
+--large is copied once each way to each server, --medium in each dialect and protection that the server has. For an
+hour: --large 1024 --files 10000. impacket's share is a folder here, ksmbd's a disk of its machine, a quarter larger
+than --large; a small disk is full, and a server is killed in the middle of a copy.
 """
 import argparse
 import contextlib
@@ -34,8 +34,8 @@ PYTHON = "/usr/bin/python3"  # whose modules Debian's python3-impacket is among
 
 
 class Impacket:
-    """impacket's smbserver over a folder of ours. small_disk: MiB of one that gets full; long_size: octets of a copy that is
-    long enough to be interrupted."""
+    """impacket's smbserver over a folder of ours. small_disk: MiB of one that gets full; long_size: octets of a copy that
+    is long enough to be interrupted."""
 
     name, password, modes = "impacket", "secret", ((), ("--sign=required",))
     small_disk, long_size = 8, 24 << 20
