@@ -13,6 +13,8 @@
 
 #include "serve/host.h"
 #include "serve/log.h"
+#include "serve/mapping.h"
+#include "store/identity.h"
 #include "store/watch.h"
 #include "wire/names.h"
 #include "wire/text.h"
@@ -57,6 +59,8 @@ struct packet {
     struct logon *logon;
     enum auth_state state;
     struct span reply;
+    struct identity *identity; /* of who logged on, where that is complete */
+    int identity_error;        /* negative errno */
     struct closing ending; /* of what a LOGOFF or a TREE_DISCONNECT closes */
 };
 
@@ -76,7 +80,8 @@ struct logon {
     uint64_t session_id;
     struct auth_acceptor *acceptor;     /* NULL between logons */
     const struct host_config *config;   /* which the acceptor was made with */
-    struct loop_timer expiry;
+    struct loop_timer expiry;           /* of the logon, and then of the session */
+    struct identity *identity;          /* as whom his files are opened; NULL: the server's own */
     bool has_account, is_guest, is_anonymous; /* an account of the file */
     char user[AUTH_NAME_MAX];
 };
@@ -167,6 +172,7 @@ static void packet_drop(struct packet *packet) {
 
     if (packet->sent != NULL)
         packet->sent(packet->sent_argument);
+    identity_release(packet->identity);
     output_free(packet);
     pool_give(pool, packet, packet->block_size);
 }
@@ -321,6 +327,7 @@ static void free_logon(struct inside *inside, uint64_t session_id) {
             loop_timer_clear(inside->connection.loop, &logon->expiry);
             *place = logon->next;
             auth_acceptor_free(logon->acceptor);
+            identity_release(logon->identity);
             free(logon);
             return;
         }
@@ -480,18 +487,64 @@ static void watch_again(struct inside *inside) {
 
 /* ---- logons ---- */
 
-static void expire(struct inside *inside, const struct logon *logon, const char *why) {
+static struct server_session *find_session(struct server *server, uint64_t session_id) {
+    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++)
+        if (server->sessions[i].id == session_id && (server->sessions[i].state == SERVER_SESSION_VALID ||
+                                                     server->sessions[i].state == SERVER_SESSION_EXPIRED))
+            return &server->sessions[i];
+    return NULL;
+}
+
+/* Files first, while the session is there for those who wait for them; nobody finds it afterwards. */
+static void end_session(struct inside *inside, struct server_session *session, struct closing *ending) {
+    uint64_t session_id = session->id;
+
+    inside->depth++;
+    dispatch_end(&inside->connection, session, NULL, ending);
+    server_delete_session(&inside->connection.server, session_id);
+    inside->depth--;
+    pump(inside);
+}
+
+static void log_session(const char *event, const struct logon *logon, const char *why) {
     char user[LOG_VALUE_MAX];
 
-    if (server_expire_session(&inside->connection.server, logon->session_id))
-        log_event("expired", "from=%s session=0x%016llx user=%s why=%s", inside->from, (unsigned long long)logon->session_id,
-                  log_quote(logon->user, user), why);
+    log_event(event, "from=%s session=0x%016llx user=%s why=%s", logon->inside->from, (unsigned long long)logon->session_id,
+              log_quote(logon->user, user), why);
+}
+
+static void closing_free(struct closing *ending) {
+    free(ending);
+}
+
+/* Nobody has logged on to it again. */
+static void patience_over(struct loop_timer *timer) {
+    struct logon *logon = CONTAINER(struct logon, expiry, timer);
+    struct inside *inside = logon->inside;
+    struct server_session *session = find_session(&inside->connection.server, logon->session_id);
+    struct closing *ending = session != NULL ? calloc(1, sizeof *ending) : NULL;
+
+    if (ending == NULL)
+        return;
+    log_session("ended", logon, "expired");
+    ending->done = closing_free;
+    end_session(inside, session, ending);
+}
+
+/* It ends by itself some time later; where there is no memory for that, with its connection. */
+static void expire(struct logon *logon, const char *why) {
+    struct connection *connection = &logon->inside->connection;
+    unsigned patience_ms = edition_current(&connection->host->editions)->limits.expired_ms;
+
+    if (!server_expire_session(&connection->server, logon->session_id))
+        return;
+    log_session("expired", logon, why);
+    logon->expiry.expired = patience_over;
+    loop_timer_set(connection->loop, &logon->expiry, patience_ms);
 }
 
 static void lifetime_over(struct loop_timer *timer) {
-    const struct logon *logon = CONTAINER(struct logon, expiry, timer);
-
-    expire(logon->inside, logon, "ticket");
+    expire(CONTAINER(struct logon, expiry, timer), "ticket");
 }
 
 /* Would he be let in now? A ticket is not asked for again. */
@@ -507,9 +560,9 @@ void connections_review(struct station *station) {
     const struct auth_acceptor_config *config = &edition_current(&station->host->editions)->acceptor;
 
     for (struct connection *at = station->connections; at != NULL; at = inside_of(at)->next)
-        for (const struct logon *logon = inside_of(at)->logons; logon != NULL; logon = logon->next)
+        for (struct logon *logon = inside_of(at)->logons; logon != NULL; logon = logon->next)
             if (!is_allowed(config, logon))
-                expire(inside_of(at), logon, "account");
+                expire(logon, "account");
 }
 
 /* The session counts for as long as the authentication says. False: no memory. */
@@ -517,6 +570,7 @@ static bool set_lifetime(struct inside *inside, struct logon *logon) {
     uint32_t lifetime_s = auth_acceptor_lifetime_s(logon->acceptor);
 
     loop_timer_clear(inside->connection.loop, &logon->expiry);
+    logon->expiry.expired = lifetime_over;
     return lifetime_s == 0 ||
            loop_timer_set(inside->connection.loop, &logon->expiry, 1000u * (uint64_t)lifetime_s) == 0;
 }
@@ -529,7 +583,6 @@ static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
     if (logon == NULL && (logon = calloc(1, sizeof *logon)) != NULL) {
         logon->inside = inside;
         logon->session_id = session_id;
-        logon->expiry.expired = lifetime_over;
         logon->next = inside->logons;
         inside->logons = logon;
     }
@@ -543,14 +596,16 @@ static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
 /* `refusal`: why it came to nothing, and the status that is told; NULL where it is done. */
 static void log_logon(const struct inside *inside, const struct packet *packet, const char *refusal, uint32_t status) {
     const struct auth_acceptor *acceptor = packet->logon->acceptor;
-    char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16];
+    char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16], as[32] = "";
 
     log_quote(auth_acceptor_user(acceptor), user);
     log_quote(auth_acceptor_domain(acceptor), domain);
     dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect);
+    if (packet->logon->identity != NULL)
+        snprintf(as, sizeof as, " uid=%u", packet->logon->identity->user);
     if (refusal == NULL)
-        log_event("logon", "from=%s result=done user=%s domain=%s mechanism=%s guest=%s dialect=%s", inside->from, user, domain,
-                  auth_acceptor_mechanism(acceptor), auth_acceptor_is_guest(acceptor) ? "yes" : "no", dialect);
+        log_event("logon", "from=%s result=done user=%s domain=%s mechanism=%s guest=%s dialect=%s%s", inside->from, user, domain,
+                  auth_acceptor_mechanism(acceptor), auth_acceptor_is_guest(acceptor) ? "yes" : "no", dialect, as);
     else
         log_warning("logon", "from=%s result=refused user=%s domain=%s mechanism=%s dialect=%s status=0x%08x reason=%s",
                     inside->from, user, domain, auth_acceptor_mechanism(acceptor), dialect, status,
@@ -570,6 +625,13 @@ static bool dialect_differs(struct inside *inside) {
     answer = clients_enter(inside->connection.host->clients, guid, negotiation->agreed.dialect);
     inside->is_client = answer == CLIENTS_ENTERED;
     return answer == CLIENTS_DIFFERENT;
+}
+
+/* What is open stays his who opened it. */
+static void note_identity(struct logon *logon, struct packet *packet) {
+    identity_release(logon->identity);
+    logon->identity = packet->identity;
+    packet->identity = NULL;
 }
 
 static void note_logon(struct logon *logon) {
@@ -604,8 +666,13 @@ static const char *refuse_with(struct server_logon *result, uint32_t status, con
 }
 
 /* NULL, or why not after all. */
-static const char *complete_logon(struct inside *inside, struct logon *logon, struct server_logon *result) {
+static const char *complete_logon(struct inside *inside, struct packet *packet, struct server_logon *result) {
+    struct logon *logon = packet->logon;
+
     note_logon(logon);
+    if (packet->identity_error != 0)
+        return refuse_with(result, (uint32_t)STATUS_LOGON_FAILURE, "the account's user of the system is not to be had");
+    note_identity(logon, packet);
     if (!is_still_allowed(inside, logon))
         return refuse_with(result, (uint32_t)STATUS_ACCOUNT_DISABLED, "the account has gone meanwhile");
     if (!set_lifetime(inside, logon))
@@ -629,7 +696,7 @@ static void end_logon(struct inside *inside, struct packet *packet, struct serve
     const char *refusal;
 
     if (packet->state == AUTH_COMPLETE)
-        refusal = complete_logon(inside, packet->logon, result);
+        refusal = complete_logon(inside, packet, result);
     else
         refusal = refuse_with(result, auth_acceptor_status(acceptor), auth_acceptor_reason(acceptor));
     log_logon(inside, packet, refusal, result->status);
@@ -658,11 +725,22 @@ static void refuse_logon(struct inside *inside, struct packet *packet) {
     server_take_token(&inside->connection.server, &packet->frame, &result);
 }
 
+/* NULL: a guest, whatever he calls himself, or nobody. */
+static const char *account_of(const struct auth_acceptor *acceptor) {
+    bool is_known = !auth_acceptor_is_guest(acceptor) && !auth_acceptor_is_anonymous(acceptor);
+
+    return is_known ? auth_acceptor_user(acceptor) : NULL;
+}
+
 /* On a worker. */
 static void step_logon(struct job *job) {
     struct packet *packet = CONTAINER(struct packet, job, job);
 
+    const struct auth_acceptor *acceptor = packet->logon->acceptor;
+
     packet->state = auth_acceptor_step(packet->logon->acceptor, server_token(&packet->frame), &packet->reply);
+    if (packet->state == AUTH_COMPLETE)
+        packet->identity_error = mapping_identity(packet->logon->config->map, account_of(acceptor), &packet->identity);
 }
 
 static void logon_finish(struct packet *packet) {
@@ -695,26 +773,6 @@ static void farewell_return(struct closing *ending) {
     loop_post(farewell->packet->inside->connection.loop, &farewell->task);
 }
 
-static struct server_session *find_session(struct server *server, uint64_t session_id) {
-    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++)
-        if (server->sessions[i].id == session_id && (server->sessions[i].state == SERVER_SESSION_VALID ||
-                                                     server->sessions[i].state == SERVER_SESSION_EXPIRED))
-            return &server->sessions[i];
-    return NULL;
-}
-
-/* Files first, while the session is there for those who wait for them; nobody finds it afterwards. */
-static void end_session(struct inside *inside, struct server_session *session, struct closing *ending) {
-    uint64_t session_id = session->id;
-
-    log_event("replaced", "from=%s session=0x%016llx", inside->from, (unsigned long long)session_id);
-    inside->depth++;
-    dispatch_end(&inside->connection, session, NULL, ending);
-    server_delete_session(&inside->connection.server, session_id);
-    inside->depth--;
-    pump(inside);
-}
-
 /* On the loop of the session. */
 static void farewell_arrive(struct loop_task *task) {
     struct farewell *farewell = CONTAINER(struct farewell, task, task);
@@ -728,10 +786,12 @@ static void farewell_arrive(struct loop_task *task) {
     }
     crypto_wipe(&record, sizeof record);
     farewell->ending.done = farewell_return;
-    if (session != NULL)
-        end_session(inside, session, &farewell->ending);
-    else
+    if (session == NULL) {
         farewell_return(&farewell->ending);
+        return;
+    }
+    log_event("replaced", "from=%s session=0x%016llx", inside->from, (unsigned long long)session->id);
+    end_session(inside, session, &farewell->ending);
 }
 
 /* PreviousSessionId (3.3.5.5.3): the client has lost a session of the same account, and it is ended before the new one
@@ -976,6 +1036,13 @@ static void pump(struct inside *inside) {
 
 /* ---- in ---- */
 
+/* What was asked before has its answer first. */
+static void close_after_answers(struct inside *inside, const char *why) {
+    server_expect(&inside->connection.server, false);
+    step_all(inside);
+    close_connection(inside, why);
+}
+
 /* The header is there: false where the connection was closed. */
 static bool begin_content(struct inside *inside) {
     struct frame frame;
@@ -986,7 +1053,7 @@ static bool begin_content(struct inside *inside) {
     if (frame.type == FRAME_KEEP_ALIVE && frame.length == 0)
         return true;
     if (frame.type != FRAME_MESSAGE || frame.length > server_frame_max(&inside->connection.server)) {
-        close_connection(inside, "frame");
+        close_after_answers(inside, "frame");
         return false;
     }
     inside->incoming = packet_new(inside, frame.length, SERVER_OUTPUT_LEAST);
@@ -1018,8 +1085,10 @@ static bool receive(struct inside *inside) {
 
     if (inside->got < size) {
         got = recv(inside->watch.descriptor, place + inside->got, size - inside->got, 0);
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-            close_connection(inside, got == 0 ? "peer" : "lost");
+        if (got == 0)
+            close_after_answers(inside, "peer");
+        else if (got < 0 && errno != EAGAIN && errno != EINTR)
+            close_connection(inside, "lost");
         if (got <= 0)
             return false;
     }
@@ -1039,9 +1108,11 @@ static void ready(struct loop_watch *watch, uint32_t events) {
     inside->depth++;
     if (events & EPOLLOUT)
         flush(inside);
+    server_expect(&inside->connection.server, true);
     for (unsigned i = 0; i < 2 * CONNECTION_FRAMES_A_TURN && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0; i++)
         if (inside->closed || !takes_more(inside) || !receive(inside))
             break;
+    server_expect(&inside->connection.server, false);
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
     step_all(inside);
@@ -1314,6 +1385,12 @@ void connection_notify(struct connection *connection, struct server_session *ses
         return;
     memcpy(packet->output + before, body, body_size);
     send_extra(inside, packet, server_notify(&connection->server, session, tree, command, packet->output, body_size));
+}
+
+struct identity *connection_identity(const struct server_session *session) {
+    const struct logon *logon = session->owner;
+
+    return logon != NULL ? logon->identity : NULL;
 }
 
 struct watcher *connection_watcher(struct connection *connection) {
