@@ -1036,6 +1036,13 @@ static void pump(struct inside *inside) {
 
 /* ---- in ---- */
 
+/* What was asked before has its answer first. */
+static void close_after_answers(struct inside *inside, const char *why) {
+    server_expect(&inside->connection.server, false);
+    step_all(inside);
+    close_connection(inside, why);
+}
+
 /* The header is there: false where the connection was closed. */
 static bool begin_content(struct inside *inside) {
     struct frame frame;
@@ -1046,7 +1053,7 @@ static bool begin_content(struct inside *inside) {
     if (frame.type == FRAME_KEEP_ALIVE && frame.length == 0)
         return true;
     if (frame.type != FRAME_MESSAGE || frame.length > server_frame_max(&inside->connection.server)) {
-        close_connection(inside, "frame");
+        close_after_answers(inside, "frame");
         return false;
     }
     inside->incoming = packet_new(inside, frame.length, SERVER_OUTPUT_LEAST);
@@ -1078,8 +1085,10 @@ static bool receive(struct inside *inside) {
 
     if (inside->got < size) {
         got = recv(inside->watch.descriptor, place + inside->got, size - inside->got, 0);
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-            close_connection(inside, got == 0 ? "peer" : "lost");
+        if (got == 0)
+            close_after_answers(inside, "peer");
+        else if (got < 0 && errno != EAGAIN && errno != EINTR)
+            close_connection(inside, "lost");
         if (got <= 0)
             return false;
     }
@@ -1099,9 +1108,11 @@ static void ready(struct loop_watch *watch, uint32_t events) {
     inside->depth++;
     if (events & EPOLLOUT)
         flush(inside);
+    server_expect(&inside->connection.server, true);
     for (unsigned i = 0; i < 2 * CONNECTION_FRAMES_A_TURN && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0; i++)
         if (inside->closed || !takes_more(inside) || !receive(inside))
             break;
+    server_expect(&inside->connection.server, false);
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
     step_all(inside);
