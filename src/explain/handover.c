@@ -19,19 +19,20 @@ struct batch {
     uint8_t spare[HANDOVER_SPARE];
 };
 
+/* What the one thread writes all the time lies in no line of the cache that the other one needs. */
 struct handover {
-    struct batch *filled; /* of whoever puts: not handed over yet; NULL none */
-    struct batch *taken;  /* of whoever takes: handed over, and being looked at; NULL none */
-    unsigned at;          /* in it */
-    pthread_mutex_t lock;
+    _Alignas(CACHE_LINE) struct batch *filled; /* of whoever puts: not handed over yet; NULL none */
+    _Alignas(CACHE_LINE) struct batch *taken;  /* of whoever takes: handed over, and being looked at; NULL none */
+    unsigned at;                               /* in it */
+    _Alignas(CACHE_LINE) pthread_mutex_t lock;
     pthread_cond_t emptied, ready;
     unsigned long written, read; /* batches; under the lock */
     atomic_ulong seen;           /* `written`, to be looked at without the lock */
-    struct batch batches[HANDOVER_BATCHES];
+    _Alignas(CACHE_LINE) struct batch batches[HANDOVER_BATCHES];
 };
 
 struct handover *handover_new(void) {
-    struct handover *handover = malloc(sizeof *handover); /* most of it will never be touched */
+    struct handover *handover = aligned_alloc(CACHE_LINE, sizeof *handover); /* most of it will never be touched */
 
     if (handover == NULL)
         return NULL;

@@ -5,6 +5,8 @@
 
 #include "wire/bytes.h"
 
+/* Octets that go from one processor's cache to the other's together. */
+#define CACHE_LINE 64u
 /* What is handed over at a time, and how many such batches may be under way. */
 #define HANDOVER_BATCH 256u
 #define HANDOVER_BATCHES 16u

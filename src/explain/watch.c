@@ -9,11 +9,9 @@
 #define SEARCH_SEGMENTS_MAX 16u
 /* Steps of the IP identification that a host which counts would make between two of a connection's packets. */
 #define IP_ID_SMALL_STEP_MAX 64u
-/* What was handed over is fetched this many places before its turn, and of octets so many; and octets that come into the
- * cache together. */
+/* What was handed over is fetched this many places before its turn, and of octets so many. */
 #define FETCH_PLACES 6u
 #define FETCH_SIZE 512u
-#define CACHE_LINE 64u
 
 /* One connection. Until HANDED_END it is shared: `heard`, and the evidence's part about messages, are of the thread that
  * listens; all else is of the one that runs the flows. */

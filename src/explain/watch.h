@@ -19,8 +19,8 @@ struct watch {
     uint64_t serial;
     bool failed; /* no memory for a connection */
     struct handover *handover; /* NULL: nothing is handed over */
-    struct listener listener;  /* of the thread that listens */
-    pthread_mutex_t lock;      /* of `spare` */
+    _Alignas(CACHE_LINE) struct listener listener; /* of the thread that listens */
+    _Alignas(CACHE_LINE) pthread_mutex_t lock;     /* of `spare` */
     struct watched *spare;     /* records of connections that are over, for the next ones */
 };
 
