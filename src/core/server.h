@@ -166,6 +166,12 @@ struct server_frame *server_current(struct server *server);
  * was received; `owner` is the shell's own. */
 void server_frame_init(struct server_frame *frame, uint8_t *content, size_t size, uint8_t *output, size_t output_size,
                        void *owner);
+/* Is anything gained by server_check_ahead() for this frame, which was prepared? */
+bool server_may_check_ahead(struct server *server, const struct server_frame *frame);
+/* Computes the signatures of several frames together, at most SIGN_TOGETHER_MAX, before they are given to server_receive() one
+ * after the other. That is all: each is served, or refused, as if it had come by itself, and nothing follows from a signature
+ * before its own frame's turn. */
+void server_check_ahead(struct server *server, struct server_frame *const *frames, size_t count);
 /* A frame came. NetBIOS packets (a keep-alive) are not to be given here. */
 void server_receive(struct server *server, struct server_frame *frame);
 /* Where several answers are signed together for the price of one (mac_key_lanes()), a few of them may wait for each other

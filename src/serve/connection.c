@@ -27,6 +27,11 @@
 #define CONNECTION_SEND_LEAST 32768u
 /* Without progress, while a frame is half here or an answer is not taken. */
 #define CONNECTION_STALL_MS 60000u
+/* Signed requests that are received before the first of them is looked at, where their signatures cost less together; octets of
+ * those that this is done with; and milliseconds that are waited for the next one to be whole, once it has begun to come. */
+#define CONNECTION_GATHERED_MAX SIGN_TOGETHER_MAX
+#define CONNECTION_GATHER_LEAST 4096u
+#define CONNECTION_GATHER_MS    10u
 /* Frames that one turn takes from a connection, so that others are served in between. */
 #define CONNECTION_FRAMES_A_TURN 32
 /* Octets of the largest body of a response, and what is around it. */
@@ -99,6 +104,9 @@ struct inside {
     struct sockaddr_storage address;
     char from[HOST_ADDRESS_MAX];
     struct packet *packets, *out_first, *out_last, *incoming;
+    struct packet *gathered[CONNECTION_GATHERED_MAX]; /* in the order in which they came */
+    unsigned gathered_count;
+    struct loop_timer patience; /* with what is gathered */
     struct logon *logons;
     size_t held, unsent; /* octets */
     size_t got;  /* of the header, or of the incoming content */
@@ -260,6 +268,7 @@ static void free_idle_packets(struct inside *inside) {
         idle = packet;
     }
     inside->out_first = inside->out_last = inside->incoming = NULL;
+    inside->gathered_count = 0;
     while (idle != NULL) {
         struct packet *packet = idle;
 
@@ -300,6 +309,7 @@ static void close_connection(struct inside *inside, const char *why) {
     count_close(inside);
     loop_watch_remove(inside->connection.loop, &inside->watch);
     loop_timer_clear(inside->connection.loop, &inside->timer);
+    loop_timer_clear(inside->connection.loop, &inside->patience);
     if (bystander_of(inside) != NULL)
         bystander_of(inside)->ended(inside->guest, strcmp(why, "peer") == 0 || strcmp(why, "lost") == 0);
     close(inside->watch.descriptor);
@@ -369,7 +379,7 @@ static void free_connection(struct inside *inside) {
 static void settle(struct inside *inside) {
     if (inside->depth > 0)
         return;
-    if (!inside->closed && inside->draining && inside->busy == 0 && inside->out_first == NULL)
+    if (!inside->closed && inside->draining && inside->busy == 0 && inside->out_first == NULL && inside->gathered_count == 0)
         close_connection(inside, "stopping");
     if (inside->closed && inside->busy == 0)
         free_connection(inside);
@@ -1036,8 +1046,68 @@ static void pump(struct inside *inside) {
 
 /* ---- in ---- */
 
+/* A frame is whole, and is served as far as that goes. */
+static void serve_content(struct inside *inside, struct packet *packet) {
+    server_receive(&inside->connection.server, &packet->frame);
+    if (bystander_of(inside) != NULL)
+        bystander_of(inside)->received(inside->guest, (struct span){packet->frame.content, packet->frame.size});
+    while (!inside->closed && step(inside))
+        continue;
+}
+
+/* In the order in which they came. With the connection they are all gone. */
+static void serve_gathered(struct inside *inside) {
+    struct packet *packets[CONNECTION_GATHERED_MAX];
+    struct server_frame *frames[CONNECTION_GATHERED_MAX];
+    unsigned count = inside->gathered_count;
+
+    inside->gathered_count = 0;
+    loop_timer_clear(inside->connection.loop, &inside->patience);
+    for (unsigned i = 0; i < count; i++) {
+        packets[i] = inside->gathered[i];
+        frames[i] = &packets[i]->frame;
+    }
+    if (count > 1)
+        server_check_ahead(&inside->connection.server, frames, count);
+    for (unsigned i = 0; i < count && !inside->closed; i++)
+        serve_content(inside, packets[i]);
+}
+
+static bool is_gathered(struct inside *inside, const struct packet *packet) {
+    return packet->content_size >= CONNECTION_GATHER_LEAST &&
+           server_may_check_ahead(&inside->connection.server, &packet->frame);
+}
+
+static void gather(struct inside *inside, struct packet *packet) {
+    inside->gathered[inside->gathered_count++] = packet;
+    if (inside->gathered_count == CONNECTION_GATHERED_MAX)
+        serve_gathered(inside);
+}
+
+/* Nothing more is there at the moment. What was gathered waits only while the next frame is on its way. */
+static void stop_gathering(struct inside *inside) {
+    bool comes = inside->incoming != NULL || inside->got > 0;
+
+    if (inside->closed || inside->gathered_count == 0)
+        return;
+    if (!comes || !takes_more(inside) || inside->draining ||
+        (inside->patience.index == 0 &&
+         loop_timer_set(inside->connection.loop, &inside->patience, CONNECTION_GATHER_MS) != 0))
+        serve_gathered(inside);
+}
+
+static void gathered_enough(struct loop_timer *timer) {
+    struct inside *inside = CONTAINER(struct inside, patience, timer);
+
+    inside->depth++;
+    serve_gathered(inside);
+    inside->depth--;
+    pump(inside);
+}
+
 /* What was asked before has its answer first. */
 static void close_after_answers(struct inside *inside, const char *why) {
+    serve_gathered(inside);
     server_expect(&inside->connection.server, false);
     step_all(inside);
     close_connection(inside, why);
@@ -1069,11 +1139,13 @@ static void take_content(struct inside *inside) {
     inside->got = 0;
     inside->station->counters.received += packet->content_size;
     server_frame_init(&packet->frame, packet->content, packet->content_size, packet->output, packet->output_size, packet);
-    server_receive(&inside->connection.server, &packet->frame);
-    if (bystander_of(inside) != NULL)
-        bystander_of(inside)->received(inside->guest, (struct span){packet->frame.content, packet->frame.size});
-    while (!inside->closed && step(inside))
-        continue;
+    if (is_gathered(inside, packet)) {
+        gather(inside, packet);
+        return;
+    }
+    serve_gathered(inside);
+    if (!inside->closed)
+        serve_content(inside, packet);
 }
 
 /* As much as there is, up to the end of header or content. False: no more for now. */
@@ -1112,6 +1184,7 @@ static void ready(struct loop_watch *watch, uint32_t events) {
     for (unsigned i = 0; i < 2 * CONNECTION_FRAMES_A_TURN && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0; i++)
         if (inside->closed || !takes_more(inside) || !receive(inside))
             break;
+    stop_gathering(inside);
     server_expect(&inside->connection.server, false);
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
@@ -1213,6 +1286,7 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     inside->address = *address;
     inside->watch = (struct loop_watch){descriptor, EPOLLIN, ready};
     inside->timer.expired = expired;
+    inside->patience.expired = gathered_enough;
     inside->start.run = begin;
     host_address_text(address, inside->from);
     if (bystander_of(inside) != NULL)

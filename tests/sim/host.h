@@ -56,6 +56,8 @@ void host_free(struct host *host);
 void host_begin(struct host *host);
 /* A frame's content came, and is served as far as that goes. False: the connection is closed. */
 bool host_give(struct host *host, struct span content);
+/* The same for several, at most SIGN_TOGETHER_MAX, whose signatures are checked ahead. */
+bool host_give_together(struct host *host, const struct span *contents, unsigned count);
 /* Goes on after something was answered by hand. */
 bool host_run(struct host *host);
 /* Answers a request that was held. */
