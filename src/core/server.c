@@ -270,7 +270,7 @@ static struct server_frame *frame_in_turn(const struct server *server) {
     while (frame != NULL && frame->signs != NULL)
         frame = frame->next;
     if (frame == NULL)
-        return server->more_at_hand ? NULL : first;
+        return server->expects_more ? NULL : first;
     return is_answered(frame) ? first : frame;
 }
 
@@ -302,8 +302,8 @@ enum server_want server_step(struct server *server) {
     return step_closed(server);
 }
 
-void server_expect(struct server *server, bool more_at_hand) {
-    server->more_at_hand = more_at_hand;
+void server_expect(struct server *server, bool more) {
+    server->expects_more = more;
 }
 
 struct server_frame *server_current(struct server *server) {

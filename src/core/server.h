@@ -174,10 +174,10 @@ bool server_may_check_ahead(struct server *server, const struct server_frame *fr
 void server_check_ahead(struct server *server, struct server_frame *const *frames, size_t count);
 /* A frame came. NetBIOS packets (a keep-alive) are not to be given here. */
 void server_receive(struct server *server, struct server_frame *frame);
-/* Where several answers are signed together for the price of one (mac_key_lanes()), a few of them may wait for each other
- * while there are more frames that the shell can receive without waiting: it says so, and takes it back in time. Nothing is
- * held back otherwise. */
-void server_expect(struct server *server, bool more_at_hand);
+/* Where several answers are signed together for the price of one (mac_key_lanes()), a few of them wait for each other while the
+ * shell says that more is to be expected: there are more frames that it can receive without waiting, or answers before them
+ * could not be sent yet. It takes that back in time. Nothing is held back otherwise. */
+void server_expect(struct server *server, bool more);
 /* The longest content that the next frame may have: a longer one need not be read, server_receive() would refuse it. */
 size_t server_frame_max(const struct server *server);
 /* Another place for the output, at least as large as the one so far; what was written is copied. */

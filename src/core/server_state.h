@@ -144,7 +144,7 @@ struct server {
     struct server_window window;
     struct server_frames ready, handed;
     unsigned unsigned_count;         /* answers among the ready that wait to be signed */
-    bool more_at_hand;               /* the shell says so: they may wait for others */
+    bool expects_more;               /* the shell says so: they may wait for others */
     struct server_frame *current;
     struct server_frame *keys_frame; /* whose session `keys` are of; NULL none */
 };

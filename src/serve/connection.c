@@ -1024,12 +1024,15 @@ static bool step(struct inside *inside) {
     return false;
 }
 
-/* Until nothing is to be done. What is sent may let a file go, and that answers its CLOSE. */
+/* Until nothing is to be done. What is sent may let a file go, and that answers its CLOSE. While the peer does not take what is
+ * sent already, more answers may gather before they are signed. */
 static void step_all(struct inside *inside) {
     do {
+        server_expect(&inside->connection.server, inside->out_first != NULL);
         while (!inside->closed && step(inside))
             continue;
         flush(inside);
+        server_expect(&inside->connection.server, inside->out_first != NULL);
     } while (!inside->closed && step(inside));
 }
 
@@ -1185,7 +1188,6 @@ static void ready(struct loop_watch *watch, uint32_t events) {
         if (inside->closed || !takes_more(inside) || !receive(inside))
             break;
     stop_gathering(inside);
-    server_expect(&inside->connection.server, false);
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
     step_all(inside);
