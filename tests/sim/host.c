@@ -216,7 +216,10 @@ static struct server_frame *take_place(struct host *host, struct span content) {
 }
 
 bool host_give(struct host *host, struct span content) {
-    server_receive(&host->server, take_place(host, content));
+    struct server_frame *frame = take_place(host, content);
+    if (host->checks_ahead)
+        server_check_ahead(&host->server, &frame, 1);
+    server_receive(&host->server, frame);
     return host_run(host);
 }
 

@@ -35,6 +35,7 @@ struct host {
     const struct server_stranger *stranger;           /* a session of another connection; NULL: none */
     struct span hint;                                 /* of the NEGOTIATE response */
     bool holds;                                       /* requests are not answered, but counted in `held` */
+    bool checks_ahead;                                /* signatures of requests, before they are received */
     bool holds_tokens, holds_trees; /* likewise what asks for authentication, or for a share */
     size_t output_size;                               /* octets of output that frames begin with */
     void (*send)(void *arguments, struct span frame); /* gets each frame, header included */
