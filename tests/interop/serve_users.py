@@ -9,6 +9,7 @@ their own; so it has to be root. Prints TAP.
 import argparse
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +124,9 @@ class Server:
                               timeout=TIMEOUT_SECONDS, env={**os.environ, "SMBPROOF_PASSWORD": "secret"})  # fmt: skip
         return done.returncode, done.stdout + done.stderr
 
+    def smbclient(self, user, what):
+        return ["smbclient", "//127.0.0.1/data", "-p", str(self.port), "-s", "/dev/null", "-U", f"{user}%secret", "-c", what]
+
     def put(self, user, name, text="content"):
         source = self.place.folder / f"source-{user}"
         source.write_text(text)
@@ -178,6 +182,13 @@ def check_refusals(tap, place, server, name):
     said = server.run("ada", "rm", "@open/inside")
     want(wrong, said[0] != 0 and (readable / "inside").exists(), ("removed from a folder that he may not write", said))
     (readable / "inside").unlink()
+    box = place.share / "box"
+    box.mkdir()
+    box.chmod(0o733)
+    said = server.put("ada", "box/letter")
+    want(wrong, said[0] == 0 and (box / "letter").read_text() == "content", ("a folder to write only", said))
+    want(wrong, server.run("ada", "ls", "@box")[0] != 0, "a folder to write only is listed")
+    (box / "letter").unlink()
     sticky = place.share / "of-root"
     sticky.write_text("root")
     said = server.run("ada", "rm", "@of-root")
@@ -231,6 +242,52 @@ def check_many(tap, place, server, name, own):
     tap.result(f"{name}: many at a time do not take each other's place", wrong[:5])
 
 
+def check_watch(tap, place, server, name):
+    """Only bob may look into his folder, and he is told what changes in it; ada is not."""
+    if shutil.which("smbclient") is None:
+        tap.skip(f"{name}: changes are told", "smbclient is not installed")
+        return
+    watched = place.share / "watched"
+    watched.mkdir(0o700)
+    os.chown(watched, BOB, BOB)
+    bob, ada = (subprocess.Popen(["stdbuf", "-oL", *server.smbclient(user, "notify watched")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True) for user in ("bob", "ada"))  # fmt: skip
+    refused = ada.communicate(timeout=TIMEOUT_SECONDS)[0]
+    told = []
+    reader = threading.Thread(target=lambda: told.append(bob.stdout.readline()))
+    reader.start()
+    for i in range(TIMEOUT_SECONDS * 10):
+        (watched / f"new-{i}").write_text("")
+        reader.join(0.1)
+        if told:
+            break
+    bob.kill()
+    bob.communicate()
+    reader.join()
+    for path in watched.iterdir():
+        path.unlink()
+    tap.result(f"{name}: changes are told to who may see them",
+               [] if "new-" in "".join(told) and "ACCESS_DENIED" in refused else [told, refused])  # fmt: skip
+
+
+def check_times(tap, place, server, name):
+    """Times of a file that he may write, and that is another's; and of one that he may not."""
+    if shutil.which("smbclient") is None:
+        tap.skip(f"{name}: times", "smbclient is not installed")
+        return
+    wrong, old = [], 1000000000
+    for file, mode in (("team", 0o660), ("bobs", 0o644)):
+        path = place.share / file
+        path.write_text("text")
+        path.chmod(mode)
+        os.chown(path, BOB, TEAM)
+        said = subprocess.run(server.smbclient("ada", f"utimes {file} -1 -1 2001:09:09-01:46:40 -1"), capture_output=True,
+                              text=True, timeout=TIMEOUT_SECONDS, env={**os.environ, "TZ": "UTC"})  # fmt: skip
+        want(wrong, (path.stat().st_mtime == old) == (file == "team"), (file, path.stat().st_mtime, said.stdout))
+        path.unlink()
+    tap.result(f"{name}: times may be set by who may write", wrong)
+
+
 def check_guests(tap, place):
     """Who calls himself bob and is a guest is not bob."""
     with Server(place, "--map=bob=robert", "--map=*=eve", "--sign=allowed", guest=True) as server:
@@ -269,6 +326,9 @@ def check_server(tap, place, name, become, others):
         check_owners(tap, place, server, name, others)
         check_refusals(tap, place, server, name)
         check_groups(tap, place, server, name)
+        check_watch(tap, place, server, name)
+        if become is None:
+            check_times(tap, place, server, name)
         check_many(tap, place, server, name, 0 if become is None else SERVER)
     place.empty()
 
