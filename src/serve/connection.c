@@ -1061,7 +1061,7 @@ static void serve_content(struct inside *inside, struct packet *packet) {
 /* In the order in which they came. With the connection they are all gone. */
 static void serve_gathered(struct inside *inside) {
     struct packet *packets[CONNECTION_GATHERED_MAX];
-    struct server_frame *frames[CONNECTION_GATHERED_MAX];
+    struct server_frame *frames[CONNECTION_GATHERED_MAX] = {0};
     unsigned count = inside->gathered_count;
 
     inside->gathered_count = 0;

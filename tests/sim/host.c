@@ -224,7 +224,7 @@ bool host_give(struct host *host, struct span content) {
 }
 
 bool host_give_together(struct host *host, const struct span *contents, unsigned count) {
-    struct server_frame *frames[SIGN_TOGETHER_MAX];
+    struct server_frame *frames[SIGN_TOGETHER_MAX] = {0};
     bool is_open = true;
     assert(count <= SIGN_TOGETHER_MAX);
     for (unsigned i = 0; i < count; i++)

@@ -145,7 +145,7 @@ void talk_keep(struct talk *talk) {
 }
 
 bool talk_send_together(struct talk *talk) {
-    struct span contents[SIGN_TOGETHER_MAX];
+    struct span contents[SIGN_TOGETHER_MAX] = {0};
     for (unsigned i = 0; i < talk->kept_count; i++)
         contents[i] = (struct span){talk->kept[i].data, talk->kept[i].size};
     talk->answers_count = talk->frames_count = 0;
