@@ -176,7 +176,8 @@ static int directory_watch(struct store_file *file, struct watcher *watcher, str
     return watch_begin(watcher, watch, file->fd, is_tree);
 }
 
-static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch, io_sendable};
+static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch, io_sendable,
+                                             io_takes_pipe};
 
 static bool is_memory(int root) {
     struct statfs status;
