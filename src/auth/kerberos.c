@@ -239,22 +239,32 @@ static bool is_service(gss_name_t target) {
     return good;
 }
 
-/* "alice@REALM": what stands behind the last @ is the realm. */
-static bool take_user(struct mechanism *mechanism, gss_name_t user) {
-    gss_buffer_desc text;
+/* "alice@REALM": what stands behind the last @. Empty where there is none. */
+static struct span realm_of(const gss_buffer_desc *text) {
+    struct span whole = {text->value, text->length};
+    const uint8_t *at = whole.size > 0 ? memrchr(whole.data, '@', whole.size) : NULL;
+
+    return at != NULL ? span_slice(whole, (size_t)(at - whole.data) + 1, whole.size) : (struct span){NULL, 0};
+}
+
+/* Who is of another realm than the service keeps his whole name, so that he is none of its own. */
+static bool take_name(struct mechanism *mechanism, const gss_buffer_desc *user, const gss_buffer_desc *target) {
+    struct span whole = {user->value, user->length}, realm = realm_of(user);
+    size_t size = span_equal(realm, realm_of(target)) ? whole.size - realm.size - 1 : whole.size;
+
+    return realm.size > 0 && auth_name_set(mechanism->user, span_slice(whole, 0, size)) &&
+           auth_name_set(mechanism->domain, realm);
+}
+
+static bool take_user(struct mechanism *mechanism, gss_name_t user, gss_name_t target) {
+    gss_buffer_desc user_text, target_text;
     OM_uint32 minor;
-    bool good = display_name(user, &text);
-    struct span whole = {text.value, text.length};
-    const uint8_t *at = good && whole.size > 0 ? memrchr(whole.data, '@', whole.size) : NULL;
+    bool has_user = display_name(user, &user_text), has_target = display_name(target, &target_text);
+    bool good = has_user && has_target && take_name(mechanism, &user_text, &target_text);
 
-    if (at != NULL) {
-        size_t size = (size_t)(at - whole.data);
-
-        good = auth_name_set(mechanism->user, span_slice(whole, 0, size)) &&
-               auth_name_set(mechanism->domain, span_slice(whole, size + 1, whole.size));
-    }
-    gss_release_buffer(&minor, &text);
-    return good && at != NULL;
+    gss_release_buffer(&minor, &user_text);
+    gss_release_buffer(&minor, &target_text);
+    return good;
 }
 
 static enum auth_state acceptor_finish(struct kerberos *kerberos) {
@@ -262,7 +272,7 @@ static enum auth_state acceptor_finish(struct kerberos *kerberos) {
     OM_uint32 minor, ignored,
         major = gss_inquire_context(&minor, kerberos->context, &user, &target, NULL, NULL, NULL,
                                     NULL, NULL);
-    bool named = !GSS_ERROR(major) && take_user(&kerberos->mechanism, user),
+    bool named = !GSS_ERROR(major) && take_user(&kerberos->mechanism, user, target),
          meant = !GSS_ERROR(major) && is_service(target);
 
     gss_release_name(&ignored, &user);

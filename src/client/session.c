@@ -13,6 +13,11 @@
 
 /* Octets that a receive buffer begins with; it grows to the longest frame that came. */
 #define RECEIVE_SIZE 65536u
+/* Frames that are received before the first of them is looked at, where the caller expects as many. */
+#define GATHERED_MAX SIGN_TOGETHER_MAX
+/* Milliseconds that are waited for another frame to be whole, for the sake of those that are here already. A server that has
+ * it in memory needs a fraction of one; on a slow network there is nothing to be gained. */
+#define GATHER_MS 10
 /* Room for one request that is sent by itself, besides its payload. */
 #define REQUEST_ROOM 8192u
 /* Octets of small frames that are sent together: a READ takes 117 of them, sealed 169. */
@@ -21,6 +26,12 @@
 #define INTERIMS_MAX 8u
 /* Milliseconds that LOGOFF may take: the connection is closed anyhow. */
 #define LOG_OFF_MS 2000
+
+/* Memory that grows to the longest frame that came. */
+struct buffer {
+    uint8_t *data;
+    size_t size;
+};
 
 struct session {
     struct client client;
@@ -32,8 +43,12 @@ struct session {
     int64_t timeout_ms;
     char host[AUTH_NAME_MAX];
     char mechanism[16];
-    uint8_t *received, *sending;
-    size_t received_size, sending_size;
+    struct buffer received[GATHERED_MAX];
+    struct client_arrival arrivals[GATHERED_MAX];
+    unsigned expected; /* frames, by the caller's word */
+    uint8_t *sending;
+    size_t sending_size;
+    struct span taken; /* the response that was taken last */
     uint8_t collected[COLLECTED_MAX]; /* frames that wait to be sent together */
     size_t collected_size;
     uint8_t output[CLIENT_OUTPUT_MAX];
@@ -121,10 +136,23 @@ static bool fail_memory(struct session *session, struct session_error *error) {
     return fail(session, ENOMEM, error);
 }
 
-/* One frame, handed to the client. */
-static bool receive_frame(struct session *session, int64_t deadline_ms, struct session_error *error) {
-    int64_t size = transport_next_frame(&session->transport, deadline_ms);
+/* The content of a frame, whose length was just read. */
+static bool receive_content(struct session *session, unsigned index, size_t size, int64_t deadline_ms,
+                            struct session_error *error) {
+    struct buffer *buffer = &session->received[index];
     int status;
+
+    if (!grow(&buffer->data, &buffer->size, size))
+        return fail_memory(session, error);
+    status = transport_read(&session->transport, buffer->data, size, deadline_ms);
+    if (status < 0)
+        return fail_transport(session, status, error);
+    session->arrivals[index] = (struct client_arrival){.content = buffer->data, .size = size};
+    return true;
+}
+
+static bool receive_first(struct session *session, int64_t deadline_ms, struct session_error *error) {
+    int64_t size = transport_next_frame(&session->transport, deadline_ms);
 
     if (size <= 0)
         return fail_transport(session, size, error);
@@ -132,14 +160,35 @@ static bool receive_frame(struct session *session, int64_t deadline_ms, struct s
         client_receive(&session->client, NULL, (size_t)size); /* says what is wrong with it */
         return fail(session, 0, error);
     }
-    if (!grow(&session->received, &session->received_size, (size_t)size))
-        return fail_memory(session, error);
-    status = transport_read(&session->transport, session->received, (size_t)size, deadline_ms);
-    if (status < 0)
-        return fail_transport(session, status, error);
-    if (!client_receive(&session->client, session->received, (size_t)size))
-        return fail(session, 0, error);
+    return receive_content(session, 0, (size_t)size, deadline_ms, error);
+}
+
+/* Those that are expected and come at once. A connection that ends over one of them takes those before along. */
+static bool receive_more(struct session *session, unsigned *count, int64_t deadline_ms, struct session_error *error) {
+    uint32_t size;
+
+    while (*count < session->expected && *count < GATHERED_MAX) {
+        size = transport_whole_frame(&session->transport, GATHER_MS);
+        if (size == 0 || size > client_frame_max(&session->client))
+            break;
+        if (transport_next_frame(&session->transport, deadline_ms) != size ||
+            !receive_content(session, *count, size, deadline_ms, error))
+            return fail_transport(session, -ECONNRESET, error);
+        ++*count;
+    }
     return true;
+}
+
+/* One frame or several, handed to the client. */
+static bool receive_frames(struct session *session, int64_t deadline_ms, struct session_error *error) {
+    unsigned count = 1;
+
+    if (!receive_first(session, deadline_ms, error))
+        return false;
+    if (client_signs_together(&session->client) && !receive_more(session, &count, deadline_ms, error))
+        return false;
+    session->expected = 0;
+    return client_receive_many(&session->client, session->arrivals, count) || fail(session, 0, error);
 }
 
 /* ---- set-up ---- */
@@ -180,7 +229,7 @@ static bool drive(struct session *session, int64_t deadline_ms, struct session_e
             client_sent(&session->client);
             break;
         case CLIENT_RECEIVE:
-            if (!receive_frame(session, deadline_ms, error))
+            if (!receive_frames(session, deadline_ms, error))
                 return false;
             break;
         case CLIENT_TOKEN:
@@ -241,7 +290,7 @@ static struct session *session_new(const struct session_options *options) {
     snprintf(session->host, sizeof session->host, "%s", options->host);
     if (session->credentials.host == NULL)
         session->credentials.host = session->host;
-    if (!grow(&session->received, &session->received_size, RECEIVE_SIZE) || !new_initiator(session)) {
+    if (!grow(&session->received[0].data, &session->received[0].size, RECEIVE_SIZE) || !new_initiator(session)) {
         session_close(session);
         return NULL;
     }
@@ -324,7 +373,8 @@ void session_close(struct session *session) {
     client_wipe(&session->client);
     client_handles_free(&session->handles);
     auth_initiator_free(session->initiator);
-    free(session->received);
+    for (unsigned i = 0; i < GATHERED_MAX; i++)
+        free(session->received[i].data);
     free(session->sending);
     crypto_wipe(session->output, sizeof session->output);
     free(session);
@@ -403,11 +453,7 @@ static bool send_collected(struct session *session, struct session_error *error)
 
 /* Each call of the kernel to send wakes the peer, at the cost of some microseconds for both; so small frames wait until
  * there are many, or an answer is waited for. */
-bool session_send(struct session *session, struct client_frame *frame, struct session_error *error) {
-    struct span octets = client_frame_finish(&session->client, frame);
-
-    if (octets.size == 0)
-        return fail(session, 0, error);
+static bool send_frame(struct session *session, struct span octets, struct session_error *error) {
     if (octets.size > COLLECTED_MAX - session->collected_size && !send_collected(session, error))
         return false;
     if (octets.size > COLLECTED_MAX)
@@ -417,28 +463,57 @@ bool session_send(struct session *session, struct client_frame *frame, struct se
     return true;
 }
 
+bool session_send_many(struct session *session, struct client_frame *frames, unsigned count,
+                       struct session_error *error) {
+    struct span octets[SIGN_TOGETHER_MAX];
+
+    if (!client_frames_finish(&session->client, frames, count, octets))
+        return fail(session, 0, error);
+    for (unsigned i = 0; i < count; i++)
+        if (!send_frame(session, octets[i], error))
+            return false;
+    return true;
+}
+
+bool session_send(struct session *session, struct client_frame *frame, struct session_error *error) {
+    return session_send_many(session, frame, 1, error);
+}
+
 bool session_receive(struct session *session, struct client_response *response, struct session_error *error) {
     int64_t until = deadline(session);
 
     while (!client_next_response(&session->client, response)) {
         if (!session_is_open(session))
             return fail(session, 0, error);
-        if (!send_collected(session, error) || !receive_frame(session, until, error))
+        if (!send_collected(session, error) || !receive_frames(session, until, error))
             return false;
     }
+    session->taken = response->message;
     return true;
 }
 
-bool session_keep_received(struct session *session, uint8_t **data, size_t *size) {
-    uint8_t *received = session->received;
-    size_t received_size = session->received_size;
+void session_expect(struct session *session, unsigned frames) {
+    session->expected = frames;
+}
 
-    if (session->client.has_response)
+static bool buffer_holds(const struct buffer *buffer, const uint8_t *octet) {
+    return (uintptr_t)octet - (uintptr_t)buffer->data < buffer->size;
+}
+
+bool session_keep_received(struct session *session, uint8_t **data, size_t *size) {
+    struct buffer *buffer = session->received;
+    struct buffer kept;
+
+    while (!buffer_holds(buffer, session->taken.data)) {
+        buffer++;
+        assert(buffer < session->received + GATHERED_MAX);
+    }
+    if (session->client.has_response && buffer_holds(buffer, session->client.response.message.data))
         return false;
-    session->received = *data;
-    session->received_size = *size;
-    *data = received;
-    *size = received_size;
+    kept = *buffer;
+    *buffer = (struct buffer){*data, *size};
+    *data = kept.data;
+    *size = kept.size;
     return true;
 }
 

@@ -94,9 +94,14 @@ bool session_echo(struct session *session, struct session_error *error);
  * waited for. */
 struct client *session_frames(struct session *session);
 bool session_send(struct session *session, struct client_frame *frame, struct session_error *error);
+/* The same for up to SIGN_TOGETHER_MAX frames, whose signatures cost less together where client_signs_together(). */
+bool session_send_many(struct session *session, struct client_frame *frames, unsigned count, struct session_error *error);
 /* The next response, final ones and interim ones; waits where nothing is there. False: the connection is gone. A final
  * STATUS_NETWORK_SESSION_EXPIRED asks for session_reauthenticate(), then for that request again. */
 bool session_receive(struct session *session, struct client_response *response, struct session_error *error);
+/* So many frames are on their way to the next session_receive() that has to wait: a few may be received before the first is
+ * looked at, where their signatures cost less together. For that call alone. */
+void session_expect(struct session *session, unsigned frames);
 /* Gives the caller the memory that the response taken last lies in, and uses `*data` of `*size` octets (from malloc(), or
  * NULL and 0) in its place. False, and nothing changed: other responses lie there too. */
 bool session_keep_received(struct session *session, uint8_t **data, size_t *size);

@@ -272,7 +272,7 @@ static bool take_entries(struct span message, void *result) {
             continue;
         list->full |= !listing_add(list->listing, name, is_text, &entry);
     }
-    return !cursor.malformed;
+    return !cursor.malformed || cursor.leads_to_end; /* as with impacket's smbserver, where there is more than fits */
 }
 
 static void put_query_directory(struct writer *writer, const void *arguments) {

@@ -68,12 +68,15 @@ struct engine {
     bool expired;
     unsigned expiries; /* since something came of a request */
     enum transfer_end end;
-    uint8_t *frame;
+    unsigned together;   /* requests that are made before the first of them is sent, at most */
+    uint8_t *frames[SIGN_TOGETHER_MAX]; /* memory for them; NULL: not yet */
     size_t frame_size;
+    struct client_frame made[SIGN_TOGETHER_MAX];
+    unsigned made_count;
 
     uint32_t (*most)(const struct client *client);
-    /* Sends the request of a slot. False: the engine has failed, or the stream has ended. */
-    bool (*send)(struct engine *engine, struct slot *slot);
+    /* Makes the request of a slot. False: the engine has failed, or the stream has ended. */
+    bool (*make)(struct engine *engine, struct slot *slot);
     /* Takes a good answer: how many octets of it are dealt with. */
     uint32_t (*take)(struct engine *engine, struct slot *slot, struct span message);
 };
@@ -176,39 +179,63 @@ static void ask(struct engine *engine, struct slot *slot) {
     slot->length = slot->asked;
 }
 
-/* Sends what can be sent. */
-static void pump(struct engine *engine) {
-    if (engine->flying > engine->refill_at)
-        return;
+/* Sends the requests that were made: they count as in flight already. */
+static void send_made(struct engine *engine) {
+    struct transfer *transfer = engine->transfer;
+    unsigned count = engine->made_count;
+
+    engine->made_count = 0;
+    if (count > 0 && !session_send_many(transfer->share->session, engine->made, count, &transfer->error))
+        fail(engine, TRANSFER_REMOTE);
+}
+
+static void make_requests(struct engine *engine) {
     while (engine->end == TRANSFER_DONE && !engine->expired && client_credits(engine->client) > 0) {
         struct slot *slot = slot_to_send(engine);
 
         if (slot == NULL)
             return;
         ask(engine, slot);
-        if (!has_credits(engine, slot->asked) || !engine->send(engine, slot))
+        if (!has_credits(engine, slot->asked) || !engine->make(engine, slot))
             return;
         slot->state = SLOT_FLYING;
         engine->flying++;
+        if (engine->made_count == engine->together)
+            send_made(engine);
     }
 }
 
-static bool send_frame(struct engine *engine, struct slot *slot, uint16_t command, client_body_encode *encode,
-                       const void *arguments) {
-    struct transfer *transfer = engine->transfer;
-    struct client_request request = {
-        .command = command, .tree_id = transfer->share->tree, .payload = slot->asked, .owner = slot};
-    struct client_frame frame;
+/* Sends what can be sent. */
+static void pump(struct engine *engine) {
+    if (engine->flying > engine->refill_at)
+        return;
+    make_requests(engine);
+    send_made(engine);
+}
 
-    client_frame_begin(&frame, engine->frame, engine->frame_size);
-    if (!client_frame_add(engine->client, &frame, &request, encode, arguments)) {
+/* Memory for the request that is made next; NULL: there is none, and the engine has failed. */
+static uint8_t *frame_room(struct engine *engine) {
+    uint8_t **frame = &engine->frames[engine->made_count];
+
+    if (*frame == NULL && (*frame = malloc(engine->frame_size)) == NULL)
+        fail_local(engine, ENOMEM);
+    return *frame;
+}
+
+/* Adds a request to those that were made, in the room that frame_room() gave. */
+static bool make_request(struct engine *engine, struct slot *slot, uint16_t command, client_body_encode *encode,
+                         const void *arguments) {
+    struct client_request request = {
+        .command = command, .tree_id = engine->transfer->share->tree, .payload = slot->asked, .owner = slot};
+    struct client_frame *frame = &engine->made[engine->made_count];
+
+    client_frame_begin(frame, engine->frames[engine->made_count], engine->frame_size);
+    if (!client_frame_add(engine->client, frame, &request, encode, arguments)) {
         fail_refused(engine, STATUS_INSUFFICIENT_RESOURCES);
         return false;
     }
-    if (session_send(transfer->share->session, &frame, &transfer->error))
-        return true;
-    fail(engine, TRANSFER_REMOTE);
-    return false;
+    engine->made_count++;
+    return true;
 }
 
 /* ---- answers ---- */
@@ -250,6 +277,7 @@ static void await(struct engine *engine) {
     for (unsigned i = 0; response.is_interim; i++) {
         if (i == INTERIMS_MAX)
             client_timed_out(engine->client);
+        session_expect(transfer->share->session, engine->together > 1 ? engine->flying : 1);
         if (!session_receive(transfer->share->session, &response, &transfer->error)) {
             engine->end = TRANSFER_REMOTE;
             engine->flying = 0;
@@ -281,9 +309,11 @@ static bool is_finished(const struct engine *engine) {
     return engine->ended || engine->next == engine->transfer->size;
 }
 
-static void free_rooms(struct engine *engine) {
+static void free_memory(struct engine *engine) {
     for (unsigned i = 0; i < engine->depth; i++)
         free(engine->held[i].room.memory);
+    for (unsigned i = 0; i < SIGN_TOGETHER_MAX; i++)
+        free(engine->frames[i]);
     while (engine->spare_count > 0)
         free(engine->spare[--engine->spare_count].memory);
 }
@@ -293,9 +323,9 @@ static enum transfer_end run(struct engine *engine) {
 
     engine->client = session_frames(transfer->share->session);
     engine->next = engine->written = transfer->done = transfer->start;
-    engine->frame = malloc(engine->frame_size);
-    if (engine->frame == NULL)
-        fail_local(engine, ENOMEM);
+    engine->together = client_signs_together(engine->client) && !engine->sends_stream ? SIGN_TOGETHER_MAX : 1;
+    if (engine->refill_at > engine->depth - engine->together)
+        engine->refill_at = engine->depth - engine->together;
     while (engine->flying > 0 || !is_finished(engine)) {
         pump(engine);
         if (engine->flying > 0)
@@ -306,8 +336,7 @@ static enum transfer_end run(struct engine *engine) {
             fail_refused(engine, STATUS_INSUFFICIENT_RESOURCES);
     }
     transfer->done = done_so_far(engine);
-    free_rooms(engine);
-    free(engine->frame);
+    free_memory(engine);
     return engine->end;
 }
 
@@ -317,12 +346,14 @@ static void put_read(struct writer *writer, const void *arguments) {
     read_request_encode(arguments, writer);
 }
 
-static bool send_read(struct engine *engine, struct slot *slot) {
+static bool make_read(struct engine *engine, struct slot *slot) {
     struct read_request request = {.length = slot->asked, .offset = slot->offset};
 
+    if (frame_room(engine) == NULL)
+        return false;
     memcpy(request.file_id, engine->transfer->file->id, FILE_ID_SIZE);
     read_request_place(&request);
-    return send_frame(engine, slot, SMB2_READ, put_read, &request);
+    return make_request(engine, slot, SMB2_READ, put_read, &request);
 }
 
 static bool write_at(struct engine *engine, struct span data, uint64_t offset) {
@@ -418,7 +449,7 @@ enum transfer_end transfer_get(struct transfer *transfer) {
         .depth = READ_DEPTH,
         .refill_at = READ_DEPTH / 2,
         .most = client_read_max,
-        .send = send_read,
+        .make = make_read,
         .take = take_read,
         .frame_size = READ_ROOM,
     };
@@ -466,9 +497,8 @@ static bool read_stream(struct engine *engine, struct slot *slot) {
     return true;
 }
 
-/* Puts the slot's data into the frame, at their place behind the header. False: there are none to be sent. */
-static bool fill_frame(struct engine *engine, struct slot *slot) {
-    uint8_t *data = engine->frame + WRITE_HEAD;
+/* Puts the slot's data at their place in a frame. False: there are none to be sent. */
+static bool fill_frame(struct engine *engine, struct slot *slot, uint8_t *data) {
     uint32_t got;
 
     if (engine->sends_stream) {
@@ -505,15 +535,16 @@ static void put_write(struct writer *writer, const void *arguments) {
     writer->at += request->data.size;
 }
 
-static bool send_write(struct engine *engine, struct slot *slot) {
+static bool make_write(struct engine *engine, struct slot *slot) {
     struct write_request request = {.offset = slot->offset};
+    uint8_t *frame = frame_room(engine);
 
-    if (!fill_frame(engine, slot))
+    if (frame == NULL || !fill_frame(engine, slot, frame + WRITE_HEAD))
         return false;
     memcpy(request.file_id, engine->transfer->file->id, FILE_ID_SIZE);
-    request.data = (struct span){engine->frame + WRITE_HEAD, slot->asked};
+    request.data = (struct span){frame + WRITE_HEAD, slot->asked};
     write_request_place(&request);
-    return send_frame(engine, slot, SMB2_WRITE, put_write, &request);
+    return make_request(engine, slot, SMB2_WRITE, put_write, &request);
 }
 
 static uint32_t take_write(struct engine *engine, struct slot *slot, struct span message) {
@@ -535,7 +566,7 @@ enum transfer_end transfer_put(struct transfer *transfer) {
         .depth = WRITE_DEPTH,
         .refill_at = WRITE_DEPTH,
         .most = client_write_max,
-        .send = send_write,
+        .make = make_write,
         .take = take_write,
         .sends_stream = transfer->is_stream,
         .frame_size = WRITE_HEAD + TRANSFER_WRITE_SIZE,

@@ -158,7 +158,9 @@ uint8_t *add_token(struct batch *batch, struct span token) {
 }
 
 uint8_t *add_create(struct batch *batch, const char *name, uint32_t disposition) {
-    uint8_t wide[256];
+    const uint8_t *guid = batch->line->policy.guid;
+    char whole[64];
+    uint8_t wide[2 * sizeof whole];
     struct writer writer = body_writer(batch), name_writer = writer_over(wide, sizeof wide);
     struct create_request request = {
         .impersonation_level = IMPERSONATION_LEVEL_IMPERSONATION,
@@ -169,7 +171,8 @@ uint8_t *add_create(struct batch *batch, const char *name, uint32_t disposition)
         .create_options = FILE_NON_DIRECTORY_FILE | FILE_DELETE_ON_CLOSE,
     };
 
-    text_to_utf16(text_span(name), &name_writer);
+    snprintf(whole, sizeof whole, "%s-%02x%02x%02x%02x", name, guid[12], guid[13], guid[14], guid[15]);
+    text_to_utf16(text_span(whole), &name_writer);
     request.name = writer_done(&name_writer);
     create_request_place(&request);
     create_request_encode(&request, &writer);
@@ -298,8 +301,10 @@ int batch_send(struct batch *batch, enum line_protection protection) {
 
 /* ---- in ---- */
 
-static struct line_reply reply_of(int error) {
-    enum line_answer answer = error == -ECONNRESET || error == -EPIPE ? LINE_RESET : LINE_FAILED;
+struct line_reply reply_of(int error) {
+    enum line_answer answer = error == -ECONNRESET || error == -EPIPE ? LINE_RESET
+                              : error == -ETIMEDOUT                   ? LINE_SILENT
+                                                                      : LINE_FAILED;
 
     return (struct line_reply){.answer = answer, .error = error, .signature = SIGNATURE_MISSING};
 }

@@ -401,31 +401,38 @@ void case_two_preauth(struct trial *trial) {
     expect(trial, &contexts, STATUS_INVALID_PARAMETER);
 }
 
-void case_two_ciphers(struct trial *trial) {
-    struct contexts contexts;
+/* A context that may be there once, twice. A server that does not implement it has to ignore it, and may do so before it
+ * counts: of the two rules of 3.3.5.4 neither says that it comes first. */
+static void expect_two_refused(struct trial *trial, void (*add)(struct contexts *contexts)) {
+    struct contexts once, twice;
+    bool ignores;
 
-    begin_right(&contexts);
-    contexts_add_ciphers(&contexts);
-    contexts_add_ciphers(&contexts);
-    expect(trial, &contexts, STATUS_INVALID_PARAMETER);
+    begin_right(&once);
+    add(&once);
+    if (!expect_agreement(trial, &once))
+        return;
+    ignores = answered(trial)->count == 1;
+    begin_right(&twice);
+    add(&twice);
+    add(&twice);
+    if (!expect(trial, &twice, STATUS_INVALID_PARAMETER) && ignores)
+        trial_lessen(trial);
+}
+
+static void add_usual_compression(struct contexts *contexts) {
+    add_compression(contexts, compression_ids, 5, 0);
+}
+
+void case_two_ciphers(struct trial *trial) {
+    expect_two_refused(trial, contexts_add_ciphers);
 }
 
 void case_two_signing(struct trial *trial) {
-    struct contexts contexts;
-
-    begin_right(&contexts);
-    add_signing(&contexts);
-    add_signing(&contexts);
-    expect(trial, &contexts, STATUS_INVALID_PARAMETER);
+    expect_two_refused(trial, add_signing);
 }
 
 void case_two_compression(struct trial *trial) {
-    struct contexts contexts;
-
-    begin_right(&contexts);
-    add_compression(&contexts, compression_ids, 5, 0);
-    add_compression(&contexts, compression_ids, 5, 0);
-    expect(trial, &contexts, STATUS_INVALID_PARAMETER);
+    expect_two_refused(trial, add_usual_compression);
 }
 
 static void expect_raw_refused(struct trial *trial, uint16_t type, const uint8_t *data, size_t size) {

@@ -9,6 +9,8 @@
 /* Octets that no request but those with data may have (3.3.5.2). */
 #define REQUEST_MAX (68u * 1024u)
 #define FRAME_LONGEST 0xffffffu
+/* Octets of a message beyond MaxTransactSize that a server has to take (3.3.5.2). */
+#define FRAME_SURPLUS 256u
 /* Elements of a long chain. */
 #define LONG_CHAIN 200u
 
@@ -442,34 +444,41 @@ void case_chain_negotiate(struct trial *trial) {
 
 /* ---- frames and headers ---- */
 
-/* The longest that a frame can say, in which an ECHO is. Only as much is sent as the server takes. */
-void case_frame_long(struct trial *trial) {
+/* Sends an ECHO in the longest frame that there can be, or as much of it as the server takes; 0, or a negative errno. */
+static int send_long_frame(struct line *line, struct batch *batch) {
     static const uint8_t header[] = {0, 0xff, 0xff, 0xff};
+    const struct span octets = {batch->scratch, sizeof batch->scratch};
+    int error = transport_send(&line->transport, (struct span){header, sizeof header},
+                               transport_deadline(line->target->timeout_ms));
+
+    memset(batch->scratch, 0, sizeof batch->scratch);
+    batch_begin(batch, line);
+    add_plain(batch, SMB2_ECHO);
+    memcpy(batch->scratch, batch->octets, batch->writer.at);
+    for (size_t sent = 0; error == 0 && sent < FRAME_LONGEST; sent += sizeof batch->scratch) {
+        error = transport_send(&line->transport, span_slice(octets, 0, FRAME_LONGEST - sent),
+                               transport_deadline(line->target->timeout_ms));
+        memset(batch->scratch, 0, batch->writer.at);
+    }
+    return error;
+}
+
+/* Longer than MaxTransactSize allows by far. */
+void case_frame_long(struct trial *trial) {
     struct id_list all = trial_all(trial);
-    struct line *line = trial->line;
     struct line_reply reply;
+    uint32_t size;
     int error;
 
     if (!trial_log_on(trial, &all))
         return;
-    memset(trial->batch->scratch, 0, sizeof trial->batch->scratch);
-    batch_begin(trial->batch, line);
-    add_plain(trial->batch, SMB2_ECHO);
-    memcpy(trial->batch->scratch, trial->batch->octets, trial->batch->writer.at);
-    error = transport_send(&line->transport, (struct span){header, sizeof header},
-                           transport_deadline(line->target->timeout_ms));
-    for (size_t sent = 0; error == 0 && sent < FRAME_LONGEST;) {
-        size_t size = FRAME_LONGEST - sent < sizeof trial->batch->scratch ? FRAME_LONGEST - sent
-                                                                          : sizeof trial->batch->scratch;
-
-        error = transport_send(&line->transport, (struct span){trial->batch->scratch, size},
-                               transport_deadline(line->target->timeout_ms));
-        memset(trial->batch->scratch, 0, SMB2_HEADER_SIZE + 4);
-        sent += size;
+    size = trial->line->negotiation.answered.max_transact_size;
+    if (size >= FRAME_LONGEST - FRAME_SURPLUS) {
+        trial_skip(trial, "MaxTransactSize is %u", size);
+        return;
     }
-    reply = line_receive(line);
-    if (error < 0)
-        reply = (struct line_reply){.answer = LINE_RESET};
+    error = send_long_frame(trial->line, trial->batch);
+    reply = error < 0 ? reply_of(error) : line_receive(trial->line);
     judge_close(trial, &reply);
 }
 

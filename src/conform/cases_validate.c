@@ -243,7 +243,8 @@ static bool is_encrypted(struct trial *trial) {
     return trial->line->encrypts;
 }
 
-/* Windows closes; a session that requires signing refuses it as any other unsigned request. */
+/* Windows closes; a session that requires signing refuses it as any other unsigned request (3.3.5.2.4). Where it does not,
+ * [MS-SMB2] has a rule for the client alone (3.2.5.5): the server should see that it was broken. */
 void case_validate_unsigned(struct trial *trial) {
     struct line_claim claim;
     struct line_reply reply;
@@ -252,6 +253,8 @@ void case_validate_unsigned(struct trial *trial) {
         return;
     reply = line_validate(trial->line, &claim, LINE_PLAIN);
     judge_status_or_close(trial, &reply, STATUS_ACCESS_DENIED);
+    if ((trial->facts->security_mode & SMB2_SIGNING_REQUIRED) == 0)
+        trial_lessen(trial);
 }
 
 void case_validate_bad_signature(struct trial *trial) {

@@ -1,8 +1,14 @@
 /* A run: what the server is like, then each case on a connection of its own. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "conform/trial.h"
+
+/* How long a case holds up the next one, in milliseconds, and how many wait beside it. */
+#define CASE_PATIENCE_MS  1000
+#define CASES_WAITING_MAX 16u
 
 /* ---- what the server is like ---- */
 
@@ -118,20 +124,18 @@ static const char *obstacle(const struct conform_facts *facts, enum conform_need
     return NULL;
 }
 
-static void run_case(struct trial *trial, const struct conform_case *test, struct conform_result *result) {
-    const char *why = obstacle(trial->facts, test->need);
+static void run_case(struct trial *trial) {
+    const char *why = obstacle(trial->facts, trial->test->need);
 
-    trial->test = test;
-    trial->result = result;
-    trial->zero_in_guid = false;
     if (why != NULL)
         trial_skip(trial, "%s", why);
     else
-        test->run(trial);
+        trial->test->run(trial);
     line_close(trial->line);
     line_close(trial->second);
 }
 
+/* False where there is no memory; what there is has to be freed all the same. */
 static bool make_room(struct trial *trial) {
     trial->line = calloc(1, sizeof *trial->line);
     trial->second = calloc(1, sizeof *trial->second);
@@ -139,39 +143,147 @@ static bool make_room(struct trial *trial) {
     return trial->line != NULL && trial->second != NULL && trial->batch != NULL;
 }
 
-static void run_cases(struct trial *trial, struct conform_report *report) {
-    const struct conform_options *options = report->options;
-    const struct conform_case *cases = report->suite->cases;
-    unsigned number = 0, wanted = 0;
+static void free_room(struct trial *trial) {
+    free(trial->line);
+    free(trial->second);
+    free(trial->batch);
+}
 
-    for (unsigned i = 0; i < report->suite->count; i++)
+/* ---- one after the other, but for those that wait ---- */
+
+/* Each case has a thread, for which the next one waits. But a case that took longer than CASE_PATIENCE_MS most likely
+ * waits for an answer that does not come, and those wait side by side, while the others go on. */
+struct crew {
+    pthread_mutex_t lock;
+    pthread_cond_t ended; /* by CLOCK_MONOTONIC */
+    unsigned under_way;   /* under the lock */
+};
+
+struct errand {
+    struct crew *crew;
+    struct trial trial;
+    pthread_t thread;
+    bool started, has_ended; /* has_ended: under the lock */
+    bool lacks_memory;
+};
+
+static void crew_begin(struct crew *crew) {
+    pthread_condattr_t attributes;
+
+    crew->under_way = 0;
+    pthread_mutex_init(&crew->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&crew->ended, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static void crew_end(struct crew *crew) {
+    pthread_cond_destroy(&crew->ended);
+    pthread_mutex_destroy(&crew->lock);
+}
+
+static void *run_errand(void *context) {
+    struct errand *errand = context;
+    struct crew *crew = errand->crew;
+
+    errand->lacks_memory = !make_room(&errand->trial);
+    if (!errand->lacks_memory)
+        run_case(&errand->trial);
+    free_room(&errand->trial);
+    pthread_mutex_lock(&crew->lock);
+    errand->has_ended = true;
+    crew->under_way--;
+    pthread_cond_signal(&crew->ended);
+    pthread_mutex_unlock(&crew->lock);
+    return NULL;
+}
+
+static struct timespec after_patience(void) {
+    struct timespec when;
+
+    clock_gettime(CLOCK_MONOTONIC, &when);
+    when.tv_nsec += CASE_PATIENCE_MS % 1000 * 1000000;
+    when.tv_sec += CASE_PATIENCE_MS / 1000 + when.tv_nsec / 1000000000;
+    when.tv_nsec %= 1000000000;
+    return when;
+}
+
+/* Until the case has ended, or may wait beside the next one. */
+static void await_errand(struct errand *errand) {
+    struct crew *crew = errand->crew;
+    const struct timespec until = after_patience();
+    int error = 0;
+
+    pthread_mutex_lock(&crew->lock);
+    while (!errand->has_ended && (error == 0 || crew->under_way >= CASES_WAITING_MAX))
+        error = error == 0 ? pthread_cond_timedwait(&crew->ended, &crew->lock, &until)
+                           : pthread_cond_wait(&crew->ended, &crew->lock);
+    pthread_mutex_unlock(&crew->lock);
+}
+
+static void start_errand(struct errand *errand) {
+    pthread_mutex_lock(&errand->crew->lock);
+    errand->crew->under_way++;
+    pthread_mutex_unlock(&errand->crew->lock);
+    errand->started = pthread_create(&errand->thread, NULL, run_errand, errand) == 0;
+    if (errand->started)
+        await_errand(errand);
+    else
+        run_errand(errand); /* it holds up the others, and that is all */
+}
+
+/* False: no memory. */
+static bool run_cases(struct conform_report *report) {
+    const struct conform_options *options = report->options;
+    unsigned number = 0, wanted = 0, count = report->suite->count;
+    struct errand *errands = calloc(count, sizeof *errands);
+    struct crew crew;
+    bool fine = errands != NULL;
+
+    for (unsigned i = 0; i < count; i++)
         wanted += options->wanted[i];
-    for (unsigned i = 0; i < report->suite->count; i++) {
+    crew_begin(&crew);
+    for (unsigned i = 0; i < count && fine; i++) {
         if (!options->wanted[i])
             continue;
-        number++;
+        errands[i].crew = &crew;
+        errands[i].trial = (struct trial){.options = options, .facts = &report->facts,
+                                          .test = &report->suite->cases[i], .result = &report->results[i]};
         if (options->progress != NULL)
-            options->progress(&cases[i], number, wanted);
-        run_case(trial, &cases[i], &report->results[i]);
-        conform_settle(report, i);
+            options->progress(errands[i].trial.test, ++number, wanted);
+        start_errand(&errands[i]);
     }
+    for (unsigned i = 0; i < count && fine; i++) {
+        if (errands[i].started)
+            pthread_join(errands[i].thread, NULL);
+        if (options->wanted[i])
+            conform_settle(report, i);
+    }
+    for (unsigned i = 0; i < count && fine; i++)
+        fine = !errands[i].lacks_memory;
+    crew_end(&crew);
+    free(errands);
+    return fine;
+}
+
+static bool find_facts(const struct conform_options *options, struct conform_facts *facts) {
+    struct trial trial = {.options = options};
+    bool fine = make_room(&trial);
+
+    if (fine) {
+        find_dialects(trial.line, &options->target, facts);
+        find_logon(trial.line, trial.batch, &options->target, facts);
+        find_validation(trial.line, &options->target, facts);
+        line_close(trial.line);
+    }
+    free_room(&trial);
+    return fine;
 }
 
 bool conform_run(const struct conform_options *options, struct conform_report *report) {
-    struct trial trial = {.options = options, .facts = &report->facts};
-    bool fine = make_room(&trial);
-
     *report = (struct conform_report){.suite = conform_servers(), .options = options};
-    if (fine) {
-        find_dialects(trial.line, &options->target, &report->facts);
-        find_logon(trial.line, trial.batch, &options->target, &report->facts);
-        find_validation(trial.line, &options->target, &report->facts);
-        line_close(trial.line);
-    }
-    if (fine && report->facts.reached)
-        run_cases(&trial, report);
-    free(trial.line);
-    free(trial.second);
-    free(trial.batch);
-    return fine;
+    if (!find_facts(options, &report->facts))
+        return false;
+    return !report->facts.reached || run_cases(report);
 }

@@ -1,6 +1,7 @@
 /* What every case needs: to say what came of it, and to get as far as to what it judges. */
 #include "conform/trial.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -89,7 +90,7 @@ const char *seen_text(const struct line_reply *reply, char text[CONFORM_TEXT_MAX
     case LINE_SILENT:
         return "no answer";
     case LINE_NOISE:
-        return "an answer that is no SMB2 message, or does not decrypt";
+        return reply->error == -EBADMSG ? "an answer that does not decrypt" : "an answer that is no SMB2 message";
     case LINE_UNREACHABLE:
         snprintf(text, CONFORM_TEXT_MAX, "no connection: %s", strerror(-reply->error));
         return text;

@@ -28,7 +28,6 @@ struct trial {
     struct line *line, *second; /* most need one connection */
     struct line_logon logon;
     struct batch *batch;
-    unsigned files_made; /* of this process, for their names */
     bool zero_in_guid;   /* the ClientGuid of what trial_agree() opens has an octet 0 near its beginning */
 };
 
@@ -79,6 +78,8 @@ uint8_t *batch_add(struct batch *batch, uint16_t command, struct span body);
 uint8_t *add_plain(struct batch *batch, uint16_t command); /* ECHO, LOGOFF, TREE_DISCONNECT, CANCEL: 4 octets */
 uint8_t *add_tree_connect(struct batch *batch, const char *share, uint16_t flags);
 uint8_t *add_token(struct batch *batch, struct span token); /* a SESSION_SETUP */
+/* Octets of the line's ClientGuid follow the name: other cases and other runs may be at work at the same time, and a file
+ * that is about to go can be opened by nobody. */
 uint8_t *add_create(struct batch *batch, const char *name, uint32_t disposition);
 uint8_t *add_close(struct batch *batch, const uint8_t *file_id);
 uint8_t *add_flush(struct batch *batch, const uint8_t *file_id);
@@ -88,6 +89,8 @@ uint8_t *add_write(struct batch *batch, const uint8_t *file_id, struct span data
 uint8_t *add_validation(struct batch *batch);
 /* Chains what was added; each but the first `related`. */
 void batch_chain(struct batch *batch, bool related);
+/* What a negative errno of sending stands for. */
+struct line_reply reply_of(int error);
 /* Signs or encrypts, and sends. 0, or a negative errno. */
 int batch_send(struct batch *batch, enum line_protection protection);
 /* And reads the answer to the only request. */

@@ -120,7 +120,7 @@ struct client_frame {
     unsigned count;
     size_t starts[CLIENT_CHAIN_MAX];
     uint64_t message_ids[CLIENT_CHAIN_MAX];
-    bool encrypt, failed;
+    bool encrypt, failed, is_signed;
 };
 
 /* Writes a body behind the header: the writer stands at the body's first octet, and counts from the protocol id. */
@@ -133,6 +133,15 @@ struct client_response {
     uint32_t status;
     bool is_interim;       /* STATUS_PENDING: the final one is still to come */
     struct span message;   /* from the protocol id, with padding; borrows from what was received */
+};
+
+/* The content of a frame that came. */
+struct client_arrival {
+    uint8_t *content;
+    size_t size;
+    /* The rest is the client's. */
+    bool is_checked;
+    enum signature_check check; /* of the whole frame as one element */
 };
 
 struct client; /* its inside is in core/client_state.h, for those who embed one */
@@ -151,6 +160,12 @@ void client_sent(struct client *client);
  * KEYS. False: the connection is closed (see client.failure). A keep-alive or
  * another NetBIOS packet is not to be given here. */
 bool client_receive(struct client *client, uint8_t *content, size_t size);
+/* The same for several frames, at most SIGN_TOGETHER_MAX, in the order in which they came. Signatures are computed together
+ * where that is quicker; nothing else is done with a frame before those in front of it are done with. The arrivals are
+ * borrowed as the contents are. */
+bool client_receive_many(struct client *client, struct client_arrival *arrivals, unsigned count);
+/* Is anything gained by client_receive_many() and client_frames_finish()? */
+bool client_signs_together(const struct client *client);
 
 /* CLIENT_TOKEN: what the server said last; at first its SPNEGO hint, which may be empty. */
 struct span client_token_in(const struct client *client);
@@ -198,6 +213,9 @@ bool client_frame_add(struct client *client, struct client_frame *frame, struct 
                       client_body_encode *encode, const void *arguments);
 /* Signs or seals; the octets to send. Empty on failure: the client is closed. */
 struct span client_frame_finish(struct client *client, struct client_frame *frame);
+/* The same for several frames, at most SIGN_TOGETHER_MAX, whose signatures are made together where that is quicker. False:
+ * the client is closed. */
+bool client_frames_finish(struct client *client, struct client_frame *frames, unsigned count, struct span *octets);
 /* Makes a CANCEL of a request in flight (3.2.4.24), to be sent as it is; `data` has CLIENT_CANCEL_MAX octets. Empty
  * where it is not in flight any more, or was cancelled before. */
 #define CLIENT_CANCEL_MAX (CLIENT_HEADROOM + 72u)

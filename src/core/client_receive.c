@@ -116,8 +116,17 @@ struct proof {
     size_t offset;
 };
 
+/* It may have been computed with those of other frames. */
+static enum signature_check check_signature(const struct client *client, struct span element) {
+    const struct client_arrival *arrival = client->arrival;
+
+    if (arrival->is_checked && element.data == arrival->content && element.size == arrival->size)
+        return arrival->check;
+    return element_check(client->handles.mac, element);
+}
+
 static struct proof prove_signature(struct client *client, const struct message *message) {
-    switch (element_check(client->handles.mac, message->bytes)) {
+    switch (check_signature(client, message->bytes)) {
     case SIGNATURE_GOOD:
         return (struct proof){PROTECTION_SIGNED, RULE_NONE, 0};
     case SIGNATURE_EXEMPT:
@@ -224,15 +233,6 @@ static void take_element(struct client *client, const struct message *message) {
         client_fail_rule(client, RULE_CREDITS_NONE, message, 14);
 }
 
-/* Goes on to the next response of the caller's. */
-static void advance(struct client *client) {
-    struct message message;
-
-    client->has_response = false;
-    while (!client->has_response && !client_is_closed(client) && chain_next(&client->cursor, &message))
-        take_element(client, &message);
-}
-
 static void take_smb1(struct client *client, struct span content) {
     struct message message;
     struct client_pending *pending = client_pending_find(client, 0);
@@ -243,12 +243,13 @@ static void take_smb1(struct client *client, struct span content) {
     client_fail_rule(client, RULE_SMB1_MESSAGE, &message, 0);
 }
 
-bool client_receive(struct client *client, uint8_t *content, size_t size) {
-    struct span frame = {content, size};
+static void begin_frame(struct client *client, const struct client_arrival *arrival) {
+    struct span frame = {arrival->content, arrival->size};
+    uint8_t *content = arrival->content;
+    size_t size = arrival->size;
 
-    if (client_is_closed(client))
-        return false;
-    client->sealed = client->has_response = false;
+    client->arrival = arrival;
+    client->sealed = false;
     client->cursor = chain_cursor(frame, size);
     if (size > client_frame_max(client))
         client_fail_rule(client, RULE_FRAME_TOO_LONG, NULL, 0);
@@ -260,8 +261,72 @@ bool client_receive(struct client *client, uint8_t *content, size_t size) {
         client_fail_rule(client, RULE_COMPRESSED_NOT_NEGOTIATED, NULL, 0);
     else if (content[0] == 0xff)
         take_smb1(client, frame);
+}
+
+/* False: no frame is left. */
+static bool next_frame(struct client *client) {
+    if (client->arrivals_left == 0)
+        return false;
+    client->arrivals_left--;
+    begin_frame(client, client->arrival + 1);
+    return true;
+}
+
+/* Goes on to the next response of the caller's. */
+static void advance(struct client *client) {
+    struct message message;
+
+    client->has_response = false;
+    while (!client->has_response && !client_is_closed(client)) {
+        if (chain_next(&client->cursor, &message))
+            take_element(client, &message);
+        else if (!next_frame(client))
+            return;
+    }
+}
+
+bool client_signs_together(const struct client *client) {
+    return client->want == CLIENT_READY && client->handles.mac != NULL && client->signing_required && !client->encrypts &&
+           mac_key_lanes(client->handles.mac) > 1;
+}
+
+/* Of a frame that is no single signed element nothing is known by it. */
+static void check_together(const struct client *client, struct client_arrival *arrivals, unsigned count) {
+    struct span elements[SIGN_TOGETHER_MAX];
+    enum signature_check checks[SIGN_TOGETHER_MAX];
+
+    for (unsigned i = 0; i < count; i++)
+        elements[i] = (struct span){arrivals[i].content, arrivals[i].size};
+    elements_check(client->handles.mac, elements, count, checks);
+    for (unsigned i = 0; i < count; i++) {
+        arrivals[i].check = checks[i];
+        arrivals[i].is_checked = true;
+    }
+}
+
+static bool receive_frames(struct client *client, const struct client_arrival *arrivals, unsigned count) {
+    client->arrivals_left = count - 1;
+    begin_frame(client, arrivals);
     advance(client);
     return !client_is_closed(client);
+}
+
+bool client_receive(struct client *client, uint8_t *content, size_t size) {
+    if (client_is_closed(client))
+        return false;
+    client->arrived = (struct client_arrival){.content = content, .size = size};
+    return receive_frames(client, &client->arrived, 1);
+}
+
+bool client_receive_many(struct client *client, struct client_arrival *arrivals, unsigned count) {
+    assert(count > 0 && count <= SIGN_TOGETHER_MAX);
+    if (client_is_closed(client))
+        return false;
+    for (unsigned i = 0; i < count; i++)
+        arrivals[i].is_checked = false;
+    if (count > 1 && client_signs_together(client))
+        check_together(client, arrivals, count);
+    return receive_frames(client, arrivals, count);
 }
 
 bool client_next_response(struct client *client, struct client_response *response) {

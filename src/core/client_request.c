@@ -231,12 +231,40 @@ struct span client_frame_finish(struct client *client, struct client_frame *fram
     if (frame->encrypt) {
         mark_encrypted(client, frame);
         octets = frame_seal(client, frame->data, size);
-    } else if (sign_elements(client, frame)) {
+    } else if (frame->is_signed || sign_elements(client, frame)) {
         octets = frame_plain(frame->data, size);
     }
     if (octets.size == 0)
         client_fail(client, CLIENT_FAULT_CRYPTO, STATUS_INTERNAL_ERROR);
     return octets;
+}
+
+/* Signs those that are one element each. False: that failed. */
+static bool sign_together(struct client *client, struct client_frame *frames, unsigned count) {
+    struct element_place places[SIGN_TOGETHER_MAX] = {0};
+    unsigned signed_count = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct client_frame *frame = &frames[i];
+        const struct client_pending *pending = client_pending_find(client, frame->message_ids[0]);
+
+        if (frame->encrypt || frame->count != 1 || !pending->is_signed)
+            continue;
+        places[signed_count++] = (struct element_place){frame->data + frame->starts[0], frame->at - frame->starts[0]};
+        frame->is_signed = true;
+    }
+    return signed_count == 0 || elements_sign(client->handles.mac, places, signed_count);
+}
+
+bool client_frames_finish(struct client *client, struct client_frame *frames, unsigned count, struct span *octets) {
+    assert(count <= SIGN_TOGETHER_MAX);
+    if (client_is_closed(client))
+        return false;
+    if (count > 1 && client_signs_together(client) && !sign_together(client, frames, count))
+        client_fail(client, CLIENT_FAULT_CRYPTO, STATUS_INTERNAL_ERROR);
+    for (unsigned i = 0; i < count && !client_is_closed(client); i++)
+        octets[i] = client_frame_finish(client, &frames[i]);
+    return !client_is_closed(client);
 }
 
 void client_encode_empty(struct writer *writer, const void *arguments) {

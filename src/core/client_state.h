@@ -71,8 +71,11 @@ struct client {
 
     uint32_t tree, tree_status; /* of the TREE_CONNECT made last */
 
-    /* The frame received last, as far as it was not handed over. */
-    struct chain_cursor cursor;
+    /* What was received last, as far as it was not handed over. */
+    struct client_arrival arrived; /* where it is just one */
+    const struct client_arrival *arrival;  /* the frame at hand */
+    unsigned arrivals_left;                /* behind it */
+    struct chain_cursor cursor;            /* in it */
     bool sealed; /* it came encrypted */
     bool has_response;
     struct client_response response;

@@ -224,9 +224,11 @@ static enum server_want element_serve(struct server *server, struct server_frame
 }
 
 static enum server_want frame_end(struct server *server, struct server_frame *frame) {
-    frame->state = SERVER_FRAME_DONE;
-    if (server_frame_finish(frame))
+    if ((frame->signs == NULL || server_sign_waiting(server, frame)) && server_frame_finish(frame)) {
+        frame->state = SERVER_FRAME_DONE;
         return SERVER_SEND;
+    }
+    frame->state = SERVER_FRAME_DONE;
     server_close(server, verdict_disconnect(RULE_NONE, 0), &frame->request);
     return SERVER_CLOSED;
 }
@@ -262,9 +264,36 @@ static bool release_one(struct server *server) {
     return false;
 }
 
+static bool is_answered(const struct server_frame *frame) {
+    return frame->state == SERVER_FRAME_DONE || (frame->state == SERVER_FRAME_NEXT && frame->at == frame->size);
+}
+
+/* The oldest; but answers that wait for others to be signed with them do so while there is something else to do. */
+static struct server_frame *frame_in_turn(const struct server *server) {
+    struct server_frame *first = server->ready.first, *frame = first;
+    if (server->unsigned_count == SIGN_TOGETHER_MAX)
+        return first;
+    while (frame != NULL && frame->signs != NULL)
+        frame = frame->next;
+    if (frame == NULL)
+        return server->more_at_hand ? NULL : first;
+    return is_answered(frame) ? first : frame;
+}
+
+/* The connection is closed; but what was answered before it was, is sent. */
+static enum server_want step_closed(struct server *server) {
+    struct server_frame *frame = server->ready.first;
+    while (frame != NULL && !is_answered(frame))
+        frame = frame->next;
+    if (frame == NULL)
+        return SERVER_CLOSED;
+    server->current = frame;
+    return frame->state == SERVER_FRAME_DONE ? SERVER_SEND : frame_end(server, frame);
+}
+
 enum server_want server_step(struct server *server) {
     while (!server->closed) {
-        struct server_frame *frame = server->ready.first;
+        struct server_frame *frame = frame_in_turn(server);
         if (server->release_due && release_one(server))
             return SERVER_RELEASE;
         if (server->keys_frame != NULL)
@@ -276,7 +305,11 @@ enum server_want server_step(struct server *server) {
         if (want != SERVER_RECEIVE)
             return want;
     }
-    return SERVER_CLOSED;
+    return step_closed(server);
+}
+
+void server_expect(struct server *server, bool more_at_hand) {
+    server->more_at_hand = more_at_hand;
 }
 
 struct server_frame *server_current(struct server *server) {
@@ -293,7 +326,7 @@ struct span server_output(const struct server *server) {
 
 struct server_frame *server_sent(struct server *server) {
     struct server_frame *frame = server->current;
-    assert(frame->state == SERVER_FRAME_DONE && frame == server->ready.first);
+    assert(frame->state == SERVER_FRAME_DONE);
     server_frames_remove(&server->ready, frame);
     if (frame->seals != NULL)
         server_session_release(server, frame->seals);

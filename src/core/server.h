@@ -34,8 +34,8 @@
  * The order of checks is that of 3.3.5.2: frame, MessageIds, signature, credit charge, session, tree, command. A
  * request that reaches the shell has a session, a tree where its command needs one, its fixed body whole with the right
  * StructureSize, and was signed or encrypted as far as the session or the share asks for it. What [MS-SMB2] answers by
- * terminating the connection ends in SERVER_CLOSED without a word to the client: above all an
- * FSCTL_VALIDATE_NEGOTIATE_INFO that differs from NEGOTIATE (3.3.5.15.12). Then all frames are the shell's again, those
+ * terminating the connection ends in SERVER_CLOSED without a word to the client (what was answered before is still sent):
+ * above all an FSCTL_VALIDATE_NEGOTIATE_INFO that differs from NEGOTIATE (3.3.5.15.12). Then all frames are the shell's again, those
  * it was handed when it has finished with them, and it frees the handles of every session that is not free.
  *
  * A response is made in place, in the frame's output: the shell writes the body at server_body() and says how long it
@@ -174,6 +174,10 @@ void server_frame_init(struct server_frame *frame, uint8_t *content, size_t size
 bool server_may_come_late(struct span head);
 /* A frame came. NetBIOS packets (a keep-alive) are not to be given here. */
 void server_receive(struct server *server, struct server_frame *frame);
+/* Where several answers are signed together for the price of one (mac_key_lanes()), a few of them may wait for each other
+ * while there are more frames that the shell can receive without waiting: it says so, and takes it back in time. Nothing is
+ * held back otherwise. */
+void server_expect(struct server *server, bool more_at_hand);
 /* The longest content that the next frame may have: a longer one need not be read, server_receive() would refuse it. */
 size_t server_frame_max(const struct server *server);
 /* Another place for the output, at least as large as the one so far; what was written is copied. */

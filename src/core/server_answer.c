@@ -122,6 +122,31 @@ static void request_done(struct server *server, struct server_frame *frame) {
     request->session = NULL;
 }
 
+/* May the answer be signed later, with others? Only one that is alone in its frame, and is nobody's business until it is
+ * sent; the last of a logon is hashed or not by what it says. */
+static bool signs_later(const struct server *server, const struct server_frame *frame) {
+    const struct server_request *request = &frame->request;
+    return request->session != NULL && request->command != SMB2_SESSION_SETUP && server_frame_alone(frame) &&
+           server->unsigned_count < SIGN_TOGETHER_MAX && mac_key_lanes(request->session->handles.mac) > 1;
+}
+
+static void sign_later(struct server *server, struct server_frame *frame) {
+    frame->signs = frame->request.session;
+    frame->signs->references++;
+    server->unsigned_count++;
+}
+
+static bool sign_response(struct server *server, struct server_frame *frame, uint8_t *at, size_t size) {
+    const struct server_request *request = &frame->request;
+    struct mac_key *mac = request->session != NULL ? request->session->handles.mac : request->stranger;
+    if (!request->sign || frame->seals != NULL || mac == NULL)
+        return true;
+    if (!signs_later(server, frame))
+        return element_sign(mac, at, size);
+    sign_later(server, frame);
+    return true;
+}
+
 /* Header, padding, signature. False: the signature could not be made. */
 static bool response_write(struct server *server, struct server_frame *frame, uint32_t status, size_t body_size) {
     struct server_request *request = &frame->request;
@@ -140,8 +165,7 @@ static bool response_write(struct server *server, struct server_frame *frame, ui
         frame->seals = request->session;
         frame->seals->references++;
     }
-    struct mac_key *mac = request->session != NULL ? request->session->handles.mac : request->stranger;
-    if (request->sign && frame->seals == NULL && mac != NULL && !element_sign(mac, at, size))
+    if (!sign_response(server, frame, at, size))
         return false;
     chain_follow(frame, status, body_size);
     frame->end += size;
@@ -224,10 +248,40 @@ bool server_frame_finish(struct server_frame *frame) {
     if (frame->end == frame->start)
         return true;
     struct span octets = frame_close(frame->seals, frame->output, frame->start, frame->end, frame->trail);
-    if (octets.size == 0)
+    if (octets.size == 0) {
+        frame->end = frame->start;
         return false;
+    }
     frame->start = (size_t)(octets.data - frame->output);
     return true;
+}
+
+/* What they owe is done with, either way. */
+static void signed_together(struct server *server, struct server_frame **frames, size_t count, bool good) {
+    for (size_t i = 0; i < count; i++) {
+        server_session_release(server, frames[i]->signs);
+        frames[i]->signs = NULL;
+        if (!good)
+            frames[i]->end = frames[i]->start;
+    }
+    server->unsigned_count -= (unsigned)count;
+}
+
+bool server_sign_waiting(struct server *server, const struct server_frame *frame) {
+    struct element_place places[SIGN_TOGETHER_MAX] = {0};
+    struct server_frame *frames[SIGN_TOGETHER_MAX];
+    const struct server_session *session = frame->signs;
+    size_t count = 0;
+    for (struct server_frame *at = server->ready.first; at != NULL; at = at->next) {
+        if (at->signs != session)
+            continue;
+        assert(count < SIGN_TOGETHER_MAX);
+        places[count] = (struct element_place){at->output + at->start, at->end - at->start};
+        frames[count++] = at;
+    }
+    bool good = elements_sign(session->handles.mac, places, count);
+    signed_together(server, frames, count, good);
+    return good;
 }
 
 static bool may_pend(const struct server *server, const struct server_frame *frame, size_t size) {

@@ -54,8 +54,12 @@ void server_answer_error(struct server *server, struct server_frame *frame, uint
 void server_answer_empty(struct server *server, struct server_frame *frame);
 /* Where the whole response may be written, its header included. */
 struct writer server_answer_writer(struct server_frame *frame);
-/* All responses are there: encrypts where it has to be, and writes the frame header. False: that failed. */
+/* All responses are there: encrypts where it has to be, and writes the frame header. False: that failed, and the frame has
+ * no answer. */
 bool server_frame_finish(struct server_frame *frame);
+/* Signs the answer of the frame, and with it those of other frames that wait for a signature with the same key. False: that
+ * failed, and none of them has an answer. */
+bool server_sign_waiting(struct server *server, const struct server_frame *frame);
 
 /* ---- server.c ---- */
 

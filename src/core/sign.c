@@ -96,58 +96,103 @@ static void nonce_write(const struct element *element, uint8_t nonce[MAC_NONCE_S
     assert(!writer.failed);
 }
 
-/* The signature of an element with this header (its own signature zero) and this rest. */
-static bool signature_compute(struct mac_key *key, const struct element *element,
-                              const uint8_t header[HEADER_SIZE], struct span rest,
-                              uint8_t signature[MAC_TAG_SIZE]) {
-    const struct span spans[] = {{header, HEADER_SIZE}, rest};
-    uint8_t nonce[MAC_NONCE_SIZE];
-
-    nonce_write(element, nonce);
-    return mac_key_compute(key, nonce, spans, 2, signature);
-}
-
 /* A copy of the header, its signature zeroed. */
 static void header_copy(struct span element, uint8_t header[HEADER_SIZE]) {
     memcpy(header, element.data, HEADER_SIGNATURE);
     memset(header + HEADER_SIGNATURE, 0, MAC_TAG_SIZE);
 }
 
-bool element_sign(struct mac_key *key, uint8_t *element, size_t size) {
-    assert(key && element);
-    struct span bytes = {element, size};
-    uint8_t header[HEADER_SIZE];
+/* An element on its way to its signature. */
+struct signing {
     struct element fields;
+    uint8_t header[HEADER_SIZE]; /* a copy, its signature zero */
+    uint8_t nonce[MAC_NONCE_SIZE];
+    struct span spans[2];
+};
 
-    if (!element_read(bytes, &fields) || fields.command == COMMAND_NEGOTIATE ||
-        element_is_interim(&fields) || element_is_unsolicited(&fields))
+static void signing_prepare(struct signing *signing, struct span bytes, struct mac_job *job) {
+    header_copy(bytes, signing->header);
+    nonce_write(&signing->fields, signing->nonce);
+    signing->spans[0] = (struct span){signing->header, HEADER_SIZE};
+    signing->spans[1] = span_slice(bytes, HEADER_SIZE, bytes.size);
+    *job = (struct mac_job){.nonce = signing->nonce, .spans = signing->spans, .count = 2};
+}
+
+static bool element_may_be_signed(struct span bytes, struct element *fields) {
+    return element_read(bytes, fields) && fields->command != COMMAND_NEGOTIATE && !element_is_interim(fields) &&
+           !element_is_unsolicited(fields);
+}
+
+static void flags_set_signed(struct signing *signing) {
+    struct writer flags = writer_over(signing->header + HEADER_FLAGS, sizeof(uint32_t));
+
+    writer_u32(&flags, signing->fields.flags | FLAG_SIGNED);
+}
+
+bool elements_sign(struct mac_key *key, const struct element_place *elements, size_t count) {
+    struct signing signings[SIGN_TOGETHER_MAX];
+    struct mac_job jobs[SIGN_TOGETHER_MAX];
+
+    assert(key && count <= SIGN_TOGETHER_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct span bytes = {elements[i].data, elements[i].size};
+
+        if (!element_may_be_signed(bytes, &signings[i].fields))
+            return false;
+        signing_prepare(&signings[i], bytes, &jobs[i]);
+        flags_set_signed(&signings[i]);
+    }
+    if (!mac_key_compute_many(key, jobs, count))
         return false;
-    header_copy(bytes, header);
-    struct writer flags = writer_over(header + HEADER_FLAGS, sizeof(uint32_t));
-    writer_u32(&flags, fields.flags | FLAG_SIGNED);
-    if (!signature_compute(key, &fields, header, span_slice(bytes, HEADER_SIZE, size),
-                           header + HEADER_SIGNATURE))
-        return false;
-    memcpy(element, header, HEADER_SIZE);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(elements[i].data, signings[i].header, HEADER_SIGNATURE);
+        memcpy(elements[i].data + HEADER_SIGNATURE, jobs[i].tag, MAC_TAG_SIZE);
+    }
     return true;
 }
 
-enum signature_check element_check(struct mac_key *key, struct span element) {
-    assert(key);
-    uint8_t header[HEADER_SIZE], signature[MAC_TAG_SIZE];
-    struct element fields;
+bool element_sign(struct mac_key *key, uint8_t *element, size_t size) {
+    assert(element);
+    return elements_sign(key, &(struct element_place){element, size}, 1);
+}
 
-    if (!element_read(element, &fields))
+/* What can be said before the signature is computed; SIGNATURE_GOOD: nothing speaks against it. */
+static enum signature_check element_look(struct span bytes, struct element *fields) {
+    if (!element_read(bytes, fields))
         return SIGNATURE_BAD;
-    if (element_is_interim(&fields) ||
-        (element_is_response(&fields) && element_is_unsolicited(&fields)))
+    if (element_is_interim(fields) || (element_is_response(fields) && element_is_unsolicited(fields)))
         return SIGNATURE_EXEMPT;
-    if (!(fields.flags & FLAG_SIGNED))
-        return SIGNATURE_MISSING;
-    header_copy(element, header);
-    if (!signature_compute(key, &fields, header, span_slice(element, HEADER_SIZE, element.size),
-                           signature))
+    return fields->flags & FLAG_SIGNED ? SIGNATURE_GOOD : SIGNATURE_MISSING;
+}
+
+static enum signature_check signature_compare(bool computed, const struct mac_job *job, struct span element) {
+    if (!computed)
         return SIGNATURE_FAILED;
-    return crypto_equal(signature, element.data + HEADER_SIGNATURE, MAC_TAG_SIZE) ? SIGNATURE_GOOD
-                                                                                  : SIGNATURE_BAD;
+    return crypto_equal(job->tag, element.data + HEADER_SIGNATURE, MAC_TAG_SIZE) ? SIGNATURE_GOOD : SIGNATURE_BAD;
+}
+
+void elements_check(struct mac_key *key, const struct span *elements, size_t count, enum signature_check *checks) {
+    struct signing signings[SIGN_TOGETHER_MAX];
+    struct mac_job jobs[SIGN_TOGETHER_MAX];
+    size_t computed = 0, compared = 0;
+
+    assert(key && count <= SIGN_TOGETHER_MAX);
+    for (size_t i = 0; i < count; i++) {
+        checks[i] = element_look(elements[i], &signings[computed].fields);
+        if (checks[i] != SIGNATURE_GOOD)
+            continue;
+        signing_prepare(&signings[computed], elements[i], &jobs[computed]);
+        computed++;
+    }
+    bool good = computed == 0 || mac_key_compute_many(key, jobs, computed);
+    for (size_t i = 0; i < count; i++)
+        if (checks[i] == SIGNATURE_GOOD)
+            checks[i] = signature_compare(good, &jobs[compared++], elements[i]);
+}
+
+enum signature_check element_check(struct mac_key *key, struct span element) {
+    enum signature_check check;
+
+    elements_check(key, &element, 1, &check);
+    return check;
 }

@@ -9,6 +9,9 @@
 
 #include "crypto/crypto.h"
 
+/* Elements that are signed, or checked, in one call. */
+#define SIGN_TOGETHER_MAX 4u
+
 /* Which algorithm signs: below 3.0 HMAC-SHA256, on 3.0 and 3.0.2 AES-CMAC, on 3.1.1 the one that
  * was negotiated (negotiation_agreed.signing_algorithm, which is AES-CMAC where no signing context
  * went by). False where the dialect or the algorithm is unknown. */
@@ -23,6 +26,16 @@ bool signing_algorithm_find(uint16_t dialect, uint16_t negotiated, enum mac_algo
  * the computation failed. */
 bool element_sign(struct mac_key *key, uint8_t *element, size_t size);
 
+/* Where an element lies. */
+struct element_place {
+    uint8_t *data;
+    size_t size;
+};
+
+/* The same for up to SIGN_TOGETHER_MAX elements, which costs less than one by one where mac_key_lanes() says so. False, and
+ * none is changed: that is so for one of them. */
+bool elements_sign(struct mac_key *key, const struct element_place *elements, size_t count);
+
 enum signature_check {
     SIGNATURE_GOOD,
     SIGNATURE_BAD,
@@ -36,5 +49,8 @@ enum signature_check {
  * sent it. Whether it is a request or a response is taken from SMB2_FLAGS_SERVER_TO_REDIR, which
  * the caller has compared with the direction that the element came from. */
 enum signature_check element_check(struct mac_key *key, struct span element);
+/* The same for up to SIGN_TOGETHER_MAX elements, each by itself: what is wrong with one says nothing of the others. Only a
+ * failed computation is one of them all. */
+void elements_check(struct mac_key *key, const struct span *elements, size_t count, enum signature_check *checks);
 
 #endif

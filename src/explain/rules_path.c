@@ -257,86 +257,101 @@ static bool wrong_answer_to_smb1(const struct inquiry *inquiry, struct finding *
     return true;
 }
 
-bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
+/* The server's own VALIDATE answer contradicts the NEGOTIATE response that arrived. */
+static bool response_contradicted(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
     char words[80];
 
+    if (at_server(inquiry) && place_known(inquiry))
+        return false; /* V04 */
+    finding->explains_end = facts->closer == CLOSER_CLIENT;
+    finding->confidence = !facts->told->response_signed ? CONFIDENCE_POSSIBLE : CONFIDENCE_LIKELY;
+    finding_say(finding,
+                "The NEGOTIATE response that arrived here (packet %llu) is not the one the server says it sent: "
+                "its %s VALIDATE answer (packet %llu) names other %s. It was altered on the way to the client%s.",
+                (unsigned long long)negotiate->response.packet,
+                facts->told->response_signed ? "signed" : "(unsigned)",
+                (unsigned long long)facts->told->response_packet,
+                field_words(facts->told_differs, true, words, sizeof words),
+                facts->closer == CLOSER_CLIENT ? ", and the client closed the connection" : "; the client did not mind");
+    name_response_fields(inquiry, finding, facts->told_differs);
+    finding_packet(finding, negotiate->response.packet);
+    finding_packet(finding, facts->told->request_packet);
+    finding_packet(finding, facts->told->response_packet);
+    if (facts->closing != NULL)
+        finding_packet(finding, facts->closing->packet);
+    if (facts->told->response_signed)
+        finding_rule_out(finding, CAUSE_V01, "the VALIDATE answer is signed");
+    remedies_for_alteration(inquiry, finding);
+    finding_remedy(finding, REMEDY_FIX_SERVER);
+    return true;
+}
+
+/* The client left a good VALIDATE answer at once, as if another NEGOTIATE response had reached it. */
+static bool response_rejected(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+
+    if (!gave_up_after_validation(facts) || facts->validated->result != VALIDATION_VALID ||
+        !facts->validated->response_comparable || inquiry->vantage.place == PLACE_CLIENT ||
+        inquiry->comparison != NULL || only_looked_in(inquiry))
+        return false;
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    finding_say(finding,
+                "The server's VALIDATE answer (packet %llu) is signed and repeats the NEGOTIATE response seen here, yet the "
+                "client closed the connection at once. A client must do that when another NEGOTIATE response than this one "
+                "reached it: it was altered behind this place, on the way to the client.",
+                (unsigned long long)facts->validation->response_packet);
+    finding_packet(finding, negotiate_of(inquiry)->response.packet);
+    packets_of_validation(inquiry, finding);
+    finding_rule_out(finding, CAUSE_V04, "the answer repeats the NEGOTIATE response of this capture in all four fields");
+    finding_rule_out(finding, CAUSE_V01, "the answer carries a signature");
+    finding_remedy(finding, REMEDY_BOTH_ENDS);
+    remedies_for_alteration(inquiry, finding);
+    return true;
+}
+
+/* The dialect that was chosen is one that nobody offered: caught before authentication. */
+static bool dialect_not_offered(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
+
+    if (negotiate->dialect == 0 || !negotiate->request.decoded || negotiate->dialect_count == 0)
+        return false;
+    for (unsigned i = 0; i < negotiate->dialect_count; i++)
+        if (negotiate->dialects[i] == negotiate->dialect)
+            return false;
+    if (negotiate->response.time_ns < negotiate->request.time_ns ||
+        (negotiate->dialect == SMB2_DIALECT_WILDCARD && facts->lossy))
+        return false; /* the answer to an SMB 1 NEGOTIATE; the one to this request is missing */
+    finding->explains_end = !facts->authenticated;
+    finding->severity = facts->authenticated ? SEVERITY_FINDING_NOTE : SEVERITY_PROBLEM;
+    finding->confidence = facts->authenticated ? CONFIDENCE_POSSIBLE : CONFIDENCE_LIKELY;
+    finding_say(finding,
+                "The NEGOTIATE response (packet %llu) chooses dialect 0x%04x, which the client did not offer "
+                "(packet %llu). No sound server does that: the response was altered on the way, or the server is "
+                "broken (V04). %s",
+                (unsigned long long)negotiate->response.packet, negotiate->dialect,
+                (unsigned long long)negotiate->request.packet,
+                facts->authenticated ? "The client has to close, but this one went on and logged on."
+                                     : "The client has to close.");
+    finding_packet(finding, negotiate->request.packet);
+    finding_packet(finding, negotiate->response.packet);
+    snprintf(finding_field(finding, "NEGOTIATE response", "DialectRevision")->arrived, VALUE_TEXT_MAX, "0x%04x",
+             negotiate->dialect);
+    remedies_for_alteration(inquiry, finding);
+    finding_remedy(finding, REMEDY_FIX_SERVER);
+    return true;
+}
+
+bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
-        return negotiate->dialect != SMB2_DIALECT_311 && altered_proven(inquiry, finding, false);
-    if (facts->told != NULL) {
-        if (at_server(inquiry) && place_known(inquiry))
-            return false; /* V04 */
-        finding->explains_end = facts->closer == CLOSER_CLIENT;
-        finding->confidence = !facts->told->response_signed ? CONFIDENCE_POSSIBLE : CONFIDENCE_LIKELY;
-        finding_say(finding,
-                    "The NEGOTIATE response that arrived here (packet %llu) is not the one the server says it sent: "
-                    "its %s VALIDATE answer (packet %llu) names other %s. It was altered on the way to the client%s.",
-                    (unsigned long long)negotiate->response.packet,
-                    facts->told->response_signed ? "signed" : "(unsigned)",
-                    (unsigned long long)facts->told->response_packet,
-                    field_words(facts->told_differs, true, words, sizeof words),
-                    facts->closer == CLOSER_CLIENT ? ", and the client closed the connection" : "; the client did not mind");
-        name_response_fields(inquiry, finding, facts->told_differs);
-        finding_packet(finding, negotiate->response.packet);
-        finding_packet(finding, facts->told->request_packet);
-        finding_packet(finding, facts->told->response_packet);
-        if (facts->closing != NULL)
-            finding_packet(finding, facts->closing->packet);
-        if (facts->told->response_signed)
-            finding_rule_out(finding, CAUSE_V01, "the VALIDATE answer is signed");
-        remedies_for_alteration(inquiry, finding);
-        finding_remedy(finding, REMEDY_FIX_SERVER);
-        return true;
-    }
-    if (gave_up_after_validation(facts) && facts->validated->result == VALIDATION_VALID &&
-        facts->validated->response_comparable && inquiry->vantage.place != PLACE_CLIENT &&
-        inquiry->comparison == NULL && !only_looked_in(inquiry)) {
-        finding->explains_end = true;
-        finding->confidence = CONFIDENCE_POSSIBLE;
-        finding_say(finding,
-                    "The server's VALIDATE answer (packet %llu) is signed and repeats the NEGOTIATE response seen here, yet the "
-                    "client closed the connection at once. A client must do that when another NEGOTIATE response than this one "
-                    "reached it: it was altered behind this place, on the way to the client.",
-                    (unsigned long long)facts->validation->response_packet);
-        finding_packet(finding, negotiate->response.packet);
-        packets_of_validation(inquiry, finding);
-        finding_rule_out(finding, CAUSE_V04, "the answer repeats the NEGOTIATE response of this capture in all four fields");
-        finding_rule_out(finding, CAUSE_V01, "the answer carries a signature");
-        finding_remedy(finding, REMEDY_BOTH_ENDS);
-        remedies_for_alteration(inquiry, finding);
-        return true;
-    }
-    if (wrong_answer_to_smb1(inquiry, finding))
-        return true;
-    /* The dialect itself is one that nobody offered: caught before authentication. */
-    if (negotiate->dialect != 0 && negotiate->request.decoded && negotiate->dialect_count > 0) {
-        for (unsigned i = 0; i < negotiate->dialect_count; i++)
-            if (negotiate->dialects[i] == negotiate->dialect)
-                return false;
-        if (negotiate->response.time_ns < negotiate->request.time_ns ||
-            (negotiate->dialect == SMB2_DIALECT_WILDCARD && facts->lossy))
-            return false; /* the answer to an SMB 1 NEGOTIATE; the one to this request is missing */
-        finding->explains_end = !facts->authenticated;
-        finding->severity = facts->authenticated ? SEVERITY_FINDING_NOTE : SEVERITY_PROBLEM;
-        finding->confidence = facts->authenticated ? CONFIDENCE_POSSIBLE : CONFIDENCE_LIKELY;
-        finding_say(finding,
-                    "The NEGOTIATE response (packet %llu) chooses dialect 0x%04x, which the client did not offer "
-                    "(packet %llu). No sound server does that: the response was altered on the way, or the server is "
-                    "broken (V04). %s",
-                    (unsigned long long)negotiate->response.packet, negotiate->dialect,
-                    (unsigned long long)negotiate->request.packet,
-                    facts->authenticated ? "The client has to close, but this one went on and logged on."
-                                         : "The client has to close.");
-        finding_packet(finding, negotiate->request.packet);
-        finding_packet(finding, negotiate->response.packet);
-        snprintf(finding_field(finding, "NEGOTIATE response", "DialectRevision")->arrived, VALUE_TEXT_MAX,
-                 "0x%04x", negotiate->dialect);
-        remedies_for_alteration(inquiry, finding);
-        finding_remedy(finding, REMEDY_FIX_SERVER);
-        return true;
-    }
-    return false;
+        return negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 && altered_proven(inquiry, finding, false);
+    if (inquiry->facts->told != NULL)
+        return response_contradicted(inquiry, finding);
+    return response_rejected(inquiry, finding) || wrong_answer_to_smb1(inquiry, finding) ||
+           dialect_not_offered(inquiry, finding);
 }
 
 bool missed_before_close(const struct facts *facts) {
@@ -417,11 +432,9 @@ bool find_M03(const struct inquiry *inquiry, struct finding *finding) {
     finding->confidence = CONFIDENCE_POSSIBLE;
     if (unopened)
         finding_say(finding,
-                    "The server closed the connection (packet %llu) on the very first encrypted message (packet "
-                    "%llu) although the logon "
-                    "had succeeded: it could not decrypt it (E04), so the two ends have different keys. On SMB 3.1.1 "
-                    "that is what any "
-                    "alteration of NEGOTIATE or SESSION_SETUP on the way leads to.",
+                    "The server closed the connection (packet %llu) on the very first encrypted message (packet %llu) "
+                    "although the logon had succeeded: it could not decrypt it (E04), so the two ends have different keys. "
+                    "On SMB 3.1.1 that is what any alteration of NEGOTIATE or SESSION_SETUP on the way leads to.",
                     (unsigned long long)facts->closing->packet,
                     (unsigned long long)facts->evidence->traffic.first_encrypted_packet[FROM_CLIENT]);
     else if (left)
@@ -873,49 +886,69 @@ bool find_M09(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
-/* What was taken away by a change: SMB 3, encryption, the demand for signing. */
+/* What a change took away. */
+struct loss {
+    bool dialects; /* of SMB 3 */
+    bool signing;  /* the demand for it */
+    uint32_t capabilities;
+};
+
+/* Is a dialect of SMB 3 in the first list and not in the second? */
+static bool loses_dialect(const uint16_t *sent, unsigned sent_count, const uint16_t *arrived, unsigned arrived_count) {
+    for (unsigned i = 0; i < sent_count; i++) {
+        bool kept = sent[i] < SMB2_DIALECT_300;
+
+        for (unsigned j = 0; j < arrived_count; j++)
+            kept |= arrived[j] == sent[i];
+        if (!kept)
+            return true;
+    }
+    return false;
+}
+
+static struct loss loss_between(const struct negotiate_evidence *client, const struct negotiate_evidence *server) {
+    return (struct loss){
+        .dialects = loses_dialect(client->dialects, client->dialect_count, server->dialects, server->dialect_count) ||
+                    (client->dialect != 0 && client->dialect < server->dialect),
+        .signing = (client->request.security_mode & ~server->request.security_mode & SMB2_SIGNING_REQUIRED) ||
+                   (server->response.security_mode & ~client->response.security_mode & SMB2_SIGNING_REQUIRED),
+        .capabilities = (client->request.capabilities & ~server->request.capabilities) |
+                        (server->response.capabilities & ~client->response.capabilities),
+    };
+}
+
+static struct loss loss_by_request(const struct negotiate_evidence *seen, const struct validation_evidence *claim) {
+    return (struct loss){
+        .dialects = loses_dialect(claim->dialects, claim->dialects_kept, seen->dialects, seen->dialect_count),
+        .signing = claim->request_security_mode & ~seen->request.security_mode & SMB2_SIGNING_REQUIRED,
+        .capabilities = claim->request_capabilities & ~seen->request.capabilities,
+    };
+}
+
+static struct loss loss_by_answer(const struct negotiate_evidence *seen, const struct validation_evidence *claim) {
+    return (struct loss){
+        .dialects = seen->dialect < claim->dialect,
+        .signing = claim->response_security_mode & ~seen->response.security_mode & SMB2_SIGNING_REQUIRED,
+        .capabilities = claim->response_capabilities & ~seen->response.capabilities,
+    };
+}
+
+/* Names SMB 3, encryption and the demand for signing, as far as a change took them away; false: nothing of them. */
 static bool removes_security(const struct inquiry *inquiry, char *what, size_t size) {
     const struct facts *facts = inquiry->facts;
-    const struct negotiate_evidence *near = negotiate_of(inquiry);
-    uint32_t lost = 0;
-    bool dialects = false, signing = false;
+    struct loss loss = {0};
 
-    if (inquiry->comparison != NULL && inquiry->comparison->comparable) {
-        const struct negotiate_evidence *far = &inquiry->far->negotiate;
-
-        for (unsigned i = 0; i < near->dialect_count; i++) {
-            bool kept = false;
-
-            for (unsigned j = 0; j < far->dialect_count; j++)
-                kept |= far->dialects[j] == near->dialects[i];
-            dialects |= !kept && near->dialects[i] >= SMB2_DIALECT_300;
-        }
-        dialects |= near->dialect != 0 && near->dialect < far->dialect;
-        lost = (near->request.capabilities & ~far->request.capabilities) |
-               (far->response.capabilities & ~near->response.capabilities);
-        signing = (near->request.security_mode & ~far->request.security_mode & 2) ||
-                  (far->response.security_mode & ~near->response.security_mode & 2);
-    } else if (facts->asked != NULL) {
-        const struct validation_evidence *validation = facts->asked;
-
-        for (unsigned i = 0; i < validation->dialects_kept; i++) {
-            bool kept = false;
-
-            for (unsigned j = 0; j < near->dialect_count; j++)
-                kept |= near->dialects[j] == validation->dialects[i];
-            dialects |= !kept && validation->dialects[i] >= SMB2_DIALECT_300;
-        }
-        lost = validation->request_capabilities & ~near->request.capabilities;
-        signing = validation->request_security_mode & ~near->request.security_mode & 2;
-    } else if (facts->told != NULL) {
-        lost = facts->told->response_capabilities & ~near->response.capabilities;
-        signing = facts->told->response_security_mode & ~near->response.security_mode & 2;
-        dialects = near->dialect < facts->told->dialect;
-    }
-    if (!dialects && !signing && !(lost & SMB2_GLOBAL_CAP_ENCRYPTION))
+    if (inquiry->comparison != NULL && inquiry->comparison->comparable)
+        loss = loss_between(negotiate_of(inquiry), &inquiry->far->negotiate);
+    else if (facts->asked != NULL)
+        loss = loss_by_request(negotiate_of(inquiry), facts->asked);
+    else if (facts->told != NULL)
+        loss = loss_by_answer(negotiate_of(inquiry), facts->told);
+    if (!loss.dialects && !loss.signing && !(loss.capabilities & SMB2_GLOBAL_CAP_ENCRYPTION))
         return false;
-    snprintf(what, size, "%s%s%s", dialects ? " newer dialects" : "",
-             lost & SMB2_GLOBAL_CAP_ENCRYPTION ? " encryption" : "", signing ? " the demand for signing" : "");
+    snprintf(what, size, "%s%s%s", loss.dialects ? " newer dialects" : "",
+             loss.capabilities & SMB2_GLOBAL_CAP_ENCRYPTION ? " encryption" : "",
+             loss.signing ? " the demand for signing" : "");
     return true;
 }
 

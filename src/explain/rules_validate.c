@@ -409,49 +409,55 @@ bool find_V11(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
-bool find_V12(const struct inquiry *inquiry, struct finding *finding) {
+/* A signed error from a server that has to know the request. */
+static bool refused_by_smb3(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = first_with(facts, VALIDATION_REFUSED);
     char status[64];
 
+    if (validation == NULL || validation->status == STATUS_ACCESS_DENIED ||
+        facts->evidence->negotiate.dialect < SMB2_DIALECT_300)
+        return false;
+    finding->explains_end = facts->closer == CLOSER_CLIENT && gave_up_after_validation(facts);
+    finding->confidence = CONFIDENCE_LIKELY;
+    finding_say(finding,
+                "A server of SMB 3 has to know VALIDATE_NEGOTIATE_INFO, but this one answered it with %s "
+                "(packet %llu, signed). A server that says so instead of closing may be hiding a mismatch: "
+                "a negotiation altered on the path would look the same here.",
+                status_text(validation->status, status), (unsigned long long)validation->response_packet);
+    finding_packet(finding, validation->request_packet);
+    finding_packet(finding, validation->response_packet);
+    return true;
+}
+
+/* Closed instead of an answer, though the request repeats the NEGOTIATE request that reached the server. */
+static bool closed_without_reason(const struct inquiry *inquiry, struct finding *finding) {
+    const struct facts *facts = inquiry->facts;
+    bool is_compared = inquiry->comparison != NULL;
+
+    if (facts->stage != STAGE_VALIDATE_SENT || facts->closer != CLOSER_SERVER || !facts->validated->request_comparable ||
+        facts->validated->request_differs != 0)
+        return false;
+    if (is_compared ? inquiry->comparison->close_not_sent_by_server
+                    : inquiry->vantage.place != PLACE_SERVER || missed_before_close(facts))
+        return false;
+    finding->explains_end = true;
+    finding->confidence = CONFIDENCE_LIKELY;
+    finding_say(finding, "The server closed the connection instead of answering VALIDATE_NEGOTIATE_INFO (packet %llu), %s.",
+                (unsigned long long)facts->validation->request_packet,
+                is_compared ? "although NEGOTIATE reached it unaltered and the request repeats it exactly"
+                            : "although the request repeats the NEGOTIATE request that reached it, as this capture shows");
+    if (is_compared)
+        finding_rule_out(finding, CAUSE_M01, "the NEGOTIATE request is the same at both ends");
+    packets_of_validation(inquiry, finding);
+    return true;
+}
+
+bool find_V12(const struct inquiry *inquiry, struct finding *finding) {
     if (inquiry->comparison != NULL && inquiry->comparison->negotiate_request_altered)
         return false;
-    if (validation != NULL && validation->status != STATUS_ACCESS_DENIED &&
-        facts->evidence->negotiate.dialect >= SMB2_DIALECT_300) {
-        finding->explains_end = facts->closer == CLOSER_CLIENT && gave_up_after_validation(facts);
-        finding->confidence = CONFIDENCE_LIKELY;
-        finding_say(finding,
-                    "A server of SMB 3 has to know VALIDATE_NEGOTIATE_INFO, but this one answered it with %s "
-                    "(packet %llu, signed). A server that says so instead of closing may be hiding a mismatch: "
-                    "a negotiation altered on the path would look the same here.",
-                    status_text(validation->status, status), (unsigned long long)validation->response_packet);
-        finding_packet(finding, validation->request_packet);
-        finding_packet(finding, validation->response_packet);
-    } else if (facts->stage == STAGE_VALIDATE_SENT && inquiry->comparison != NULL &&
-               facts->closer == CLOSER_SERVER && !inquiry->comparison->close_not_sent_by_server &&
-               facts->validated->request_differs == 0 && facts->validated->request_comparable) {
-        finding->explains_end = true;
-        finding->confidence = CONFIDENCE_LIKELY;
-        finding_say(finding,
-                    "The server closed the connection instead of answering VALIDATE_NEGOTIATE_INFO (packet %llu), "
-                    "although NEGOTIATE reached it unaltered and the request repeats it exactly.",
-                    (unsigned long long)facts->validation->request_packet);
-        finding_rule_out(finding, CAUSE_M01, "the NEGOTIATE request is the same at both ends");
-        packets_of_validation(inquiry, finding);
-    } else if (facts->stage == STAGE_VALIDATE_SENT && inquiry->comparison == NULL &&
-               inquiry->vantage.place == PLACE_SERVER && facts->closer == CLOSER_SERVER &&
-               !missed_before_close(facts) && facts->validated->request_comparable &&
-               facts->validated->request_differs == 0) {
-        finding->explains_end = true;
-        finding->confidence = CONFIDENCE_LIKELY;
-        finding_say(finding,
-                    "The server closed the connection instead of answering VALIDATE_NEGOTIATE_INFO (packet %llu), "
-                    "although the request repeats the NEGOTIATE request that reached it, as this capture shows.",
-                    (unsigned long long)facts->validation->request_packet);
-        packets_of_validation(inquiry, finding);
-    } else {
+    if (!refused_by_smb3(inquiry, finding) && !closed_without_reason(inquiry, finding))
         return false;
-    }
     finding_remedy(finding, REMEDY_FIX_SERVER_VALIDATE);
     finding_remedy(finding, REMEDY_REQUIRE_SIGNING);
     finding_remedy(finding, REMEDY_BOTH_ENDS);

@@ -14,8 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "wire/frame.h"
-
 /* [RFC1001] 14.1: sixteen octets become two letters each; a length in front, the root's empty label behind. */
 #define NETBIOS_NAME_SIZE    34u
 #define NETBIOS_NAME_OCTETS  16u
@@ -245,6 +243,12 @@ int transport_send(struct transport_socket *transport, struct span octets, int64
     return 0;
 }
 
+/* Waits until so many octets are there, or it is over. */
+static int wait_octets(struct transport_socket *transport, size_t octets, int64_t deadline_ms) {
+    wake_after(transport, octets);
+    return wait_for(transport, transport->fd, POLLIN, deadline_ms);
+}
+
 /* Reads `size` octets; fewer where the peer closes: how many came, or a negative errno. */
 static int64_t read_octets(struct transport_socket *transport, uint8_t *data, size_t size, int64_t deadline_ms) {
     size_t at = 0;
@@ -257,10 +261,8 @@ static int64_t read_octets(struct transport_socket *transport, uint8_t *data, si
         } else if (got == 0) {
             break;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            int status;
+            int status = wait_octets(transport, size - at, deadline_ms);
 
-            wake_after(transport, size - at);
-            status = wait_for(transport, transport->fd, POLLIN, deadline_ms);
             if (status < 0)
                 return status;
         } else if (errno != EINTR) {
@@ -278,17 +280,50 @@ int transport_read(struct transport_socket *transport, uint8_t *data, size_t siz
     return (size_t)got == size ? 0 : -ECONNRESET;
 }
 
+/* The next frame's header, of which a part may be there. Positive: all of it is; 0: the peer has closed the connection; or a
+ * negative errno. */
+static int64_t read_head(struct transport_socket *transport, int64_t deadline_ms) {
+    while (transport->head_size < FRAME_HEADER_SIZE) {
+        ssize_t got = recv(transport->fd, transport->head + transport->head_size,
+                           FRAME_HEADER_SIZE - transport->head_size, 0);
+        int status;
+
+        if (got > 0)
+            transport->head_size += (unsigned)got;
+        else if (got == 0)
+            return transport->head_size == 0 ? 0 : -ECONNRESET;
+        else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            return -errno;
+        else if ((status = wait_octets(transport, FRAME_HEADER_SIZE - transport->head_size, deadline_ms)) < 0)
+            return status;
+    }
+    return 1;
+}
+
+static bool decode_head(const struct transport_socket *transport, struct frame *frame) {
+    return frame_decode((struct span){transport->head, sizeof transport->head}, frame);
+}
+
+uint32_t transport_whole_frame(struct transport_socket *transport, int64_t wait_ms) {
+    int64_t deadline_ms = transport_deadline(wait_ms);
+    struct frame frame;
+
+    if (transport->stopped_ms != 0 || read_head(transport, deadline_ms) <= 0)
+        return 0;
+    if (!decode_head(transport, &frame) || frame.type != FRAME_MESSAGE || frame.length == 0)
+        return 0;
+    return wait_octets(transport, frame.length, deadline_ms) == 0 ? frame.length : 0;
+}
+
 int64_t transport_next_frame(struct transport_socket *transport, int64_t deadline_ms) {
     for (unsigned i = 0; i < TRANSPORT_IDLE_FRAMES_MAX; i++) {
-        uint8_t head[FRAME_HEADER_SIZE];
         struct frame frame;
-        int64_t got = read_octets(transport, head, sizeof head, deadline_ms);
+        int64_t got = read_head(transport, deadline_ms);
 
         if (got <= 0)
             return got;
-        if (got < (int64_t)sizeof head)
-            return -ECONNRESET;
-        if (!frame_decode((struct span){head, sizeof head}, &frame))
+        transport->head_size = 0;
+        if (!decode_head(transport, &frame))
             return -EPROTO;
         if (frame.type == FRAME_MESSAGE && frame.length > 0)
             return frame.length;

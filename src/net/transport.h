@@ -6,7 +6,7 @@
 #ifndef SMBPROOF_NET_TRANSPORT_H
 #define SMBPROOF_NET_TRANSPORT_H
 
-#include "wire/bytes.h"
+#include "wire/frame.h"
 
 #define TRANSPORT_PORT_DIRECT  445u
 #define TRANSPORT_PORT_NETBIOS 139u
@@ -23,6 +23,8 @@ struct transport_socket {
     int wakes_after; /* SO_RCVLOWAT: octets */
     int stop_fd; /* readable: an end is wanted; 0: nobody wants one. Set by the caller before anything else */
     int64_t stopped_ms; /* since when; 0: not yet */
+    uint8_t head[FRAME_HEADER_SIZE]; /* of the next message, as far as it was read: head_size octets */
+    unsigned head_size;
     char address[64]; /* of the peer, as text, and its port; for messages to people */
 };
 
@@ -45,6 +47,9 @@ int transport_send(struct transport_socket *transport, struct span octets, int64
 /* The length of the next message's content, whose four octets in front were read; keep-alives are passed over. 0: the
  * peer has closed the connection. -EPROTO: what came is no frame. */
 int64_t transport_next_frame(struct transport_socket *transport, int64_t deadline_ms);
+/* The length of the next message's content, if all of it is there within so many milliseconds; 0: it is not, or what comes
+ * is something else. transport_next_frame() says the same then, and reads no further. */
+uint32_t transport_whole_frame(struct transport_socket *transport, int64_t wait_ms);
 /* Reads just so many octets: a frame's content. -ECONNRESET where the peer closes in its middle. */
 int transport_read(struct transport_socket *transport, uint8_t *data, size_t size, int64_t deadline_ms);
 

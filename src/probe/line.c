@@ -28,7 +28,7 @@ bool reply_is_protected(const struct line_reply *reply) {
 static struct line_reply reply_of_error(int error) {
     enum line_answer answer = error == -ETIMEDOUT                       ? LINE_SILENT
                               : error == -ECONNRESET || error == -EPIPE ? LINE_RESET
-                              : error == -EPROTO                        ? LINE_NOISE
+                              : error == -EPROTO || error == -EBADMSG   ? LINE_NOISE
                                                                         : LINE_FAILED;
 
     return (struct line_reply){.answer = answer, .error = error, .signature = SIGNATURE_MISSING};
@@ -191,7 +191,7 @@ static struct line_reply read_reply(struct line *line, int64_t deadline_ms) {
     content = (struct span){line->in, (size_t)size};
     reply.decrypted = is_transform(content);
     if (reply.decrypted && !decrypt(line, &content))
-        return reply_of_error(-EPROTO);
+        return reply_of_error(-EBADMSG);
     reply.content = content;
     message_decode(content, content.size, &reply.message);
     if (!message_is_smb2(&reply.message) && !message_is_smb1(&reply.message))

@@ -42,7 +42,7 @@ enum line_answer {
     LINE_CLOSED,      /* by FIN, without a word */
     LINE_RESET,       /* by RST */
     LINE_SILENT,      /* nothing within the time */
-    LINE_NOISE,       /* what came is no SMB2 message, or more than fits */
+    LINE_NOISE,       /* what came is no SMB2 message, or more than fits; -EBADMSG: it does not decrypt */
     LINE_UNREACHABLE, /* no connection: `error` */
     LINE_FAILED,      /* something failed on this side */
 };

@@ -16,6 +16,8 @@
 
 #include "serve/host.h"
 #include "serve/log.h"
+#include "serve/mapping.h"
+#include "store/identity.h"
 #include "store/watch.h"
 #include "wire/names.h"
 #include "wire/text.h"
@@ -55,8 +57,7 @@ struct packet {
     uint8_t *content, *output;
     size_t block_size, content_size, output_size;
     size_t goal;     /* octets of the content to be received before it is looked at */
-    size_t late;     /* those at its end that are still in the socket then */
-    bool waits;      /* for all of them to be there */
+    bool waits;      /* for all of it to be there */
     struct span out; /* what is still to be sent */
     struct file_part part;           /* what of a file is still to be sent, behind it */
     void (*sent)(void *argument), *sent_argument;
@@ -65,6 +66,8 @@ struct packet {
     struct logon *logon;
     enum auth_state state;
     struct span reply;
+    struct identity *identity; /* of who logged on, where that is complete */
+    int identity_error;        /* negative errno */
     struct closing ending; /* of what a LOGOFF or a TREE_DISCONNECT closes */
 };
 
@@ -84,7 +87,8 @@ struct logon {
     uint64_t session_id;
     struct auth_acceptor *acceptor;     /* NULL between logons */
     const struct host_config *config;   /* which the acceptor was made with */
-    struct loop_timer expiry;
+    struct loop_timer expiry;           /* of the logon, and then of the session */
+    struct identity *identity;          /* as whom his files are opened; NULL: the server's own */
     bool has_account, is_guest, is_anonymous; /* an account of the file */
     char user[AUTH_NAME_MAX];
 };
@@ -105,6 +109,8 @@ struct inside {
     struct logon *logons;
     size_t held, unsent; /* octets */
     size_t got;  /* of the header, or of the incoming content */
+    size_t late; /* octets at the end of a request that is served already, and that are still in the socket */
+    const struct packet *late_packet; /* whose they are */
     unsigned busy, depth;
     uint64_t number, began_ms;
     uint8_t header[FRAME_HEADER_SIZE];
@@ -175,6 +181,7 @@ static void packet_drop(struct packet *packet) {
 
     if (packet->sent != NULL)
         packet->sent(packet->sent_argument);
+    identity_release(packet->identity);
     output_free(packet);
     pool_give(pool, packet, packet->block_size);
 }
@@ -329,6 +336,7 @@ static void free_logon(struct inside *inside, uint64_t session_id) {
             loop_timer_clear(inside->connection.loop, &logon->expiry);
             *place = logon->next;
             auth_acceptor_free(logon->acceptor);
+            identity_release(logon->identity);
             free(logon);
             return;
         }
@@ -445,11 +453,11 @@ static void queue(struct inside *inside, struct packet *packet, struct span out)
 
 /* What is still in the socket of a request that is answered, since it was refused. */
 static void discard_late(struct inside *inside, struct packet *packet) {
-    while (packet->late > 0 && !inside->closed) {
-        ssize_t gone = recv(inside->watch.descriptor, packet->content, packet->late, MSG_TRUNC);
+    while (inside->late > 0 && inside->late_packet == packet && !inside->closed) {
+        ssize_t gone = recv(inside->watch.descriptor, packet->content, inside->late, MSG_TRUNC);
 
         if (gone > 0)
-            packet->late -= (size_t)gone;
+            inside->late -= (size_t)gone;
         else if (gone == 0 || errno != EINTR)
             close_connection(inside, "lost");
     }
@@ -470,8 +478,7 @@ static void send_answer(struct inside *inside) {
     struct span out = server_output(&inside->connection.server);
     struct packet *packet = server_sent(&inside->connection.server)->owner;
 
-    if (packet->late > 0)
-        discard_late(inside, packet);
+    discard_late(inside, packet);
     if (inside->closed) /* and the packet gone */
         return;
     if (bystander_of(inside) != NULL && out.size > 0 && packet->part.size == 0)
@@ -504,18 +511,64 @@ static void watch_again(struct inside *inside) {
 
 /* ---- logons ---- */
 
-static void expire(struct inside *inside, const struct logon *logon, const char *why) {
+static struct server_session *find_session(struct server *server, uint64_t session_id) {
+    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++)
+        if (server->sessions[i].id == session_id && (server->sessions[i].state == SERVER_SESSION_VALID ||
+                                                     server->sessions[i].state == SERVER_SESSION_EXPIRED))
+            return &server->sessions[i];
+    return NULL;
+}
+
+/* Files first, while the session is there for those who wait for them; nobody finds it afterwards. */
+static void end_session(struct inside *inside, struct server_session *session, struct closing *ending) {
+    uint64_t session_id = session->id;
+
+    inside->depth++;
+    dispatch_end(&inside->connection, session, NULL, ending);
+    server_delete_session(&inside->connection.server, session_id);
+    inside->depth--;
+    pump(inside);
+}
+
+static void log_session(const char *event, const struct logon *logon, const char *why) {
     char user[LOG_VALUE_MAX];
 
-    if (server_expire_session(&inside->connection.server, logon->session_id))
-        log_event("expired", "from=%s session=0x%016llx user=%s why=%s", inside->from, (unsigned long long)logon->session_id,
-                  log_quote(logon->user, user), why);
+    log_event(event, "from=%s session=0x%016llx user=%s why=%s", logon->inside->from, (unsigned long long)logon->session_id,
+              log_quote(logon->user, user), why);
+}
+
+static void closing_free(struct closing *ending) {
+    free(ending);
+}
+
+/* Nobody has logged on to it again. */
+static void patience_over(struct loop_timer *timer) {
+    struct logon *logon = CONTAINER(struct logon, expiry, timer);
+    struct inside *inside = logon->inside;
+    struct server_session *session = find_session(&inside->connection.server, logon->session_id);
+    struct closing *ending = session != NULL ? calloc(1, sizeof *ending) : NULL;
+
+    if (ending == NULL)
+        return;
+    log_session("ended", logon, "expired");
+    ending->done = closing_free;
+    end_session(inside, session, ending);
+}
+
+/* It ends by itself some time later; where there is no memory for that, with its connection. */
+static void expire(struct logon *logon, const char *why) {
+    struct connection *connection = &logon->inside->connection;
+    unsigned patience_ms = edition_current(&connection->host->editions)->limits.expired_ms;
+
+    if (!server_expire_session(&connection->server, logon->session_id))
+        return;
+    log_session("expired", logon, why);
+    logon->expiry.expired = patience_over;
+    loop_timer_set(connection->loop, &logon->expiry, patience_ms);
 }
 
 static void lifetime_over(struct loop_timer *timer) {
-    const struct logon *logon = CONTAINER(struct logon, expiry, timer);
-
-    expire(logon->inside, logon, "ticket");
+    expire(CONTAINER(struct logon, expiry, timer), "ticket");
 }
 
 /* Would he be let in now? A ticket is not asked for again. */
@@ -531,9 +584,9 @@ void connections_review(struct station *station) {
     const struct auth_acceptor_config *config = &edition_current(&station->host->editions)->acceptor;
 
     for (struct connection *at = station->connections; at != NULL; at = inside_of(at)->next)
-        for (const struct logon *logon = inside_of(at)->logons; logon != NULL; logon = logon->next)
+        for (struct logon *logon = inside_of(at)->logons; logon != NULL; logon = logon->next)
             if (!is_allowed(config, logon))
-                expire(inside_of(at), logon, "account");
+                expire(logon, "account");
 }
 
 /* The session counts for as long as the authentication says. False: no memory. */
@@ -541,6 +594,7 @@ static bool set_lifetime(struct inside *inside, struct logon *logon) {
     uint32_t lifetime_s = auth_acceptor_lifetime_s(logon->acceptor);
 
     loop_timer_clear(inside->connection.loop, &logon->expiry);
+    logon->expiry.expired = lifetime_over;
     return lifetime_s == 0 ||
            loop_timer_set(inside->connection.loop, &logon->expiry, 1000u * (uint64_t)lifetime_s) == 0;
 }
@@ -553,7 +607,6 @@ static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
     if (logon == NULL && (logon = calloc(1, sizeof *logon)) != NULL) {
         logon->inside = inside;
         logon->session_id = session_id;
-        logon->expiry.expired = lifetime_over;
         logon->next = inside->logons;
         inside->logons = logon;
     }
@@ -567,14 +620,16 @@ static struct logon *find_logon(struct inside *inside, uint64_t session_id) {
 /* `refusal`: why it came to nothing, and the status that is told; NULL where it is done. */
 static void log_logon(const struct inside *inside, const struct packet *packet, const char *refusal, uint32_t status) {
     const struct auth_acceptor *acceptor = packet->logon->acceptor;
-    char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16];
+    char user[LOG_VALUE_MAX], domain[LOG_VALUE_MAX], reason[LOG_VALUE_MAX], dialect[16], as[32] = "";
 
     log_quote(auth_acceptor_user(acceptor), user);
     log_quote(auth_acceptor_domain(acceptor), domain);
     dialect_text(inside->connection.server.negotiation.agreed.dialect, dialect);
+    if (packet->logon->identity != NULL)
+        snprintf(as, sizeof as, " uid=%u", packet->logon->identity->user);
     if (refusal == NULL)
-        log_event("logon", "from=%s result=done user=%s domain=%s mechanism=%s guest=%s dialect=%s", inside->from, user, domain,
-                  auth_acceptor_mechanism(acceptor), auth_acceptor_is_guest(acceptor) ? "yes" : "no", dialect);
+        log_event("logon", "from=%s result=done user=%s domain=%s mechanism=%s guest=%s dialect=%s%s", inside->from, user, domain,
+                  auth_acceptor_mechanism(acceptor), auth_acceptor_is_guest(acceptor) ? "yes" : "no", dialect, as);
     else
         log_warning("logon", "from=%s result=refused user=%s domain=%s mechanism=%s dialect=%s status=0x%08x reason=%s",
                     inside->from, user, domain, auth_acceptor_mechanism(acceptor), dialect, status,
@@ -594,6 +649,13 @@ static bool dialect_differs(struct inside *inside) {
     answer = clients_enter(inside->connection.host->clients, guid, negotiation->agreed.dialect);
     inside->is_client = answer == CLIENTS_ENTERED;
     return answer == CLIENTS_DIFFERENT;
+}
+
+/* What is open stays his who opened it. */
+static void note_identity(struct logon *logon, struct packet *packet) {
+    identity_release(logon->identity);
+    logon->identity = packet->identity;
+    packet->identity = NULL;
 }
 
 static void note_logon(struct logon *logon) {
@@ -628,8 +690,13 @@ static const char *refuse_with(struct server_logon *result, uint32_t status, con
 }
 
 /* NULL, or why not after all. */
-static const char *complete_logon(struct inside *inside, struct logon *logon, struct server_logon *result) {
+static const char *complete_logon(struct inside *inside, struct packet *packet, struct server_logon *result) {
+    struct logon *logon = packet->logon;
+
     note_logon(logon);
+    if (packet->identity_error != 0)
+        return refuse_with(result, (uint32_t)STATUS_LOGON_FAILURE, "the account's user of the system is not to be had");
+    note_identity(logon, packet);
     if (!is_still_allowed(inside, logon))
         return refuse_with(result, (uint32_t)STATUS_ACCOUNT_DISABLED, "the account has gone meanwhile");
     if (!set_lifetime(inside, logon))
@@ -653,7 +720,7 @@ static void end_logon(struct inside *inside, struct packet *packet, struct serve
     const char *refusal;
 
     if (packet->state == AUTH_COMPLETE)
-        refusal = complete_logon(inside, packet->logon, result);
+        refusal = complete_logon(inside, packet, result);
     else
         refusal = refuse_with(result, auth_acceptor_status(acceptor), auth_acceptor_reason(acceptor));
     log_logon(inside, packet, refusal, result->status);
@@ -682,11 +749,22 @@ static void refuse_logon(struct inside *inside, struct packet *packet) {
     server_take_token(&inside->connection.server, &packet->frame, &result);
 }
 
+/* NULL: a guest, whatever he calls himself, or nobody. */
+static const char *account_of(const struct auth_acceptor *acceptor) {
+    bool is_known = !auth_acceptor_is_guest(acceptor) && !auth_acceptor_is_anonymous(acceptor);
+
+    return is_known ? auth_acceptor_user(acceptor) : NULL;
+}
+
 /* On a worker. */
 static void step_logon(struct job *job) {
     struct packet *packet = CONTAINER(struct packet, job, job);
 
+    const struct auth_acceptor *acceptor = packet->logon->acceptor;
+
     packet->state = auth_acceptor_step(packet->logon->acceptor, server_token(&packet->frame), &packet->reply);
+    if (packet->state == AUTH_COMPLETE)
+        packet->identity_error = mapping_identity(packet->logon->config->map, account_of(acceptor), &packet->identity);
 }
 
 static void logon_finish(struct packet *packet) {
@@ -719,26 +797,6 @@ static void farewell_return(struct closing *ending) {
     loop_post(farewell->packet->inside->connection.loop, &farewell->task);
 }
 
-static struct server_session *find_session(struct server *server, uint64_t session_id) {
-    for (unsigned i = 0; i < SERVER_SESSIONS_MAX; i++)
-        if (server->sessions[i].id == session_id && (server->sessions[i].state == SERVER_SESSION_VALID ||
-                                                     server->sessions[i].state == SERVER_SESSION_EXPIRED))
-            return &server->sessions[i];
-    return NULL;
-}
-
-/* Files first, while the session is there for those who wait for them; nobody finds it afterwards. */
-static void end_session(struct inside *inside, struct server_session *session, struct closing *ending) {
-    uint64_t session_id = session->id;
-
-    log_event("replaced", "from=%s session=0x%016llx", inside->from, (unsigned long long)session_id);
-    inside->depth++;
-    dispatch_end(&inside->connection, session, NULL, ending);
-    server_delete_session(&inside->connection.server, session_id);
-    inside->depth--;
-    pump(inside);
-}
-
 /* On the loop of the session. */
 static void farewell_arrive(struct loop_task *task) {
     struct farewell *farewell = CONTAINER(struct farewell, task, task);
@@ -752,10 +810,12 @@ static void farewell_arrive(struct loop_task *task) {
     }
     crypto_wipe(&record, sizeof record);
     farewell->ending.done = farewell_return;
-    if (session != NULL)
-        end_session(inside, session, &farewell->ending);
-    else
+    if (session == NULL) {
         farewell_return(&farewell->ending);
+        return;
+    }
+    log_event("replaced", "from=%s session=0x%016llx", inside->from, (unsigned long long)session->id);
+    end_session(inside, session, &farewell->ending);
 }
 
 /* PreviousSessionId (3.3.5.5.3): the client has lost a session of the same account, and it is ended before the new one
@@ -1005,6 +1065,13 @@ static size_t first_goal(const struct inside *inside, size_t size) {
     return size >= CONNECTION_LATE_LEAST && bystander_of(inside) == NULL ? SERVER_LATE_HEAD : size;
 }
 
+/* What was asked before has its answer first. */
+static void close_after_answers(struct inside *inside, const char *why) {
+    server_expect(&inside->connection.server, false);
+    step_all(inside);
+    close_connection(inside, why);
+}
+
 /* The header is there: false where the connection was closed. */
 static bool begin_content(struct inside *inside) {
     struct frame frame;
@@ -1015,7 +1082,7 @@ static bool begin_content(struct inside *inside) {
     if (frame.type == FRAME_KEEP_ALIVE && frame.length == 0)
         return true;
     if (frame.type != FRAME_MESSAGE || frame.length > server_frame_max(&inside->connection.server)) {
-        close_connection(inside, "frame");
+        close_after_answers(inside, "frame");
         return false;
     }
     inside->incoming = packet_new(inside, frame.length, SERVER_OUTPUT_LEAST);
@@ -1072,8 +1139,10 @@ static bool head_came(struct inside *inside) {
     receive_all(inside);
     if (inside->closed || !may_be_late || (size_t)there < rest)
         return !inside->closed;
-    packet->late = rest;
+    inside->late = rest;
+    inside->late_packet = packet;
     take_content(inside);
+    assert(inside->closed || inside->late == 0);
     return !inside->closed;
 }
 
@@ -1086,8 +1155,10 @@ static bool receive(struct inside *inside) {
 
     if (inside->got < size) {
         got = recv(inside->watch.descriptor, place + inside->got, size - inside->got, 0);
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-            close_connection(inside, got == 0 ? "peer" : "lost");
+        if (got == 0)
+            close_after_answers(inside, "peer");
+        else if (got < 0 && errno != EAGAIN && errno != EINTR)
+            close_connection(inside, "lost");
         if (got <= 0)
             return false;
     }
@@ -1108,9 +1179,11 @@ static void ready(struct loop_watch *watch, uint32_t events) {
     inside->depth++;
     if (events & EPOLLOUT)
         flush(inside);
+    server_expect(&inside->connection.server, true);
     for (unsigned i = 0; i < 2 * CONNECTION_FRAMES_A_TURN && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0; i++)
         if (inside->closed || !takes_more(inside) || !receive(inside))
             break;
+    server_expect(&inside->connection.server, false);
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
     step_all(inside);
@@ -1326,18 +1399,17 @@ void connections_tell(const struct station *station, struct status_part *part) {
 size_t connection_late(const struct server_frame *frame) {
     const struct packet *packet = frame->owner;
 
-    return packet->late;
+    return packet->inside->late_packet == packet ? packet->inside->late : 0;
 }
 
 size_t connection_pour(struct connection *connection, struct server_frame *frame, const struct conduit *conduit) {
-    const struct inside *inside = connection->inside;
-    struct packet *packet = frame->owner;
+    struct inside *inside = connection->inside;
     unsigned how = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
-    ssize_t moved = splice(inside->watch.descriptor, NULL, conduit->in, NULL, packet->late, how);
+    ssize_t moved = splice(inside->watch.descriptor, NULL, conduit->in, NULL, connection_late(frame), how);
 
     if (moved <= 0)
         return 0;
-    packet->late -= (size_t)moved;
+    inside->late -= (size_t)moved;
     return (size_t)moved;
 }
 
@@ -1345,12 +1417,12 @@ bool connection_receive_late(struct connection *connection, struct server_frame 
     struct inside *inside = connection->inside;
     struct packet *packet = frame->owner;
 
-    while (packet->late > 0) {
-        uint8_t *place = packet->content + packet->content_size - packet->late;
-        ssize_t got = recv(inside->watch.descriptor, place, packet->late, 0);
+    while (connection_late(frame) > 0) {
+        uint8_t *place = packet->content + packet->content_size - inside->late;
+        ssize_t got = recv(inside->watch.descriptor, place, inside->late, 0);
 
         if (got > 0)
-            packet->late -= (size_t)got;
+            inside->late -= (size_t)got;
         else if (got == 0 || errno != EINTR) {
             close_connection(inside, "lost");
             return false;
@@ -1424,6 +1496,12 @@ void connection_notify(struct connection *connection, struct server_session *ses
         return;
     memcpy(packet->output + before, body, body_size);
     send_extra(inside, packet, server_notify(&connection->server, session, tree, command, packet->output, body_size));
+}
+
+struct identity *connection_identity(const struct server_session *session) {
+    const struct logon *logon = session->owner;
+
+    return logon != NULL ? logon->identity : NULL;
 }
 
 struct watcher *connection_watcher(struct connection *connection) {

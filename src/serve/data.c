@@ -171,6 +171,28 @@ static void write_done(struct work *work) {
     work_submit(work, STORE_SET, write_held);
 }
 
+static void write_noted(struct work *work) {
+    struct open *open = work->open;
+
+    if (work->op.result < 0)
+        write_give_conduit(work);
+    if (work_failed(work))
+        return;
+    open->hides_written_ms = node_hide_written(host_nodes(work->connection->host), &open->seat, work->op.attributes.written,
+                                               loop_now_ms(work->connection->loop));
+    work_submit(work, STORE_WRITE, write_done);
+}
+
+/* The first write of an open, and the first one after the time of writing showed, need to know it. */
+static void write_submit(struct work *work) {
+    const struct open *open = work->open;
+
+    if (open->is_stream || open->holds_written || loop_now_ms(work->connection->loop) < open->hides_written_ms)
+        work_submit(work, STORE_WRITE, write_done);
+    else
+        work_submit(work, STORE_STAT, write_noted);
+}
+
 static uint32_t write_check(const struct work *work, const struct write_request *request) {
     if (request->length > work->connection->server.policy->max_write_size || request->channel != 0)
         return STATUS_INVALID_PARAMETER;
@@ -235,14 +257,16 @@ void serve_write(struct connection *connection, struct server_frame *frame) {
     work->op.offset = request.offset;
     work->op.size = request.data.size;
     work->op.data = frame->request.message.bytes.data == NULL ? NULL : (uint8_t *)(uintptr_t)request.data.data;
-    work_submit(work, STORE_WRITE, write_done);
+    write_submit(work);
 }
 
 /* --- FLUSH --- */
 
 static void flush_done(struct work *work) {
-    if (!work_failed(work))
-        answer_empty(work);
+    if (work_failed(work))
+        return;
+    open_show_written(work->open);
+    answer_empty(work);
 }
 
 void serve_flush(struct connection *connection, struct server_frame *frame) {

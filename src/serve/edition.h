@@ -20,12 +20,14 @@ struct host_limits {
     unsigned connections_per_address; /* IPv6: per /64. Addresses are counted by hash, so a few may share a count */
     unsigned half_open;               /* connections on which nobody has logged on yet */
     unsigned logon_ms;                /* from accepting to the first logon */
+    unsigned expired_ms;              /* from a session's expiring to its end, where nobody logs on again */
     unsigned open_files;              /* of one connection */
 };
 
 /* One configuration. The policy has the limits that the core counts: sessions and credits of a connection. */
 struct host_config {
     struct server_policy policy;
+    const char *map;                      /* mapping.h; NULL or "": none */
     struct auth_acceptor_config acceptor; /* its strings and accounts are the configuration's */
     struct share *shares[HOST_SHARES_MAX + 1]; /* the last is IPC$; one that did not change is in several editions */
     unsigned share_count;

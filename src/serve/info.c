@@ -78,6 +78,7 @@ static void basic_stated(struct work *work) {
         return;
     }
     written_hold(work, &now, &info);
+    open_show_written(work->open);
     if (info.file_attributes != 0) {
         work->op.attributes.dos_attributes = (info.file_attributes & SETTABLE_ATTRIBUTES) |
                                              (now.dos_attributes & FILE_ATTRIBUTE_SPARSE_FILE);
@@ -139,6 +140,7 @@ static void set_size(struct work *work, struct span buffer, enum store_kind kind
     }
     work->op.size = info.value;
     node_break_shared(host_nodes(work->connection->host), &work->open->seat);
+    open_show_written(work->open);
     work_submit(work, kind, set_done);
 }
 
@@ -161,13 +163,9 @@ static bool folder_entry(struct store_op *op, const char *name, const struct sto
     return !work->full;
 }
 
-static void disposition_stated(struct work *work) {
+static void disposition_allowed(struct work *work) {
     if (work_failed(work))
         return;
-    if ((work->op.attributes.dos_attributes & FILE_ATTRIBUTE_READONLY) != 0) {
-        work_refuse(work, STATUS_CANNOT_DELETE);
-        return;
-    }
     work->op.result = 0;
     work->op.restart = true;
     work->op.entry = folder_entry;
@@ -175,6 +173,16 @@ static void disposition_stated(struct work *work) {
         work_submit(work, STORE_LIST, folder_listed);
     else
         folder_listed(work);
+}
+
+static void disposition_stated(struct work *work) {
+    if (work_failed(work))
+        return;
+    if ((work->op.attributes.dos_attributes & FILE_ATTRIBUTE_READONLY) != 0) {
+        work_refuse(work, STATUS_CANNOT_DELETE);
+        return;
+    }
+    work_submit(work, STORE_REMOVABLE, disposition_allowed);
 }
 
 static void set_disposition(struct work *work, struct span buffer) {

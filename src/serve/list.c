@@ -48,10 +48,12 @@ static bool entry_put(struct work *work, const char *name, const struct store_at
 
 static bool list_entry(struct store_op *op, const char *name, const struct store_attributes *attributes) {
     struct work *work = op->owner;
+    struct store_attributes shown = *attributes;
 
     if (work->full)
         return false;
-    work->full = !entry_put(work, name, attributes);
+    node_written(host_nodes(work->connection->host), &shown, loop_now_ms(work->connection->loop));
+    work->full = !entry_put(work, name, &shown);
     if (work->full)
         return false;
     work->done++;

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,12 +27,16 @@ struct node {
     struct node_wait *waits;
     struct node_queue *queue;
     bool delete_pending;
+    bool is_late;            /* its time of writing shows as `written`, */
+    struct timespec written;
+    uint64_t written_until_ms; /* until then */
     const void *share;
     char *path; /* below the share's root, as it was asked for; NULL: no memory */
 };
 
 struct nodes {
     pthread_mutex_t mutex;
+    atomic_uint late; /* nodes whose time of writing shows late */
     struct node *buckets[NODE_BUCKETS];
 };
 
@@ -366,6 +371,55 @@ void node_expire(struct nodes *nodes, struct node_seat *seat) {
     pthread_mutex_unlock(&nodes->mutex);
 }
 
+/* ---- the time of writing ---- */
+
+static bool written_show(struct nodes *nodes, struct node *node) {
+    bool was_fixed = node->is_late && node->written_until_ms == UINT64_MAX;
+
+    atomic_fetch_sub(&nodes->late, node->is_late);
+    node->is_late = false;
+    return was_fixed;
+}
+
+/* The first write delays it, the first one after that fixes it. */
+uint64_t node_hide_written(struct nodes *nodes, struct node_seat *seat, struct timespec written, uint64_t now_ms) {
+    struct node *node = seat->node;
+    uint64_t until_ms;
+
+    pthread_mutex_lock(&nodes->mutex);
+    seat->hides_written = true;
+    if (!node->is_late || now_ms >= node->written_until_ms) {
+        node->written_until_ms = node->is_late ? UINT64_MAX : now_ms + NODE_WRITTEN_DELAY_MS;
+        node->written = written;
+        atomic_fetch_add(&nodes->late, !node->is_late);
+        node->is_late = true;
+    }
+    until_ms = node->written_until_ms;
+    pthread_mutex_unlock(&nodes->mutex);
+    return until_ms;
+}
+
+bool node_show_written(struct nodes *nodes, struct node_seat *seat) {
+    bool was_fixed;
+
+    pthread_mutex_lock(&nodes->mutex);
+    was_fixed = written_show(nodes, seat->node);
+    pthread_mutex_unlock(&nodes->mutex);
+    return was_fixed;
+}
+
+void node_written(struct nodes *nodes, struct store_attributes *attributes, uint64_t now_ms) {
+    const struct node *node;
+
+    if (atomic_load(&nodes->late) == 0)
+        return;
+    pthread_mutex_lock(&nodes->mutex);
+    node = node_find(nodes, attributes->id, 0);
+    if (node != NULL && node->is_late && now_ms < node->written_until_ms)
+        attributes->written = node->written;
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
 void node_break_shared(struct nodes *nodes, struct node_seat *seat) {
     pthread_mutex_lock(&nodes->mutex);
     shared_break(seat->node);
@@ -567,6 +621,8 @@ bool node_leave(struct nodes *nodes, struct node_seat *seat) {
     locks_drop(node, seat);
     seat_unlink(node, seat);
     seat->node = NULL;
+    if (seat->hides_written || node->seats == NULL)
+        written_show(nodes, node);
     if (seat->delete_on_close)
         node_doom(node);
     remove = node->delete_pending && node->seats == NULL;

@@ -11,6 +11,10 @@
 
 /* Byte-range locks of one open. */
 #define NODE_LOCKS_MAX 4096u
+/* How long after the first write of an open the file's time of writing stays what it was, for those who ask. What is written
+ * later shows when the open flushes, sets something or is closed ([MS-FSA] 2.1.4.17 lets a server do so, and clients
+ * expect it). The file system notes each write at once. */
+#define NODE_WRITTEN_DELAY_MS 2000u
 
 struct nodes;
 struct node;
@@ -32,6 +36,7 @@ struct node_seat {
     bool is_noticed;              /* `notice` is on its way */
     bool is_broken;               /* and says that the oplock is broken */
     bool was_shared;              /* it was at level II, and broken */
+    bool hides_written;           /* node_hide_written() */
 };
 
 /* How an open comes to a node. */
@@ -99,6 +104,12 @@ uint32_t node_unlock(struct nodes *nodes, struct node_seat *seat, const struct n
 bool node_take_wait(struct nodes *nodes, struct node_wait *wait);
 /* May it read or write there? SUCCESS or FILE_LOCK_CONFLICT. Writing breaks the level II oplocks of all. */
 uint32_t node_check_io(struct nodes *nodes, struct node_seat *seat, uint64_t offset, uint64_t length, bool write);
+/* The seat is about to write to the file, which has this time of writing. When, in ms, a write of it has to say so again. */
+uint64_t node_hide_written(struct nodes *nodes, struct node_seat *seat, struct timespec written, uint64_t now_ms);
+/* True where something was written after the delay, which did not show. */
+bool node_show_written(struct nodes *nodes, struct node_seat *seat);
+/* Puts the time that is shown in place of the one that the file has, where these differ. */
+void node_written(struct nodes *nodes, struct store_attributes *attributes, uint64_t now_ms);
 /* The contents are about to change otherwise. */
 void node_break_shared(struct nodes *nodes, struct node_seat *seat);
 

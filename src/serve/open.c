@@ -7,6 +7,7 @@
 #include "serve/ea.h"
 #include "serve/security.h"
 #include "serve/work.h"
+#include "store/identity.h"
 #include "wire/text.h"
 
 enum {
@@ -244,8 +245,12 @@ static void create_set(struct work *work) {
 }
 
 static struct security_token token_of(const struct work *work) {
-    (void)work;
-    return (struct security_token){.user = geteuid(), .group = getegid()};
+    const struct identity *as = work->open->as;
+
+    if (as == NULL)
+        return (struct security_token){.user = geteuid(), .group = getegid()};
+    return (struct security_token){.user = as->user, .group = as->group, .groups = as->groups,
+                                   .group_count = as->group_count};
 }
 
 /* The descriptor that the client asks for, in full, or what the folder hands on. 0: there is none. */
@@ -515,6 +520,7 @@ static void create_submit(struct work *work) {
     bool replaced = replaces(create->create_disposition);
 
     work->op.path = work->path;
+    work->op.as = open->as;
     work->op.how = how_of(open, create->create_disposition);
     work->op.want_folder = (create->create_options & FILE_DIRECTORY_FILE) != 0;
     work->op.want_file = !open->is_stream && ((create->create_options & FILE_NON_DIRECTORY_FILE) != 0 || replaced ||
@@ -523,6 +529,7 @@ static void create_submit(struct work *work) {
                             (security_map(create->desired_access) & ACCESS_WRITES) == 0;
     work->op.want_write = work->op.write_if_can ? !open->share->read_only : (open->access & ACCESS_WRITES) != 0 || replaced;
     work->op.want_delete = (security_map(create->desired_access) & ACCESS_DELETE) != 0;
+    work->op.want_removed = (create->create_options & FILE_DELETE_ON_CLOSE) != 0;
     work->op.made = work->op.made_file = false;
     free(work->op.security); /* of an attempt before */
     work->op.security = NULL;
@@ -625,6 +632,20 @@ static void close_file(struct work *work) {
     open_close(open);
 }
 
+static void close_stat(struct work *work) {
+    if (work->post_query)
+        work_submit(work, STORE_STAT, close_file);
+    else
+        close_file(work);
+}
+
+/* What did not show until now shows as written now, as with Windows. */
+static void close_written(struct work *work) {
+    work->op.set = STORE_SET_WRITTEN;
+    clock_gettime(CLOCK_REALTIME, &work->op.attributes.written);
+    work_submit(work, STORE_SET, close_stat);
+}
+
 void serve_close(struct connection *connection, struct server_frame *frame) {
     struct work *work = work_on_open(connection, frame, 0);
     struct close_request request;
@@ -636,8 +657,8 @@ void serve_close(struct connection *connection, struct server_frame *frame) {
         return;
     }
     work->post_query = (request.flags & CLOSE_FLAG_POSTQUERY_ATTRIB) != 0 && work->open->file != NULL;
-    if (work->post_query)
-        work_submit(work, STORE_STAT, close_file);
+    if (work->open->seat.hides_written && open_show_written(work->open))
+        close_written(work);
     else
-        close_file(work);
+        close_stat(work);
 }

@@ -69,11 +69,20 @@ static bool sid_is(struct span sid, const uint8_t *known, size_t size) {
     return span_equal(sid, (struct span){known, size});
 }
 
-static bool token_has(const struct security_token *token, struct span sid, bool is_owner) {
-    uint8_t user[UNIX_SID_SIZE], group[UNIX_SID_SIZE];
+static bool token_in(const struct security_token *token, struct span sid) {
+    uint8_t group[UNIX_SID_SIZE];
+    bool found = span_equal(sid, sid_unix(UNIX_GROUP, token->group, group));
 
-    return span_equal(sid, sid_unix(UNIX_USER, token->user, user)) ||
-           span_equal(sid, sid_unix(UNIX_GROUP, token->group, group)) || sid_is(sid, sid_everyone, sizeof sid_everyone) ||
+    for (unsigned i = 0; i < token->group_count && !found; i++)
+        found = span_equal(sid, sid_unix(UNIX_GROUP, token->groups[i], group));
+    return found;
+}
+
+static bool token_has(const struct security_token *token, struct span sid, bool is_owner) {
+    uint8_t user[UNIX_SID_SIZE];
+
+    return span_equal(sid, sid_unix(UNIX_USER, token->user, user)) || token_in(token, sid) ||
+           sid_is(sid, sid_everyone, sizeof sid_everyone) ||
            sid_is(sid, sid_network, sizeof sid_network) || sid_is(sid, sid_authenticated, sizeof sid_authenticated) ||
            (is_owner && sid_is(sid, sid_owner_rights, sizeof sid_owner_rights));
 }

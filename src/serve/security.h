@@ -32,6 +32,8 @@ struct security {
 /* Who asks. */
 struct security_token {
     uint32_t user, group; /* of Unix */
+    const uint32_t *groups; /* others that he is in; borrowed */
+    unsigned group_count;
 };
 
 /* False: it is no descriptor that could be kept. */

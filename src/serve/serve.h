@@ -95,6 +95,8 @@ void connection_pend(struct connection *connection, struct server_frame *frame);
 /* Sends an unsolicited OPLOCK_BREAK. */
 void connection_notify(struct connection *connection, struct server_session *session, const struct server_tree *tree,
                        uint16_t command, const void *body, size_t body_size);
+/* As whom the files of a session are opened: the user of the system that its account is mapped to. NULL: the server's own. */
+struct identity *connection_identity(const struct server_session *session);
 /* What tells the connection's loop of changes in folders; NULL: there is none. */
 struct watcher *connection_watcher(struct connection *connection);
 /* The interface that the connection came in at. False: it cannot be told. */

@@ -1,6 +1,7 @@
 #include "serve/security.h"
 #include "serve/status.h"
 #include "serve/work.h"
+#include "store/identity.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -66,6 +67,8 @@ void work_resume(struct work *work) {
 static void operation_done(struct store_op *op) {
     struct work *work = op->owner;
 
+    if (op->result >= 0 && (op->kind == STORE_OPEN || op->kind == STORE_STAT))
+        node_written(host_nodes(work->connection->host), &op->attributes, loop_now_ms(op->loop));
     work->step(work);
 }
 
@@ -162,6 +165,7 @@ struct open *open_new(struct connection *connection, struct server_frame *frame)
     open->session = frame->request.session;
     open->tree = frame->request.tree;
     open->share = open->tree->owner;
+    open->as = identity_hold(connection_identity(open->session));
     open->uses = 1;
     open->seat.loop = connection->loop;
     open->seat.notice.run = open_noticed;
@@ -225,6 +229,7 @@ static void open_free(struct open *open) {
         open->closed(open->closed_argument);
     free(open->pattern);
     free(open->reply);
+    identity_release(open->as);
     free(open);
     for (unsigned i = 0; i < OPEN_ENDINGS; i++)
         if (endings[i] != NULL && --endings[i]->left == 0)
@@ -269,6 +274,11 @@ void open_release(struct open *open) {
     open->is_removed = node_leave(nodes, &open->seat) || open->unmakes;
     if (!node_is_noticed(nodes, &open->seat))
         open_leave(open);
+}
+
+bool open_show_written(struct open *open) {
+    open->hides_written_ms = 0;
+    return node_show_written(host_nodes(open->connection->host), &open->seat);
 }
 
 static struct work *waiting_take(struct open *open) {

@@ -24,6 +24,7 @@ struct open {
     struct server_session *session;
     struct server_tree *tree;
     const struct share *share;
+    struct identity *as;           /* store/identity.h; NULL: the server's own */
     struct store_file *file;       /* NULL: a pipe, or not yet */
     struct node_seat seat;
     struct loop_timer patience;    /* for the acknowledgment of a broken oplock */
@@ -31,6 +32,7 @@ struct open {
     uint64_t position;             /* FilePositionInformation, which nothing uses */
     bool holds_written;            /* its writes leave the time of writing at this: */
     struct timespec written;
+    uint64_t hides_written_ms;     /* from then on a write delays the time of writing (node_hide_written()) */
     uint32_t ea_index;             /* of the attribute that a query goes on with */
     uint32_t access, options, mode;
     unsigned uses;
@@ -132,6 +134,8 @@ void open_release(struct open *open);
 void open_close(struct open *open);
 /* The last step of its closing, when nothing points to it any more. */
 void open_leave(struct open *open);
+/* What was written shows in the file's time of writing. True: something did not so far (node_show_written()). */
+bool open_show_written(struct open *open);
 /* The CREATE is answered: a break of its oplock that came meanwhile may be told now. */
 void open_ready(struct open *open);
 

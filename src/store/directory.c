@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "store/directory_parts.h"
@@ -87,12 +88,40 @@ static void work(struct directory *directory, struct store_op *op) {
     case STORE_SPARSE: op->result = sparse_set(op->file->fd, op->sparse); break;
     case STORE_LINK: link_work(directory, op); break;
     case STORE_REMOVE: remove_work(directory, op); break;
+    case STORE_REMOVABLE: op->result = op->file->stream[0] == '\0' ? entry_removable(directory, op->file->fd) : 0; break;
     case STORE_LIST: listing_work(directory, op); break;
     case STORE_XATTR_GET: case STORE_XATTR_SET: xattr_work(directory, op); break;
     case STORE_SECURITY_GET: case STORE_SECURITY_SET: security_work(directory, op); break;
     case STORE_VOLUME: op->result = volume_get(directory, &op->volume); break;
     default: io_work(directory, op);
     }
+}
+
+/* What goes by the descriptor alone needs nobody's leave any more. */
+static const struct identity *identity_of(const struct store_op *op) {
+    switch (op->kind) {
+    case STORE_OPEN:
+        return op->as;
+    case STORE_CLOSE: case STORE_VOLUME:
+        return NULL;
+    case STORE_READ: case STORE_WRITE:
+        return op->file->stream[0] != '\0' ? op->file->as : NULL;
+    default:
+        return op->file->as;
+    }
+}
+
+/* True: it is done, be it that the identity cannot be taken on. */
+static bool submit_inline(struct directory *directory, struct store_op *op) {
+    const struct identity *as = identity_of(op);
+    bool is_done;
+    if (!identity_take(as)) {
+        op->result = -EPERM;
+        return true;
+    }
+    is_done = work_inline(directory, op);
+    identity_drop(as);
+    return is_done;
 }
 
 static void finish(struct directory *directory, struct store_op *op) {
@@ -107,9 +136,25 @@ static struct store_op *op_of(struct job *job) {
     return (struct store_op *)((char *)job - offsetof(struct store_op, job));
 }
 
+/* Who may write a file may set its times, as Windows has it, though the kernel wants its owner for that. */
+static bool is_for_server(const struct store_op *op, const struct identity *as) {
+    return as != NULL && op->kind == STORE_SET && op->result == -EPERM &&
+           syscall(SYS_faccessat2, op->file->fd, "", W_OK, AT_EMPTY_PATH | AT_EACCESS) == 0;
+}
+
 static void job_work(struct job *job) {
     struct store_op *op = op_of(job);
+    const struct identity *as = identity_of(op);
+    bool goes_on;
+    if (!identity_take(as)) {
+        op->result = -EPERM;
+        return;
+    }
     work(directory_of(op->store), op);
+    goes_on = is_for_server(op, as);
+    identity_drop(as);
+    if (goes_on)
+        work(directory_of(op->store), op);
 }
 
 static void job_done(struct job *job);
@@ -144,7 +189,7 @@ static void directory_submit(struct store *store, struct store_op *op) {
     bool is_refused = directory->settings.read_only && is_change(op);
     if (is_refused)
         op->result = -EROFS;
-    if (is_refused || work_inline(directory, op))
+    if (is_refused || submit_inline(directory, op))
         finish(directory, op);
     else
         hand_over(directory, op);
@@ -163,7 +208,11 @@ static void directory_free(struct store *store) {
 
 static int directory_path(struct store *store, struct store_file *file, char *path) {
     char disk[STORE_PATH_MAX];
-    int result = descriptor_path(directory_of(store), file->fd, disk);
+    int result = -EPERM;
+    if (identity_take(file->as)) {
+        result = descriptor_path(directory_of(store), file->fd, disk);
+        identity_drop(file->as);
+    }
     if (result < 0 || !path_from_disk(disk, path))
         return result < 0 ? result : -ENAMETOOLONG;
     if (file->stream[0] == '\0')
@@ -173,7 +222,13 @@ static int directory_path(struct store *store, struct store_file *file, char *pa
 }
 
 static int directory_watch(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree) {
-    return watch_begin(watcher, watch, file->fd, is_tree);
+    int result = -EPERM;
+    watch->as = file->as;
+    if (identity_take(file->as)) {
+        result = watch_begin(watcher, watch, file->fd, is_tree);
+        identity_drop(file->as);
+    }
+    return result;
 }
 
 static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch, io_sendable,

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "store/directory.h"
+#include "store/identity.h"
 #include "store/names.h"
 #include "store/tunnel.h"
 
@@ -41,6 +42,7 @@ struct directory {
 
 struct store_file {
     int fd;
+    struct identity *as; /* who opened it */
     bool is_folder;
     bool is_fresh;  /* its folder entry is not on disk for sure */
     char stream[XATTR_NAME_SIZE]; /* the attribute's name; "": none */
@@ -91,7 +93,9 @@ void io_work(struct directory *directory, struct store_op *op);
 int io_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
 bool io_takes_pipe(const struct store *store, const struct store_file *file);
 
-/* entries.c. Removes the name that the descriptor has now. */
+/* entries.c. May the name that the descriptor has now be removed? 0 or -EACCES. */
+int entry_removable(const struct directory *directory, int fd);
+/* Removes the name that the descriptor has now. */
 int entry_remove(struct directory *directory, int fd, bool is_folder);
 void rename_work(struct directory *directory, struct store_op *op);
 void link_work(struct directory *directory, struct store_op *op);

@@ -2,9 +2,21 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "store/directory_parts.h"
+
+/* A folder that may not be read is flushed with all of its file system. */
+static int folder_flush(const struct directory *directory, const char *disk, int fd) {
+    int folder = beneath_open(directory, disk, O_RDONLY | O_DIRECTORY, 0, 0);
+    int result = folder >= 0 ? fsync(folder) : folder == -EACCES ? syncfs(fd) : 0;
+    result = folder < 0 && folder != -EACCES ? folder : result < 0 ? -errno : 0;
+    if (folder >= 0)
+        close(folder);
+    return result;
+}
 
 /* All folders from the file up, since those may be new, too. */
 static int folders_flush(struct directory *directory, int fd) {
@@ -15,10 +27,7 @@ static int folders_flush(struct directory *directory, int fd) {
     while (result == 0 && disk[0] != '\0') {
         char *slash = strrchr(disk, '/');
         *(slash != NULL ? slash : disk) = '\0';
-        int folder = beneath_open(directory, disk, O_RDONLY | O_DIRECTORY, 0, 0);
-        result = folder < 0 ? folder : fsync(folder) < 0 ? -errno : 0;
-        if (folder >= 0)
-            close(folder);
+        result = folder_flush(directory, disk, fd);
     }
     return result;
 }
@@ -106,6 +115,30 @@ void rename_work(struct directory *directory, struct store_op *op) {
 
 void link_work(struct directory *directory, struct store_op *op) {
     entry_change_work(directory, op);
+}
+
+/* In a folder where all may write, such as /tmp, only the owners of the file and of the folder remove it, and root. */
+static bool is_kept_by_owner(int folder, int fd) {
+    uid_t user = (uid_t)setfsuid((uid_t)-1);
+    struct stat above, file;
+    if (fstat(folder, &above) < 0 || fstat(fd, &file) < 0)
+        return false;
+    return (above.st_mode & S_ISVTX) != 0 && user != 0 && user != file.st_uid && user != above.st_uid;
+}
+
+/* Whoever acts on this thread is asked about, which access(2) would not do. */
+int entry_removable(const struct directory *directory, int fd) {
+    char disk[STORE_PATH_MAX];
+    const char *name;
+    int result = descriptor_path(directory, fd, disk);
+    int folder = result < 0 ? -ENOENT : parent_open(directory, disk, &name);
+    if (folder < 0)
+        return folder == -ENOENT ? 0 : folder; /* its removal will say so */
+    result = (int)syscall(SYS_faccessat2, folder, ".", W_OK | X_OK, AT_EACCESS) < 0 && errno == EACCES ? -EACCES : 0;
+    if (result == 0 && is_kept_by_owner(folder, fd))
+        result = -EACCES;
+    close(folder);
+    return result;
 }
 
 /* The name could go to another file just before it is removed, by somebody beside this server; a moment that no call of

@@ -40,7 +40,8 @@ int parent_open(const struct directory *directory, const char *disk, const char 
     return beneath_open(directory, parent, O_PATH | O_DIRECTORY, 0, 0);
 }
 
-/* Replaces the component at `at` by the name that the folder before it has for it. */
+/* Replaces the component at `at` by the name that the folder before it has for it. In a folder that may not be listed only
+ * the name as it is can be found. */
 static int component_find(struct directory *directory, char disk[STORE_PATH_MAX], size_t at, size_t size) {
     char name[NAME_MAX + 1], found[NAME_MAX + 1], parent[STORE_PATH_MAX];
     struct stat status;
@@ -51,10 +52,13 @@ static int component_find(struct directory *directory, char disk[STORE_PATH_MAX]
     memcpy(parent, disk, at);
     parent[at] = '\0';
     int folder = beneath_open(directory, parent, O_RDONLY | O_DIRECTORY, 0, 0);
+    bool may_list = folder != -EACCES;
+    if (!may_list)
+        folder = beneath_open(directory, parent, O_PATH | O_DIRECTORY, 0, 0);
     if (folder < 0)
         return folder;
     int result = fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
-    if (result == -ENOENT && !directory->settings.case_sensitive) {
+    if (result == -ENOENT && may_list && !directory->settings.case_sensitive) {
         result = index_find(directory->index, folder, name, found);
         size_t tail = strlen(disk + at + size) + 1, length = result == 0 ? strlen(found) : 0;
         if (result == 0 && at + length + tail > STORE_PATH_MAX)

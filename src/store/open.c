@@ -46,6 +46,7 @@ void file_close(struct store_file *file) {
     store_listing_free(file->listing);
     pthread_mutex_destroy(&file->lock);
     close(file->fd);
+    identity_release(file->as);
     free(file);
 }
 
@@ -54,6 +55,7 @@ static struct store_file *file_new(int fd, bool is_folder, const struct store_op
     if (file == NULL)
         return NULL;
     file->fd = fd;
+    file->as = identity_hold(op->as);
     file->is_folder = is_folder;
     file->is_fresh = op->made_file;
     pthread_mutex_init(&file->lock, NULL);
@@ -89,6 +91,8 @@ static int opened(struct directory *directory, struct store_op *op, int fd) {
     int result = kind_check(fd, op, &is_folder);
     if (result == 0 && op->want_delete && is_read_only(fd))
         result = -EROFS;
+    if (result == 0 && op->want_removed && !op->made_file && !has_stream(op))
+        result = entry_removable(directory, fd);
     op->made = op->made_file;
     if (result == 0 && has_stream(op))
         result = stream_open(directory, op, fd, attribute);

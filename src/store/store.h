@@ -24,6 +24,7 @@
 #define STORE_PATH_MAX 4096u /* octets with the NUL */
 #define STORE_NAME_MAX 768u  /* octets of one component with the NUL: 255 that are all mapped to three */
 
+struct identity; /* store/identity.h */
 struct store;
 struct store_file;   /* an open file, folder or stream */
 struct store_listing; /* a position in a folder */
@@ -46,7 +47,7 @@ struct store_attributes {
 enum store_set { STORE_SET_DOS = 1, STORE_SET_CREATED = 2, STORE_SET_ACCESSED = 4, STORE_SET_WRITTEN = 8, STORE_SET_CHANGED = 16 };
 
 enum store_kind {
-    STORE_OPEN,       /* path, how, stream, set and attributes of what is made -> file, attributes, made, security */
+    STORE_OPEN,       /* path, as, how, stream, set and attributes of what is made -> file, attributes, made, security */
     STORE_CLOSE,      /* file */
     STORE_READ,       /* file, offset, data, size -> result: octets, 0 at the end */
     STORE_WRITE,      /* file, offset, data, size, durable -> result: octets */
@@ -58,6 +59,7 @@ enum store_kind {
     STORE_RENAME,     /* file, path (the new one), replace; of a stream: its new bare name in `stream` */
     STORE_LINK,       /* file, path, replace */
     STORE_REMOVE,     /* file: its name, or the stream (unless `whole`); an empty folder */
+    STORE_REMOVABLE,  /* file: -EACCES where its folder does not let its name go */
     STORE_LIST,       /* file (folder), pattern, restart -> entries by op->entry(); result: how many; 0 at the end, or
                        * where the first was not taken */
     STORE_STREAMS,    /* file -> names and sizes by op->entry(), without the unnamed one; result as LIST */
@@ -99,13 +101,15 @@ struct store_op {
     struct store *store;
 
     struct store_file *file, *source;
+    struct identity *as;             /* OPEN: who does this, and all that is done with the file; NULL the server */
     const char *path, *stream;       /* stream: "" or NULL none; its bare name, without ":$DATA" */
     const char *pattern;             /* LIST: * ? and < > " of [MS-FSCC] 2.1.4.3, kept until a restart; NULL: all */
     const char *name;                /* XATTR_GET, XATTR_SET (size 0: away) */
     enum store_how how;
     bool want_folder, want_file;     /* -ENOTDIR, -EISDIR where it is the other */
     bool want_write;                 /* data will be written */
-    bool want_delete;                /* it is to be removed later: -EROFS where that cannot be */
+    bool want_delete;                /* it may be removed later: -EROFS where that cannot be */
+    bool want_removed;               /* it will be, once it is closed: also -EACCES, as STORE_REMOVABLE */
     bool truncate;                   /* an existing file is emptied once it is open */
     bool made, made_file;            /* OPEN: what was asked for is new; the file is (not its stream alone) */
     bool write_if_can, can_write;    /* OPEN: without writing where want_write is refused, and can_write says that it was */

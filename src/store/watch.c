@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "store/identity.h"
 #include "store/names.h"
 
 enum { BUCKETS = 1024, READ_SIZE = 65536 };
@@ -306,14 +307,18 @@ static void tree_walk(struct job *job) {
     if (walk == NULL)
         return;
     walk->watch = watch;
-    walk_folder(walk, folder_open(watch->root, "."), 0);
-    watch->is_lost = walk->is_lost;
+    if (identity_take(watch->as)) {
+        walk_folder(walk, folder_open(watch->root, "."), 0);
+        watch->is_lost = walk->is_lost;
+        identity_drop(watch->as);
+    }
     free(walk);
 }
 
 static void watch_free(struct watch *watch) {
     if (watch->root >= 0)
         close(watch->root);
+    identity_release(watch->as);
     watch->freed(watch);
 }
 
@@ -340,20 +345,27 @@ static void tree_walked(struct job *job) {
     settle(watcher);
 }
 
+static void grow_from(struct walk *walk, const char *path) {
+    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+    int folder = (int)syscall(SYS_openat2, walk->watch->root, path, &how, sizeof how);
+
+    if (folder < 0)
+        return;
+    strcpy(walk->path, path);
+    walk_folder(walk, folder, 1);
+}
+
 /* A folder that came to be below a watched one. */
 static void tree_grow(struct watch *watch, const char *path, bool is_new) {
-    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
     struct walk *walk = calloc(1, sizeof *walk);
-    int folder = (int)syscall(SYS_openat2, watch->root, path, &how, sizeof how);
+    bool is_taken = walk != NULL && identity_take(watch->as);
 
-    if (walk != NULL && folder >= 0) {
+    if (is_taken) {
         *walk = (struct walk){.watch = watch, .on_loop = true, .tells = is_new, .entries_left = WATCH_ENTRIES_MAX};
-        strcpy(walk->path, path);
-        walk_folder(walk, folder, 1);
-    } else if (folder >= 0) {
-        close(folder);
+        grow_from(walk, path);
+        identity_drop(watch->as);
     }
-    if (walk == NULL || walk->is_lost)
+    if (!is_taken || walk->is_lost)
         lose(watch);
     free(walk);
 }
@@ -537,8 +549,11 @@ int watch_begin(struct watcher *watcher, struct watch *watch, int folder, bool i
     pthread_mutex_unlock(&watcher->mutex);
     if (result < 0 && watch->root >= 0)
         close(watch->root);
-    if (result < 0 || !is_tree)
+    if (result < 0)
         return result;
+    identity_hold(watch->as);
+    if (!is_tree)
+        return 0;
     watch->walk = (struct job){.loop = watcher->loop, .work = tree_walk, .done = tree_walked};
     watch->is_walking = workers_submit(watcher->workers, &watch->walk);
     if (!watch->is_walking)

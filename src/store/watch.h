@@ -35,6 +35,7 @@ struct watch {
     /* After some of these: no more is known for now. It may do anything. */
     void (*settled)(struct watch *watch);
     void (*freed)(struct watch *watch);
+    struct identity *as; /* who looks for folders (store/identity.h); NULL the server */
     /* The rest is watch.c's. */
     struct watcher *watcher;
     struct watch_link *links;

@@ -6,13 +6,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "serve/mapping.h"
 #include "store/directory.h"
+#include "store/identity.h"
+#include "wire/text.h"
 
 /* A configuration and the strings that it points to. */
 struct owned {
     struct host_config config;
     struct accounts *accounts;
-    char keytab[OPTION_TEXT_MAX], name[OPTION_TEXT_MAX], domain[OPTION_TEXT_MAX];
+    char map[OPTION_TEXT_MAX], keytab[OPTION_TEXT_MAX], name[OPTION_TEXT_MAX], domain[OPTION_TEXT_MAX];
     char folders[HOST_SHARES_MAX][OPTION_TEXT_MAX]; /* of shares[i] */
 };
 
@@ -141,6 +144,49 @@ static bool take_acceptor(struct owned *owned, const struct serve_settings *sett
     return true;
 }
 
+/* NULL, or why not. */
+static const char *user_unusable(struct span user) {
+    char name[MAPPING_USER_MAX];
+    struct identity *identity;
+    const char *wrong = NULL;
+    int result;
+
+    snprintf(name, sizeof name, "%.*s", (int)user.size, (const char *)user.data);
+    result = identity_new(name, &identity);
+    if (result < 0)
+        return result == -ENOENT ? "there is no such user of the system" : "the system's users cannot be looked up";
+    if (!identity_take(identity))
+        wrong = "the server may not act as this user";
+    else
+        identity_drop(identity);
+    identity_release(identity);
+    return wrong;
+}
+
+/* Can each of these users be had, and the process be them? */
+static const char *mapping_unusable(const char *map) {
+    struct span text = text_span(map);
+    struct mapping_part part;
+    const char *wrong = NULL;
+
+    if (identity_allowed() != 0)
+        return "the server may not act as other users: it needs CAP_SETUID and CAP_SETGID, or to be root";
+    if (geteuid() == 0 && !mapping_has_rest(map))
+        return "accounts that are not mapped would act as root: say *=USER for them as well";
+    while (text.size > 0 && wrong == NULL && mapping_next(&text, &part))
+        wrong = part.is_same ? NULL : user_unusable(part.user);
+    return wrong;
+}
+
+static bool take_map(struct owned *owned, const struct serve_settings *settings, char *problem) {
+    const char *wrong;
+
+    snprintf(owned->map, sizeof owned->map, "%s", settings->values[SERVE_MAP].text);
+    owned->config.map = owned->map;
+    wrong = owned->map[0] != '\0' ? mapping_unusable(owned->map) : NULL;
+    return wrong == NULL || complain_value(problem, settings, SERVE_MAP, wrong);
+}
+
 struct host_config *serve_config_new(const struct serve_settings *settings, struct workers *workers,
                                      const struct host_config *current, char problem[HOST_PROBLEM_MAX]) {
     struct owned *owned = calloc(1, sizeof *owned);
@@ -152,8 +198,8 @@ struct host_config *serve_config_new(const struct serve_settings *settings, stru
     owned->config.policy = settings->policy;
     owned->config.limits = settings->limits;
     owned->config.free = owned_free;
-    if (take_acceptor(owned, settings, problem) && take_shares(owned, settings, workers, current, problem) &&
-        take_pipes(&owned->config, current, problem))
+    if (take_map(owned, settings, problem) && take_acceptor(owned, settings, problem) &&
+        take_shares(owned, settings, workers, current, problem) && take_pipes(&owned->config, current, problem))
         return &owned->config;
     owned_free(&owned->config);
     return NULL;

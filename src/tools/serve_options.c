@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "serve/mapping.h"
 #include "wire/messages.h"
 #include "wire/text.h"
 
@@ -34,6 +35,9 @@ static const struct option_row table[SERVE_OPTION_COUNT] = {
         "Who may log on by NTLM, as smbproof passwd keeps them"},
     [SERVE_KEYTAB] = {"keytab", 0, "Keytab", TEXT, "FILE", "", false, {{0}},
         "Take Kerberos tickets for cifs/ or host/ with the keys of FILE"},
+    [SERVE_MAP] = {"map", 0, "Map", TEXT, "ACCOUNT=USER", "", false, {{0}},
+        "Open the account's files as that user of the system; *=* is each by its own name, *=USER all others; may stand "
+        "more than once"},
     [SERVE_NAME] = {"name", 0, "Name", TEXT, "NAME", "SMBPROOF", false, {{0}},
         "The server's NetBIOS name, as it is told to clients that log on by NTLM"},
     [SERVE_DOMAIN] = {"domain", 0, "Domain", TEXT, "NAME", "", false, {{0}},
@@ -54,6 +58,8 @@ static const struct option_row table[SERVE_OPTION_COUNT] = {
         "Connections on which nobody has logged on yet", 1, 1000000, "connections"},
     [SERVE_LOGON_TIME] = {"logon-time", 0, "LogonTime", NUMBER, "SECONDS", "30", false, {{0}},
         "How long such a connection is kept", 1, 3600, "seconds"},
+    [SERVE_EXPIRED_TIME] = {"expired-time", 0, "ExpiredTime", NUMBER, "SECONDS", "3600", false, {{0}},
+        "How long a session that has expired keeps its files open without another logon", 1, 86400, "seconds"},
     [SERVE_SESSIONS] = {"max-sessions", 0, "MaxSessions", NUMBER, "N", "32", false, {{0}},
         "Sessions of one connection", 1, SERVER_SESSIONS_MAX, "sessions"},
     [SERVE_OPEN_FILES] = {"max-open-files", 0, "MaxOpenFiles", NUMBER, "N", "16384", false, {{0}},
@@ -217,18 +223,23 @@ static bool check_addresses(const char *list, unsigned most, char *complaint) {
 static bool parse_value(enum serve_option id, const char *text, struct option_value *value, char *complaint) {
     if (!option_row_parse(&table[id], text, value, complaint))
         return false;
+    if (id == SERVE_MAP && mapping_wrong(text) != NULL) {
+        snprintf(complaint, CONFIG_COMPLAINT_MAX, "%s, not `%.200s'", mapping_wrong(text), text);
+        return false;
+    }
     if (id == SERVE_LISTEN || id == SERVE_METRICS)
         return check_addresses(text, id == SERVE_LISTEN ? SERVE_LISTEN_MAX : 1, complaint);
     return true;
 }
 
-/* Listen of the same origin stands for one more address. */
+/* Listen and Map of the same origin stand for one more. */
 static bool add_value(struct option_value *place, enum serve_option id, const char *text, enum option_origin origin,
                       char *complaint) {
     char list[2 * OPTION_TEXT_MAX];
-    bool more = id == SERVE_LISTEN && place->origin == origin;
+    bool more = (id == SERVE_LISTEN || id == SERVE_MAP) && place->origin == origin;
+    const char *between = id == SERVE_MAP ? "," : " ";
 
-    snprintf(list, sizeof list, "%s%s%s", more ? place->text : "", more ? " " : "", text);
+    snprintf(list, sizeof list, "%s%s%s", more ? place->text : "", more ? between : "", text);
     if (!parse_value(id, list, place, complaint))
         return false;
     place->origin = origin;
@@ -454,6 +465,7 @@ static void fill_limits(struct serve_settings *settings) {
         .connections_per_address = values[SERVE_CONNECTIONS_PER_ADDRESS].number,
         .half_open = values[SERVE_HALF_OPEN].number,
         .logon_ms = 1000 * values[SERVE_LOGON_TIME].number,
+        .expired_ms = 1000 * values[SERVE_EXPIRED_TIME].number,
         .open_files = values[SERVE_OPEN_FILES].number,
     };
 }

@@ -19,6 +19,7 @@ enum serve_option {
     SERVE_SHARE, /* the flag; a section of its own in the file */
     SERVE_ACCOUNTS,
     SERVE_KEYTAB,
+    SERVE_MAP,
     SERVE_NAME,
     SERVE_DOMAIN,
     SERVE_DIALECTS,
@@ -28,6 +29,7 @@ enum serve_option {
     SERVE_CONNECTIONS_PER_ADDRESS,
     SERVE_HALF_OPEN,
     SERVE_LOGON_TIME,
+    SERVE_EXPIRED_TIME,
     SERVE_SESSIONS,
     SERVE_OPEN_FILES,
     SERVE_CREDITS,

@@ -147,6 +147,7 @@ bool entry_next(struct entry_cursor *cursor, struct span *entry) {
     if (cursor->done)
         return false;
     cursor->malformed = reader.failed || (next != 0 && (next < sizeof next || next >= rest.size));
+    cursor->leads_to_end = cursor->malformed && next == rest.size;
     cursor->done = next == 0 || cursor->malformed;
     *entry = cursor->done ? rest : span_slice(rest, 0, next);
     cursor->at += next;

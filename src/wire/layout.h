@@ -54,6 +54,7 @@ struct entry_cursor {
     size_t at;
     bool done;
     bool malformed; /* a distance leads past the end: its entry is the last */
+    bool leads_to_end; /* malformed, but no further than right to the end */
 };
 
 struct entry_cursor entry_cursor(struct span bytes);

@@ -8,6 +8,7 @@ have made it raise, and those have to be all that src/core raises on a server's 
 --machine: boots Linux's ksmbd (machine.py says how it is called); else it is not tried.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import re
@@ -22,10 +23,12 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from machine import KernelServer  # noqa: E402
 from probe_check import IMPACKET, wait_for  # noqa: E402
 from samba import Samba, free_port  # noqa: E402
+from tamper_relay import TamperRelay  # noqa: E402
 from tap import Tap  # noqa: E402
 
 PASSWORD = "secret"
 TIMEOUT_SECONDS = 120
+RUNS_AT_A_TIME = 4
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = ROOT / "examples" / "conform" / "smbd-4.17.known"
 KNOWN_IMPACKET, KNOWN_KSMBD = KNOWN.with_name("impacket-0.10.known"), KNOWN.with_name("ksmbd-6.12.known")
@@ -197,6 +200,29 @@ def smbd(suite, slow):
             expect(suite, f"smbd, {name}", samba.port, known - fewer | more)
             if not settings:
                 reports(suite, samba.port)
+                waits(suite, samba.port)
+                at_the_same_time(suite, samba.port)
+
+
+def waits(suite, port):
+    """What does not come is waited for by each case, but not by one after the other."""
+    names = [f"ValidateNegotiateInfo_Negative_Invalid{what}" for what in ("Guid", "GuidEnd", "Capabilities")]
+    with TamperRelay(port, ["validate.request:drop"]) as relay:
+        report, _ = suite.report(relay.port, "--timeout", "3", "--only", ",".join(names))
+    complaints = [f"{case['name']}: {case['seen']}" for case in report["cases"] if case["seen"] != "no answer"]
+    if len(report["cases"]) != len(names) or relay.most < len(names):
+        complaints.append(f"{len(report['cases'])} cases, {relay.most} connections at a time")
+    suite.tap.result("cases that wait for what does not come do so side by side", complaints)
+
+
+def at_the_same_time(suite, port):
+    """Runs that make files on one share do not get into each other's way."""
+    with concurrent.futures.ThreadPoolExecutor(RUNS_AT_A_TIME) as pool:
+        only = ("--only", "compound,credits,BVT_Encryption_*")
+        runs = list(pool.map(lambda _: suite.run(port, *only), range(2 * RUNS_AT_A_TIME)))
+    alone = suite.run(port, *only).stdout
+    complaints = [run.stdout for run in runs if run.stdout != alone or len(alone) < 100]
+    suite.tap.result("runs at the same time say what one alone says", complaints)
 
 
 def impacket(suite):

@@ -35,6 +35,7 @@ DONE, PROBLEM, USAGE, LOCAL, LOST, LOGON = 0, 1, 3, 4, 6, 7
 class Client:
     def __init__(self, program, samba, folder):
         self.program, self.samba, self.folder = program, samba, folder
+        self.timeout_seconds = TIMEOUT_SECONDS
         self.environment = {**os.environ, "SMBPROOF_PASSWORD": samba.password, "HOME": str(folder)}
         self.environment.pop("KRB5CCNAME", None)
 
@@ -52,7 +53,7 @@ class Client:
             capture_output=True,
             env=self.environment,
             cwd=self.folder,
-            timeout=TIMEOUT_SECONDS,
+            timeout=self.timeout_seconds,
         )
         return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 

@@ -43,6 +43,7 @@ class Answer:
     credits: int = None  # granted
     silent: bool = False  # nothing is done any more, neither for this request nor for a later one
     close: bool = False  # the connection is closed instead
+    leads_on: bool = False  # the last entry of a listing says that there is another one behind it
 
 
 @dataclasses.dataclass
@@ -375,7 +376,6 @@ class Connection:
                            file.is_folder, 0, 1) + bytes(28))  # fmt: skip
 
     def query_directory(self, body, answer):
-        del answer
         file, file_id = self.opened(body, 8)
         if file is None:
             return FILE_CLOSED, b""
@@ -392,7 +392,7 @@ class Connection:
             octets, size = short.encode("utf-16le"), len(self.server.files.get(name, b""))
             entry = bytes(8) + self.times(name) + struct.pack("<QQIIIBx24s2xQ", size, size, kind, len(octets),
                                 0, 0, b"", i + 1) + octets  # fmt: skip
-            if i + 1 < len(inside):
+            if i + 1 < len(inside) or (answer is not None and answer.leads_on):
                 entry += bytes(-len(entry) % 8)
                 entry = struct.pack("<I", len(entry)) + entry[4:]
             entries += entry

@@ -247,6 +247,36 @@ def accounts_go(tap, place):
         tap.result("the log says whose sessions expired", said if wrong else [])
 
 
+def expired_ends(tap, place):
+    """A session that has expired, and on which nobody logs on again, ends with its files after a while."""
+    place.password("eli", "geheim")
+    place.write(place.share("data", "one"), server=["ExpiredTime = 1", f"StatusSocket = {place.folder}/status"])
+    with Server(place) as server:
+
+        def open_files():
+            command = [place.program, "status", "--output=json", place.folder / "status"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
+            return len(json.loads(done.stdout)["files"])
+
+        before = [server.log_text().count(f"event={what}") for what in ("tree", "expired", "ended")]
+        puts = [Put(place, server, name, *who) for name, *who in (("left", "eli", "geheim"), ("kept", "ada", "secret"))]
+        server.wait_for("event=tree", before[0] + len(puts))
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while open_files() < len(puts) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        subprocess.run([place.program, "passwd", "--delete", place.accounts, "eli"], check=True, capture_output=True)
+        server.reload("done")
+        server.wait_for("event=expired", before[1] + 1)
+        server.wait_for("event=ended", before[2] + 1)
+        while (left := open_files()) > 1 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        tap.result("an expired session that nobody logs on to ends with its files", [] if left == 1 else [str(left)])
+        code, said, whole = puts[0].finish()
+        tap.result("its client learns so", [] if code and not whole else [f"{code} {said}"])
+        result = puts[1].finish()
+        tap.result("others keep theirs", [] if result == (0, "", True) else [str(result)])
+
+
 def share_goes(tap, place):
     """Whoever is in it is told that it is gone."""
     place.write(place.share("data", "one"), place.share("other", "two"))
@@ -461,6 +491,7 @@ def main():
         place = Place(options.smbproof, folder)
         check_files(tap, place)
         accounts_go(tap, place)
+        expired_ends(tap, place)
         smbclient_expires(tap, place)
         share_goes(tap, place)
         reloads(tap, place, options.connect)

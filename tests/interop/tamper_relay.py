@@ -3,6 +3,7 @@
     with TamperRelay(port, ["negotiate.response.Capabilities&=~0x40"]) as relay:
         connect to 127.0.0.1:relay.port ...
     relay.applied  # how often each change found its frame
+    relay.most     # connections that were open at the same time
 
 A change is a message and what is done to it:
 
@@ -221,11 +222,13 @@ class Connection:
 
     def run(self):
         other = threading.Thread(target=self.pump, args=("response",), daemon=True)
+        self.relay.count(1)
         other.start()
         self.pump("request")
         other.join()
         for end in self.sockets.values():
             end.close()
+        self.relay.count(-1)
 
 
 class TamperRelay:
@@ -235,6 +238,7 @@ class TamperRelay:
         self.to_port = to_port
         self.changes = [Change(text) for text in changes]
         self.applied = {change.text: 0 for change in self.changes}
+        self.lock, self.open, self.most = threading.Lock(), 0, 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self.accept, daemon=True)
@@ -247,6 +251,11 @@ class TamperRelay:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.thread.join()
+
+    def count(self, change):
+        with self.lock:
+            self.open += change
+            self.most = max(self.most, self.open)
 
     def accept(self):
         while True:

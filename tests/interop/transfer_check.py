@@ -113,6 +113,12 @@ def short(command, length):
     return lambda server: lambda request: Answer(length=length) if request.command == command and request.nth % 2 else None
 
 
+def leading_on(server):
+    """Where a listing ends it says that another entry follows, which is not there: as impacket's smbserver does."""
+    del server
+    return lambda request: Answer(leads_on=True) if request.command == QUERY_DIRECTORY else None
+
+
 def always_short(server):
     del server
     return lambda request: Answer(length=500) if request.command == WRITE else None
@@ -289,6 +295,7 @@ def trees(bench):
         (source / f"folder{i % 3}" / f"file{i}").write_bytes(os.urandom(i * 7))
     names = {str(path.relative_to(source)): path for path in source.rglob("*") if path.is_file()}
     scripts = (("as usual", as_usual), ("STATUS_PENDING first", late(CREATE, READ, WRITE, SET_INFO, CLOSE, QUERY_INFO)),
+               ("listings whose end is none", leading_on),
                ("expires at a CREATE", expiring(CREATE, 20)), ("expires at a CLOSE", expiring(CLOSE, 20)),
                ("expires at a WRITE or READ", lambda server: lambda request:
                    expired_once(server, request, (READ, WRITE), 15)))  # fmt: skip

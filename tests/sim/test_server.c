@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "core/server_parts.h"
+#include "crypto_sim.h"
 #include "talk.h"
 #include "../unit/raised.h"
 
@@ -287,6 +288,128 @@ static void test_logoff(void **state) {
     or_flags(talk_add(talk, SMB2_ECHO, empty_body, 4, false), SMB2_FLAGS_SIGNED);
     talk_send(talk, false);
     assert_refused(talk, STATUS_USER_SESSION_DELETED, RULE_SESSION_UNKNOWN);
+}
+
+/* ---- answers that are signed together ---- */
+
+/* A FLUSH that is signed; how many answers have come since. */
+static unsigned flush_signed(struct talk *talk) {
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
+    talk_send(talk, false);
+    return talk->answers_count;
+}
+
+/* Ready for answers that wait, where the processor has them wait. False: it has not, and each is sent at once. */
+static bool begin_waiting(struct talk *talk) {
+    again(talk, SMB2_DIALECT_302);
+    talk_logon(talk);
+    talk_tree(talk, "docs", true, false);
+    server_expect(&talk->host.server, true);
+    return mac_key_lanes(talk->mac) > 1;
+}
+
+static void end_waiting(struct talk *talk) {
+    server_expect(&talk->host.server, false);
+    talk->closed = !host_run(&talk->host);
+}
+
+static void assert_signed_answers(const struct talk *talk, unsigned count) {
+    assert_int_equal(talk->answers_count, count);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(talk->answers[i].signature, SIGNATURE_GOOD);
+        assert_true(i == 0 ||
+                    talk->answers[i].message.header.message_id > talk->answers[i - 1].message.header.message_id);
+    }
+}
+
+static void test_answers_wait(void **state) {
+    struct talk *talk = talk_of(state);
+    bool waits = begin_waiting(talk);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 1; i < SIGN_TOGETHER_MAX; i++)
+            assert_int_equal(flush_signed(talk), waits ? 0 : 1);
+        flush_signed(talk);
+        assert_signed_answers(talk, waits ? SIGN_TOGETHER_MAX : 1);
+    }
+    assert_int_equal(flush_signed(talk), waits ? 0 : 1);
+    end_waiting(talk);
+    assert_signed_answers(talk, 1);
+    assert_int_equal(flush_signed(talk), 1); /* nothing more is at hand: it is sent at once */
+}
+
+/* One that need not wait does not overtake those that do, and takes them along. */
+static void test_answers_keep_their_order(void **state) {
+    struct talk *talk = talk_of(state);
+    bool waits = begin_waiting(talk);
+    flush_signed(talk);
+    talk_add(talk, SMB2_ECHO, empty_body, 4, false);
+    talk_send(talk, false);
+    assert_int_equal(talk->answers_count, waits ? 2 : 1);
+    assert_int_equal(talk->answers[0].signature, waits ? SIGNATURE_GOOD : SIGNATURE_MISSING);
+    assert_int_equal(talk->answers[talk->answers_count - 1].message.header.command, SMB2_ECHO);
+    flush_signed(talk);
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true); /* a chain is signed as it grows */
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
+    talk_send(talk, false);
+    assert_signed_answers(talk, waits ? 3 : 2);
+}
+
+/* What was answered before the connection is closed, is sent. */
+static void test_answers_outlive_the_end(void **state) {
+    struct talk *talk = talk_of(state);
+    bool waits = begin_waiting(talk);
+    flush_signed(talk);
+    flush_signed(talk);
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, false)[AT_STRUCTURE_SIZE] = 63;
+    talk_send(talk, false);
+    assert_true(talk->closed);
+    assert_rule(talk->host.server.failure.verdict.rule, RULE_HEADER_STRUCTURE_SIZE);
+    assert_signed_answers(talk, waits ? 2 : 0);
+}
+
+/* A wrong signature is refused for itself, among others as it is alone. */
+static void test_wrong_signature_among_others(void **state) {
+    struct talk *talk = talk_of(state);
+    unsigned requests;
+    bool waits = begin_waiting(talk);
+    flush_signed(talk);
+    requests = talk->host.requests;
+    or_flags(talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, false), SMB2_FLAGS_SIGNED);
+    talk_send(talk, false);
+    assert_rule(talk->host.server.refused.verdict.rule, RULE_REQUEST_SIGNATURE);
+    assert_int_equal(talk->host.requests, requests);
+    assert_int_equal(talk->answers_count, waits ? 0 : 1);
+    end_waiting(talk);
+    assert_signed_answers(talk, waits ? 2 : 1);
+    assert_int_equal(talk->answers[waits ? 1 : 0].message.header.status, STATUS_ACCESS_DENIED);
+    assert_int_equal(talk->answers[0].message.header.status, waits ? STATUS_SUCCESS : STATUS_ACCESS_DENIED);
+}
+
+static void test_signing_together_fails(void **state) {
+    struct talk *talk = talk_of(state);
+    bool waits = begin_waiting(talk);
+    flush_signed(talk);
+    flush_signed(talk);
+    crypto_sim_fail_at(waits ? 1 : 2); /* else that of the answer, behind the request's */
+    if (waits)
+        end_waiting(talk);
+    else
+        flush_signed(talk);
+    crypto_sim_fail_at(0);
+    assert_closed(talk, RULE_NONE);
+}
+
+/* The session's key is kept until its last answer was signed. */
+static void test_logoff_among_waiting(void **state) {
+    struct talk *talk = talk_of(state);
+    bool waits = begin_waiting(talk);
+    flush_signed(talk);
+    talk_add(talk, SMB2_LOGOFF, empty_body, 4, true);
+    talk_send(talk, false);
+    assert_int_equal(talk->host.released, waits ? 0 : 1);
+    end_waiting(talk);
+    assert_signed_answers(talk, waits ? 2 : 1);
+    assert_int_equal(talk->host.released, 1);
 }
 
 static void test_previous_session(void **state) {
@@ -1155,6 +1278,12 @@ int main(void) {
         TALK_TEST(test_dialect_differs),
         TALK_TEST(test_reauthentication),
         TALK_TEST(test_logoff),
+        TALK_TEST(test_answers_wait),
+        TALK_TEST(test_answers_keep_their_order),
+        TALK_TEST(test_answers_outlive_the_end),
+        TALK_TEST(test_wrong_signature_among_others),
+        TALK_TEST(test_signing_together_fails),
+        TALK_TEST(test_logoff_among_waiting),
         TALK_TEST(test_previous_session),
         TALK_TEST(test_logon_busy),
         TALK_TEST(test_previous_session_id),

@@ -702,6 +702,88 @@ static void test_interim_and_cancel(void **state) {
     }
 }
 
+/* ---- several frames that came together ---- */
+
+struct together {
+    struct client_arrival arrivals[SIGN_TOGETHER_MAX];
+    uint8_t contents[SIGN_TOGETHER_MAX][PEER_FRAME_MAX];
+    int owners[SIGN_TOGETHER_MAX];
+};
+
+/* So many requests, each in a frame of its own, and what the server says to them; to the first also that it takes time. */
+static void ask_together(struct together *together, unsigned count) {
+    unsigned arrived = 0;
+
+    for (unsigned i = 0; arrived < count; i++) {
+        struct client_frame frame;
+
+        talk.peer.interim = i == 0;
+        client_frame_begin(&frame, room, sizeof room);
+        assert_true(add_echo(&frame, false, &together->owners[i], NULL));
+        send_frame(&frame);
+        for (unsigned k = 0; k < talk.peer.frames_count; k++, arrived++) {
+            size_t size = talk.peer.frames[k].size - FRAME_HEADER_SIZE;
+
+            memcpy(together->contents[arrived], talk.peer.frames[k].data + FRAME_HEADER_SIZE, size);
+            together->arrivals[arrived] = (struct client_arrival){together->contents[arrived], size, true, SIGNATURE_BAD};
+        }
+    }
+}
+
+static void begin_together(uint16_t dialect) {
+    begin(dialect);
+    talk.policy.signing_required = true;
+    assert_int_equal(talk_connect(&talk), CLIENT_READY);
+    assert_int_equal(client_signs_together(&talk.client), mac_key_lanes(talk.handles.mac) > 1);
+}
+
+/* The first is an interim one, which nobody signs. */
+static void take_together(struct together *together, unsigned count) {
+    struct client_response response;
+
+    for (unsigned i = 0; i < count; i++) {
+        assert_true(client_next_response(&talk.client, &response));
+        assert_int_equal(response.is_interim, i == 0);
+        assert_ptr_equal(response.owner, &together->owners[i == 0 ? 0 : i - 1]);
+        assert_ptr_equal(response.message.data, together->contents[i]);
+    }
+    assert_false(client_next_response(&talk.client, &response));
+}
+
+static void test_received_together(void **state) {
+    (void)state;
+    static struct together together;
+
+    for (unsigned i = 0; i < COUNT_OF(dialects); i++) {
+        begin_together(dialects[i]);
+        for (unsigned count = 2; count <= SIGN_TOGETHER_MAX; count++) {
+            ask_together(&together, count);
+            assert_true(client_receive_many(&talk.client, together.arrivals, count));
+            take_together(&together, count);
+        }
+        assert_int_equal(talk.client.pending_count, 0);
+        talk_free(&talk);
+    }
+}
+
+/* Any bit of any of them: those before it are taken, it and those behind it are not. */
+static void test_one_is_wrong_among_others(void **state) {
+    (void)state;
+    static struct together together;
+
+    for (unsigned i = 0; i < COUNT_OF(dialects); i++)
+        for (unsigned wrong = 1; wrong < SIGN_TOGETHER_MAX; wrong++) {
+            begin_together(dialects[i]);
+            ask_together(&together, SIGN_TOGETHER_MAX);
+            together.contents[wrong][SMB2_HEADER_SIZE + wrong % 4] ^= 1;
+            assert_true(client_receive_many(&talk.client, together.arrivals, SIGN_TOGETHER_MAX));
+            take_together(&together, wrong);
+            assert_failed(CLIENT_FAULT_RULE, CLIENT_PHASE_READY, RULE_RESPONSE_SIGNATURE);
+            assert_false(client_receive_many(&talk.client, together.arrivals, 1));
+            talk_free(&talk);
+        }
+}
+
 /* An oplock break that nobody asked for is passed over; anything else of that kind is not. */
 static void test_unsolicited(void **state) {
     (void)state;
@@ -818,6 +900,8 @@ int main(void) {
         cmocka_unit_test(test_charge_of_202),
         cmocka_unit_test(test_places_run_out),
         cmocka_unit_test(test_interim_and_cancel),
+        cmocka_unit_test(test_received_together),
+        cmocka_unit_test(test_one_is_wrong_among_others),
         cmocka_unit_test(test_unsolicited),
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_reauthentication),

@@ -51,6 +51,7 @@ struct bench {
     uint32_t status;
     size_t body_size;
     uint8_t file_id[16];
+    uint64_t now_ms;        /* also the seconds of what is written */
     bool sends;             /* files may be sent as they are */
     struct file_part part;  /* what is being sent */
     void (*sent)(void *argument), *sent_argument;
@@ -92,6 +93,7 @@ static int64_t store_write(struct bench *bench, struct store_op *op) {
     memcpy(bench->data + op->offset, op->data, op->size);
     if (bench->size < op->offset + op->size)
         bench->size = op->offset + op->size;
+    bench->attributes.written.tv_sec = (time_t)bench->now_ms;
     return (int64_t)op->size;
 }
 
@@ -106,7 +108,13 @@ static int64_t store_perform(struct bench *bench, struct store_op *op) {
     case STORE_REMOVE: bench->exists = false; bench->size = 0; return 0;
     case STORE_TRUNCATE: bench->size = op->size; return 0;
     case STORE_LIST: return op->restart || !bench->answers ? op->entry(op, "a", &bench->attributes) : 0;
+    case STORE_SET:
+        if ((op->set & STORE_SET_WRITTEN) != 0)
+            bench->attributes.written = op->attributes.written;
+        return 0;
     case STORE_STAT:
+        op->attributes.written = bench->attributes.written;
+        op->attributes.id = (struct store_id){1, 2};
         op->attributes.size = bench->size;
         op->attributes.links = 1;
         op->attributes.is_folder = bench->is_folder;
@@ -242,8 +250,17 @@ bool connection_interface(struct connection *connection, struct interface *inter
     return connection != NULL;
 }
 
+struct identity *connection_identity(const struct server_session *session) {
+    (void)session;
+    return NULL;
+}
+
 struct watcher *connection_watcher(struct connection *connection) {
     return (struct watcher *)bench_of(connection);
+}
+
+uint64_t loop_now_ms(const struct loop *loop) {
+    return ((const struct bench *)loop)->now_ms;
 }
 
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t after_ms) {
@@ -388,6 +405,74 @@ static uint32_t write_file(struct bench *bench, const char *text) {
     write_request_place(&request);
     write_request_encode(&request, &writer);
     return ask(bench, SMB2_WRITE, &writer);
+}
+
+static uint32_t flush_file(struct bench *bench) {
+    struct writer writer = request_begin(bench);
+    struct flush_request request = {0};
+
+    flush_request_place(&request);
+    flush_request_encode(&request, &writer);
+    return ask(bench, SMB2_FLUSH, &writer);
+}
+
+static uint64_t written_at(time_t seconds) {
+    return filetime_of((struct timespec){.tv_sec = seconds});
+}
+
+/* The time of writing that the client is told. */
+static uint64_t written_shown(struct bench *bench) {
+    struct query_info_request request = {.info_type = INFO_FILE, .file_info_class = FILE_BASIC_INFORMATION,
+                                         .output_buffer_length = 64};
+    struct writer writer = request_begin(bench);
+    struct file_basic_info info;
+
+    query_info_request_place(&request);
+    query_info_request_encode(&request, &writer);
+    assert_int_equal(ask(bench, SMB2_QUERY_INFO, &writer), STATUS_SUCCESS);
+    assert_true(file_basic_info_decode((struct span){bench->output + SMB2_HEADER_SIZE + 8, 40}, &info));
+    return info.last_write_time;
+}
+
+/* What is written shows in the time of writing after a while, then no more until it is flushed. */
+static void test_written_shows_late(void **state) {
+    struct bench *bench = bench_new();
+
+    (void)state;
+    bench->attributes.written.tv_sec = 7;
+    create(bench, FILE_CREATE, FILE_SHARE_ALL, 0);
+    bench->now_ms = 1000;
+    write_file(bench, "one");
+    assert_int_equal(written_shown(bench), written_at(7));
+    bench->now_ms = 1000 + NODE_WRITTEN_DELAY_MS;
+    assert_int_equal(written_shown(bench), written_at(1000));
+    write_file(bench, "two");
+    bench->now_ms = 100000;
+    assert_int_equal(written_shown(bench), written_at(1000));
+    assert_int_equal(flush_file(bench), STATUS_SUCCESS);
+    assert_int_equal(written_shown(bench), written_at(1000 + NODE_WRITTEN_DELAY_MS));
+    write_file(bench, "three");
+    assert_int_equal(written_shown(bench), written_at(1000 + NODE_WRITTEN_DELAY_MS));
+    assert_int_equal(close_file(bench), STATUS_SUCCESS);
+    assert_int_equal(bench->attributes.written.tv_sec, 100000);
+    create(bench, FILE_OPEN, FILE_SHARE_ALL, 0);
+    assert_int_equal(written_shown(bench), written_at(100000));
+    close_file(bench);
+    bench_end(bench);
+}
+
+/* Writes after the while, which did not show, are as of the CLOSE. */
+static void test_written_as_of_close(void **state) {
+    struct bench *bench = bench_new();
+
+    (void)state;
+    create(bench, FILE_CREATE, FILE_SHARE_ALL, 0);
+    write_file(bench, "one");
+    bench->now_ms = NODE_WRITTEN_DELAY_MS;
+    write_file(bench, "two");
+    close_file(bench);
+    assert_true(bench->attributes.written.tv_sec > (time_t)NODE_WRITTEN_DELAY_MS);
+    bench_end(bench);
 }
 
 /* An IOCTL of no file, or of the one that is open. */
@@ -794,6 +879,7 @@ int main(void) {
         cmocka_unit_test(test_oplock_is_broken), cmocka_unit_test(test_oplock_wait_ends),
         cmocka_unit_test(test_change_notify), cmocka_unit_test(test_faults),
         cmocka_unit_test(test_read_is_sent), cmocka_unit_test(test_general_controls),
+        cmocka_unit_test(test_written_shows_late), cmocka_unit_test(test_written_as_of_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,13 +247,19 @@ static void directory_entries_are_listed(void **state) {
 
 static void lists_that_lead_nowhere_end(void **state) {
     static const uint8_t past[] = {9, 0, 0, 0, 1, 2, 3, 4}, within[] = {3, 0, 0, 0, 1, 2, 3, 4}, cut[] = {0, 0, 0};
+    static const uint8_t to_end[] = {8, 0, 0, 0, 1, 2, 3, 4};
     struct entry_cursor cursor = entry_cursor((struct span){past, sizeof past});
     struct span entry;
 
     (void)state;
     assert_true(entry_next(&cursor, &entry) && cursor.malformed && !entry_next(&cursor, &entry));
+    assert_false(cursor.leads_to_end);
     cursor = entry_cursor((struct span){within, sizeof within});
     assert_true(entry_next(&cursor, &entry) && cursor.malformed && !entry_next(&cursor, &entry));
+    assert_false(cursor.leads_to_end);
+    cursor = entry_cursor((struct span){to_end, sizeof to_end});
+    assert_true(entry_next(&cursor, &entry) && cursor.malformed && !entry_next(&cursor, &entry));
+    assert_true(cursor.leads_to_end && entry.size == sizeof to_end);
     cursor = entry_cursor((struct span){cut, sizeof cut});
     assert_false(entry_next(&cursor, &entry));
     assert_true(cursor.malformed);
