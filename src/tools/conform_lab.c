@@ -531,7 +531,12 @@ static int make_config(struct lab *lab) {
     int error = 0;
 
     *config = (struct host_config){
-        .limits = {LAB_CONNECTIONS, LAB_CONNECTIONS, LAB_CONNECTIONS, LAB_LOGON_MS, LAB_OPEN_FILES},
+        .limits = {.connections = LAB_CONNECTIONS,
+                   .connections_per_address = LAB_CONNECTIONS,
+                   .half_open = LAB_CONNECTIONS,
+                   .logon_ms = LAB_LOGON_MS,
+                   .expired_ms = LAB_LOGON_MS,
+                   .open_files = LAB_OPEN_FILES},
         .acceptor = {.accounts = lab->accounts, .computer = "SMBPROOF"},
         .free = config_free};
     server_policy_defaults(&config->policy);
