@@ -22,6 +22,8 @@ enum {
                    FILE_SYNCHRONOUS_IO_NONALERT | FILE_DELETE_ON_CLOSE, /* what FileModeInformation shows */
     /* What the right to delete from a folder gives for what is in it, and the right to list it. */
     ACCESS_BY_FOLDER = ACCESS_DELETE | FILE_READ_ATTRIBUTES,
+    /* Who wants no more than these needs no right of the file system to the file itself. */
+    ACCESS_OF_GLANCE = FILE_READ_ATTRIBUTES | ACCESS_READ_CONTROL | ACCESS_SYNCHRONIZE,
 };
 #define ACCESS_WRITES (FILE_WRITE_DATA | FILE_APPEND_DATA)
 #define ACCESS_CHANGES                                                                                     \
@@ -529,6 +531,8 @@ static void create_submit(struct work *work) {
                             (security_map(create->desired_access) & ACCESS_WRITES) == 0;
     work->op.want_write = work->op.write_if_can ? !open->share->read_only : (open->access & ACCESS_WRITES) != 0 || replaced;
     work->op.want_delete = (security_map(create->desired_access) & ACCESS_DELETE) != 0;
+    work->op.glances = create->create_disposition == FILE_OPEN && !open->is_stream && !work->op.write_if_can &&
+                       (create->desired_access & ~(uint32_t)ACCESS_OF_GLANCE) == 0;
     work->op.want_removed = (create->create_options & FILE_DELETE_ON_CLOSE) != 0;
     work->op.made = work->op.made_file = false;
     free(work->op.security); /* of an attempt before */

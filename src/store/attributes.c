@@ -218,11 +218,16 @@ static void attribute_get(struct store_op *op, const char *attribute) {
     op->result = size >= 0 ? size : errno == EOPNOTSUPP ? -ENODATA : -errno;
 }
 
+/* Extended attributes: the file system has none, or the file was opened for a glance only. */
+static bool has_none(int error) {
+    return error == EOPNOTSUPP || error == EBADF;
+}
+
 int security_get(int fd, uint8_t **security, size_t *security_size) {
     ssize_t size = fgetxattr(fd, XATTR_SECURITY, NULL, 0);
     *security = size > 0 ? malloc((size_t)size) : NULL;
     if (size <= 0)
-        return size == 0 || errno == ENODATA || errno == EOPNOTSUPP ? 0 : -errno;
+        return size == 0 || errno == ENODATA || has_none(errno) ? 0 : -errno;
     if (*security == NULL)
         return -ENOMEM;
     size = fgetxattr(fd, XATTR_SECURITY, *security, (size_t)size);
@@ -295,7 +300,7 @@ static void attribute_list(struct store_op *op) {
     char *names = malloc(XATTR_LIST_SIZE);
     uint8_t *value = NULL;
     ssize_t size = names == NULL ? -1 : flistxattr(op->file->fd, names, XATTR_LIST_SIZE);
-    op->result = names == NULL ? -ENOMEM : size < 0 ? (errno == EOPNOTSUPP ? 0 : -errno) : 0;
+    op->result = names == NULL ? -ENOMEM : size < 0 && !has_none(errno) ? -errno : 0;
     for (char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) {
         if (strncmp(name, "user.", USER_SIZE) != 0 || is_own(name))
             continue;

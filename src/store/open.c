@@ -24,6 +24,8 @@ static int existing_open(const struct directory *directory, struct store_op *op,
     int fd = beneath_open(directory, disk, OPEN_FLAGS | (writes ? O_RDWR : O_RDONLY), 0, resolve);
     bool is_refused = fd == -EACCES || fd == -EROFS || fd == -EPERM || fd == -ETXTBSY;
     op->can_write = true;
+    if (fd == -EACCES && op->glances)
+        return beneath_open(directory, disk, O_PATH, 0, resolve);
     if (!writes || !((fd == -EISDIR && !op->want_file) || (is_refused && op->write_if_can)))
         return fd;
     op->can_write = fd == -EISDIR;

@@ -108,6 +108,7 @@ struct store_op {
     enum store_how how;
     bool want_folder, want_file;     /* -ENOTDIR, -EISDIR where it is the other */
     bool want_write;                 /* data will be written */
+    bool glances;                    /* OPEN: only attributes are wanted, which also a file has that may not be read */
     bool want_delete;                /* it may be removed later: -EROFS where that cannot be */
     bool want_removed;               /* it will be, once it is closed: also -EACCES, as STORE_REMOVABLE */
     bool truncate;                   /* an existing file is emptied once it is open */
