@@ -102,8 +102,9 @@ static void print_evidence(void *context, struct evidence *evidence) {
 }
 
 static bool print_capture(const char *path) {
-    struct watch watch = {.context = (void *)(uintptr_t)path, .done = print_evidence};
-    struct flow_sink sink = watch_sink(&watch);
+    struct flow_sink sink;
+    struct watch watch;
+    bool good;
     struct capture_error error;
     struct capture *capture;
     struct packet packet;
@@ -113,6 +114,8 @@ static bool print_capture(const char *path) {
 
     if (capture_open(&capture, path, &error) != 0)
         return true; /* not a capture: nothing to hold against anything */
+    watch_init(&watch, 0, print_evidence, (void *)(uintptr_t)path);
+    sink = watch_sink(&watch);
     flows = flows_new(&sink);
     link = link_new();
     if (flows == NULL || link == NULL)
@@ -122,10 +125,11 @@ static bool print_capture(const char *path) {
             flows_segment(flows, &packet, &segment);
     flows_finish(flows);
     flows_free(flows);
+    good = !watch_is_incomplete(&watch);
     watch_free(&watch);
     link_free(link);
     capture_close(capture);
-    return !watch.failed;
+    return good;
 }
 
 int main(int argc, char **argv) {

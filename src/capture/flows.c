@@ -55,8 +55,9 @@ static inline uint32_t segment_hash(const struct flows *flows, const struct segm
 
 static inline bool flow_matches(const struct flow *flow, const struct segment *segment) {
     const struct endpoint *a = &flow->endpoints[0], *b = &flow->endpoints[1];
-    return (endpoint_equal(a, &segment->source) && endpoint_equal(b, &segment->destination)) ||
-           (endpoint_equal(b, &segment->source) && endpoint_equal(a, &segment->destination));
+    uint64_t there = endpoint_difference(a, &segment->source) | endpoint_difference(b, &segment->destination);
+    uint64_t back = endpoint_difference(b, &segment->source) | endpoint_difference(a, &segment->destination);
+    return there == 0 || back == 0;
 }
 
 static uint32_t slot_find_free(const struct flows *flows, uint32_t hash) {

@@ -50,6 +50,7 @@ struct segment_note {
     bool keep_alive;     /* TCP keep-alive probe: at most one octet before the next expected */
     bool conflict; /* repeats octets that are still held (early, or unused), with another content */
     bool acks_unseen; /* acknowledges octets of the other side that the capture does not have */
+    uint32_t before; /* where it begins with octets that the reader got already: so many before the next it gets */
     /* Its sequence minus the one behind the highest octet seen from its side; 0 for the side's
      * first. */
     int64_t sequence_distance;

@@ -209,7 +209,6 @@ static bool source_map(struct source *source, int fd, size_t size) {
     source->size = size;
     source->at = 0;
     source->base = 0;
-    source->fetched = 0;
     source->released = 0;
     source->populated = 0;
     source->ended = true;
@@ -252,7 +251,7 @@ static int source_unpack(struct source *source, const char *name) {
 }
 
 static void source_init(struct source *source) {
-    *source = (struct source){.fd = -1, .fetched = SIZE_MAX, .released = SIZE_MAX, .populated = SIZE_MAX / 2};
+    *source = (struct source){.fd = -1, .released = SIZE_MAX, .populated = SIZE_MAX / 2};
 }
 
 /* Reads the first octets of a stream, few enough that an inflater can take them over. */

@@ -12,9 +12,11 @@
  * octets. */
 #define SOURCE_WINDOW (1024u * 1024u)
 #define SOURCE_CHUNK  (256u * 1024u)
-/* Mapped files: how far ahead of the reader lines are fetched into the cache, and how much that was
- * read stays resident, in octets. */
-#define SOURCE_PREFETCH 8192u
+/* Mapped files: records whose beginnings are fetched into the cache ahead of the reader, and octets of each; how many octets
+ * ahead of it pages are in the page table, and at a time; and how many that were read stay resident. */
+#define SOURCE_FETCH_RECORDS 4u
+#define SOURCE_FETCH_SIZE 128u
+#define SOURCE_AHEAD (64u * 1024u)
 #define SOURCE_POPULATE (1024u * 1024u)
 #define SOURCE_RESIDENT (32u * 1024u * 1024u)
 /* The largest stream that is put aside to be read at random (Network Monitor's offsets have 32
@@ -28,7 +30,6 @@ struct source {
     size_t size;         /* its octets, */
     size_t at;           /* and how many of them were read */
     uint64_t base;       /* offset of the window in the (decompressed) file */
-    size_t fetched;      /* mapped: up to where lines were asked for; streams: SIZE_MAX */
     size_t populated;    /* mapped: up to where pages are in the page table */
     size_t released;     /* mapped: up to where pages were given back */
     const char *failure; /* why the stream ended, where it should not have; else NULL */
@@ -68,22 +69,22 @@ static inline const uint8_t *source_peek(struct source *source, size_t size) {
     return source->data + source->at;
 }
 
-/* The next record is somewhere in the octets that follow, and its address is known only when this
- * one's length is: without asking for the lines in advance every packet costs a trip to memory. */
-static inline void source_prefetch(struct source *source) {
-    size_t fetched = source->fetched < source->at ? source->at : source->fetched;
-    size_t until = source->at + SOURCE_PREFETCH < source->size ? source->at + SOURCE_PREFETCH : source->size;
-    for (; fetched < until; fetched += 128) /* the lines come in pairs */
-        __builtin_prefetch(source->data + fetched);
-    source->fetched = fetched;
+/* Where a record begins is known only when the one before it was read: without asking for it in advance every packet
+ * costs a trip to memory. Records come in runs of the same length, so the next ones are taken for as long as the last;
+ * to ask for all octets on the way takes longer, as most are never looked at. */
+static inline void source_prefetch(const struct source *source, size_t length) {
+    uintptr_t record = (uintptr_t)source->data + source->at;
+    for (unsigned i = 0; i < SOURCE_FETCH_RECORDS; i++, record += length)
+        for (unsigned at = 0; at < SOURCE_FETCH_SIZE; at += 64)
+            __builtin_prefetch((const void *)(record + at));
 }
 
 /* Moves over octets that were peeked. */
 static inline void source_advance(struct source *source, size_t size) {
     source->at += size;
-    if (source->at + SOURCE_PREFETCH >= source->populated)
+    if (source->at + SOURCE_AHEAD >= source->populated)
         source_populate(source);
-    source_prefetch(source);
+    source_prefetch(source, size);
     if (source->at - source->released >= SOURCE_RESIDENT)
         source_release(source);
 }

@@ -390,6 +390,8 @@ void stream_note(const struct flow *flow, enum flow_side from, const struct segm
     if (segment->payload_size > 0 && !note->keep_alive) {
         note->retransmission = ahead < 0;
         note->early = ahead > 0;
+        if (ahead < 0)
+            note->before = (uint32_t)-(int64_t)ahead - (side->fin_passed ? 1 : 0);
         if (side->early || side->pending_size > 0)
             note_held(side, segment, note);
     }

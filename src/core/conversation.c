@@ -36,6 +36,10 @@ size_t conversation_wants(const struct conversation *conversation, enum directio
     return conversation->streams[from].wants;
 }
 
+size_t conversation_skips(const struct conversation *conversation, enum direction from) {
+    return conversation->streams[from].skip;
+}
+
 void conversation_tag(struct conversation *conversation, uint64_t tag) {
     if (conversation->tagged != NULL)
         conversation->tagged->tag = tag;

@@ -91,6 +91,9 @@ void conversation_frame(struct conversation *conversation, enum direction from, 
 /* How many octets must be at hand before feeding this direction consumes anything; at least 1. */
 size_t conversation_wants(const struct conversation *conversation, enum direction from);
 
+/* How many of the next octets of this direction will be passed over unseen. */
+size_t conversation_skips(const struct conversation *conversation, enum direction from);
+
 /* The next event in its place, NULL when there is none; it stays until the next feed or gap. */
 const struct event *conversation_event(struct conversation *conversation);
 /* The next event, false when there is none. Events borrow from the bytes of the last feed or gap. */

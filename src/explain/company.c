@@ -1,5 +1,6 @@
 #include "explain/company.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,10 @@
 #define LOGONS_MAX 256u
 #define RESET_AFTER_LOGON_NS 50000000u
 
-enum book_kind { BOOK_FREE, BOOK_PATH, BOOK_SERVER, BOOK_CLIENT_GUID };
+/* Slots of the table that finds lines: twice as many. */
+#define SLOTS (2u * COMPANY_PATHS_MAX)
+
+enum book_kind { BOOK_PATH, BOOK_SERVER, BOOK_CLIENT_GUID };
 
 /* One line: a pair of addresses, a server's address, or a ClientGuid at a server. */
 struct line {
@@ -25,12 +29,21 @@ struct logon {
     uint64_t time_ns, packet;
 };
 
+/* Small, so that the table stays in the cache: lines do not. */
+struct slot {
+    uint16_t line; /* its number from 1; 0: free */
+    uint16_t hash; /* its upper half */
+};
+
 struct company_book {
-    size_t used;
+    uint16_t used; /* lines */
     uint64_t logons_seen;
     struct logon logons[LOGONS_MAX];
-    struct line lines[2 * COMPANY_PATHS_MAX];
+    struct slot slots[SLOTS];
+    struct line lines[COMPANY_PATHS_MAX];
 };
+
+static_assert(COMPANY_PATHS_MAX < UINT16_MAX, "a slot holds the number of a line");
 
 struct company_book *company_new(void) {
     return calloc(1, sizeof(struct company_book));
@@ -49,22 +62,25 @@ static uint32_t hash_of(uint8_t kind, const uint8_t key[34]) {
 }
 
 static struct line *line_of(struct company_book *book, enum book_kind kind, const uint8_t key[34], bool add) {
-    size_t mask = 2 * COMPANY_PATHS_MAX - 1;
+    uint32_t hash = hash_of((uint8_t)kind, key);
+    struct slot *slot;
+    struct line *line;
 
-    for (size_t i = hash_of((uint8_t)kind, key);; i++) {
-        struct line *line = &book->lines[i & mask];
-
-        if (line->kind == (uint8_t)kind && memcmp(line->key, key, sizeof line->key) == 0)
+    for (uint32_t i = hash;; i++) {
+        slot = &book->slots[i % SLOTS];
+        if (slot->line == 0)
+            break;
+        line = &book->lines[slot->line - 1];
+        if (slot->hash == hash >> 16 && line->kind == (uint8_t)kind && memcmp(line->key, key, sizeof line->key) == 0)
             return line;
-        if (line->kind != BOOK_FREE)
-            continue;
-        if (!add || book->used == COMPANY_PATHS_MAX)
-            return NULL;
-        book->used++;
-        line->kind = (uint8_t)kind;
-        memcpy(line->key, key, sizeof line->key);
-        return line;
     }
+    if (!add || book->used == COMPANY_PATHS_MAX)
+        return NULL;
+    line = &book->lines[book->used++];
+    *slot = (struct slot){book->used, (uint16_t)(hash >> 16)};
+    line->kind = (uint8_t)kind;
+    memcpy(line->key, key, sizeof line->key);
+    return line;
 }
 
 static void key_of(enum book_kind kind, const struct evidence *evidence, uint8_t key[34]) {

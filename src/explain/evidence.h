@@ -30,31 +30,33 @@ struct closing_segment {
     bool ip_id_leaps; /* its IP id breaks the even steps of its side's others */
 };
 
-/* What one end's TCP did, as seen at the capture point. */
+/* What one end's TCP did, as seen at the capture point. First what nearly every packet changes, in two lines of the cache. */
 struct tcp_side {
     uint64_t packets, octets;         /* payload octets, retransmissions not counted */
-    uint64_t first_packet;
-    uint64_t syn_packet, syn_time_ns; /* SYN of the client, SYN|ACK of the server */
+    uint64_t last_packet, last_time_ns;
     uint64_t first_data_packet;
     uint64_t last_data_packet, last_data_time_ns;
     uint64_t last_new_data_time_ns;   /* the same without retransmissions */
-    uint64_t last_packet, last_time_ns;
-    uint64_t retransmissions, duplicates, early, conflicts, keep_alives;
-    uint64_t unseen_acked;            /* times it acknowledged octets of the other side that are not in the capture */
-    uint64_t gaps, lost_octets, cut_packets; /* holes; packets cut by a snap length */
-    uint64_t gap_packet;              /* the first */
-    struct closing_segment fin, rst;  /* the first of each; packet 0: none */
-    uint64_t packets_after_rst, packets_after_fin; /* with payload or SYN: proof that it was not closed */
-    uint32_t isn, sent_end, highest_ack; /* sent_end: behind its last octet seen */
-    uint32_t syn_retransmissions, tail_retransmissions; /* of the same octets at the end, without an answer */
     uint64_t least_reaction_ns; /* smallest: from octets of the other end to this end's acknowledgment or answer */
-    uint16_t mss, last_ip_id;
-    uint32_t ip_id_steps, ip_id_small_steps; /* between packets of this side; small: 1 to 16 */
+    uint32_t sent_end, highest_ack;   /* sent_end: behind its last octet seen */
+    uint32_t tail_retransmissions;    /* of the same octets at the end, without an answer */
     uint32_t largest_acked, largest_stuck;  /* payload of one segment: acknowledged, retransmitted in vain */
+    uint32_t ip_id_steps, ip_id_small_steps; /* between packets of this side; small: 1 to 16 */
+    uint16_t last_ip_id, mss;
     uint8_t ttl;                      /* of its data and SYN (closing segments aside); 0 unknown */
     uint8_t ttl_other;                /* another value that was seen; 0 none */
     uint8_t mac[6];
     bool has_mac, has_timestamp, optimiser_option;
+    bool closed;                      /* fin or rst is there */
+    struct closing_segment fin, rst;  /* the first of each; packet 0: none */
+    uint64_t first_packet;
+    uint64_t syn_packet, syn_time_ns; /* SYN of the client, SYN|ACK of the server */
+    uint64_t retransmissions, duplicates, early, conflicts, keep_alives;
+    uint64_t unseen_acked;            /* times it acknowledged octets of the other side that are not in the capture */
+    uint64_t gaps, lost_octets, cut_packets; /* holes; packets cut by a snap length */
+    uint64_t gap_packet;              /* the first */
+    uint64_t packets_after_rst, packets_after_fin; /* with payload or SYN: proof that it was not closed */
+    uint32_t isn, syn_retransmissions;
 };
 
 /* [MS-SMB2] 2.2.3 or 2.2.4 as captured: the decoded scalars and the message itself. */
@@ -200,10 +202,12 @@ struct evidence {
     bool client_known;          /* by SYN or by an SMB message, not guessed from ports */
     bool reversed;              /* the flow's initiator turned out to be the server (no SYN seen) */
     bool smb;                   /* SMB was seen */
+    bool began_before_capture;  /* the first bytes seen were not the connection's first */
     uint64_t first_packet, last_packet, first_time_ns, last_time_ns;
     struct tcp_side tcp[2];     /* by enum direction */
     uint64_t syn_answer_ns, answer_ack_ns; /* SYN to SYN|ACK, SYN|ACK to the client's ACK; 0 unknown */
     uint64_t request_wait_ns, answer_wait_ns; /* smallest: request to its TCP ACK or answer; answer to its ACK or next request */
+    /* From here on: what was read of messages. */
     struct negotiate_evidence negotiate;
     uint32_t sessions_count, trees_count, validations_count, broken_count, sessions_unlisted, trees_unlisted;
     struct session_evidence sessions[EVIDENCE_SESSIONS_MAX];
@@ -212,7 +216,6 @@ struct evidence {
     struct broken_rule broken[EVIDENCE_BROKEN_MAX];
     struct traffic_evidence traffic;
     uint64_t validations_seen;  /* requests, also those beyond the limit */
-    bool began_before_capture;  /* the first bytes seen were not the connection's first */
     uint32_t log_count;         /* entries used in log[] from the front */
     bool log_disordered;        /* an entry of log[] came after one of a later packet */
     uint64_t log_last_packet;   /* of the entry of log[] that came last */
@@ -222,8 +225,10 @@ struct evidence {
     struct log_entry log[EVIDENCE_LOG_HEAD_MAX];      /* last: written only as far as used */
 };
 
-/* Makes a record empty. Arrays are not cleared: their counts say what is in use, and an item is cleared when taken. */
-void evidence_clear(struct evidence *evidence);
+/* Make the two parts of a record empty: what is known of the connection and its TCP, and of its messages. Arrays are not
+ * cleared: their counts say what is in use, and an item is cleared when taken. */
+void evidence_clear_connection(struct evidence *evidence);
+void evidence_clear_messages(struct evidence *evidence);
 
 /* Leaves EVIDENCE_LOG_SHORT messages from the start of the connection. */
 void evidence_shorten(struct evidence *evidence);

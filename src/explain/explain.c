@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/ahead.h"
 #include "capture/temporary.h"
 #include "explain/company.h"
 #include "explain/pairs.h"
@@ -16,11 +15,9 @@
 
 /* Progress is told for captures of this size and more, in octets. */
 #define PROGRESS_SIZE_MIN (64u * 1024u * 1024u)
-/* Finished connections of captures of this size and more are looked at by the thread that reads ahead, in octets. */
-#define THREAD_SIZE_MIN (4u * 1024u * 1024u)
 /* Results from which on a second thread judges half of them. */
 #define STRETCH_MIN 1024u
-#define PROGRESS_STEP (16u * 1024u * 1024u)
+#define PROGRESS_PACKETS 16384u
 /* Octets of a file's name that are told as text. */
 #define NAME_TEXT_MAX 1024u
 
@@ -29,7 +26,6 @@ struct run {
     struct spill *spill;
     struct company_book *book;
     struct pairs *pairs;
-    struct ahead *ahead; /* of the capture that is being read */
     struct output output;
     struct tally tally;
     char names[2][NAME_TEXT_MAX]; /* of the captures, fit for a terminal */
@@ -89,10 +85,10 @@ static bool progress_wanted(const struct run *run, const struct capture *capture
     return run->options->progress && capture_size(capture) >= PROGRESS_SIZE_MIN;
 }
 
-static void tell_progress(const struct run *run, const struct capture *capture, uint64_t at) {
+static void tell_progress(const struct run *run, const struct capture *capture) {
     if (!progress_wanted(run, capture))
         return;
-    fprintf(stderr, "\rreading: %3u %%", (unsigned)(at * 100 / capture_size(capture)));
+    fprintf(stderr, "\rreading: %3u %%", (unsigned)(capture_position(capture) * 100 / capture_size(capture)));
     fflush(stderr);
 }
 
@@ -105,29 +101,60 @@ static bool is_interrupted(const struct run *run) {
     return run->options->interrupted != NULL && *run->options->interrupted;
 }
 
-static void read_packets(struct run *run, struct capture *capture, const char *name, struct flows *flows,
-                         struct ahead *ahead) {
-    const struct capture_error *error = capture_error(capture);
-    const struct segment *segment;
-    const struct packet *packet;
-    enum capture_status status;
-    uint64_t position, told = 0;
+/* A capture on its way through the flows. */
+struct reading {
+    const struct run *run;
+    struct capture *capture;
+    struct link *link;
+    struct flows *flows;
+    struct watch *watch;
+    enum capture_status status; /* that it ended with */
+};
 
-    while ((status = ahead_next(ahead, &packet, &segment, &position)) == CAPTURE_PACKET) {
-        flows_segment(flows, packet, segment);
-        if (is_interrupted(run))
+static void *read_packets(void *argument) {
+    struct reading *reading = argument;
+    struct segment segment;
+    struct packet packet;
+
+    while (!is_interrupted(reading->run)) {
+        reading->status = capture_next(reading->capture, &packet);
+        if (reading->status != CAPTURE_PACKET)
             break;
-        if (position - told >= PROGRESS_STEP) {
-            told = position;
-            tell_progress(run, capture, position);
-        }
+        if (link_decode(reading->link, &packet, &segment) == LINK_SEGMENT)
+            flows_segment(reading->flows, &packet, &segment);
+        if (packet.number % PROGRESS_PACKETS == 0)
+            tell_progress(reading->run, reading->capture);
     }
-    end_progress(run, capture);
+    end_progress(reading->run, reading->capture);
+    flows_finish(reading->flows);
+    watch_finish(reading->watch);
+    return NULL;
+}
+
+/* Packets that stay where they are can be read on a second thread, while this one listens to what they say. */
+static void read_and_listen(struct reading *reading) {
+    pthread_t thread;
+
+    if (!capture_is_lasting(reading->capture) || !watch_hand_over(reading->watch)) {
+        read_packets(reading);
+    } else if (pthread_create(&thread, NULL, read_packets, reading) != 0) {
+        watch_hand_nothing(reading->watch);
+        read_packets(reading);
+    } else {
+        watch_listen(reading->watch);
+        pthread_join(thread, NULL);
+    }
+}
+
+static void tell_end(struct run *run, const struct reading *reading, const char *name) {
+    const struct capture_error *error = capture_error(reading->capture);
+
     if (is_interrupted(run)) {
         complain(run, "%s: interrupted; what was read so far is reported", name);
-    } else if (status == CAPTURE_BROKEN) {
+    } else if (reading->status == CAPTURE_BROKEN) {
         complain(run, "%s: at octet %llu%s: %s; what was read before it is reported", name,
-                 (unsigned long long)error->offset, capture_is_packed(capture) ? " (unpacked)" : "", error->reason);
+                 (unsigned long long)error->offset, capture_is_packed(reading->capture) ? " (unpacked)" : "",
+                 error->reason);
         run->unreadable = true;
     }
 }
@@ -140,56 +167,43 @@ static void tell_losses(struct run *run, const char *name, const struct flows *f
     if (counts.evicted > 0)
         complain(run, "%s: more than %u connections were open at once; %llu were judged before their end", name, FLOWS_MAX,
                  (unsigned long long)counts.evicted);
-    if (counts.no_memory == 0 && !watch->failed)
+    if (counts.no_memory == 0 && !watch_is_incomplete(watch))
         return;
     complain(run, "%s: there was not enough memory for all connections; the report is incomplete", name);
     run->incomplete = true;
 }
 
-static void wake_ahead(void *context) {
-    struct run *run = context;
-
-    ahead_wake(run->ahead);
-}
-
 static void read_capture(struct run *run, uint32_t file) {
     const char *path = run->options->captures[file], *name = run->names[file];
-    struct watch watch = {.file = file, .context = run, .done = keep};
-    struct ahead_chore chore = {watch_step, &watch};
-    struct flow_sink sink = watch_sink(&watch);
+    struct reading reading = {.run = run};
     struct capture_error error = {0};
-    struct capture *capture;
-    struct ahead *ahead = NULL;
-    struct flows *flows;
-    struct link *link;
+    struct flow_sink sink;
+    struct watch watch;
     int status = run->options->contents[file].data != NULL
-                     ? capture_open_memory(&capture, run->options->contents[file], &error)
-                     : capture_open(&capture, path, &error);
+                     ? capture_open_memory(&reading.capture, run->options->contents[file], &error)
+                     : capture_open(&reading.capture, path, &error);
 
     if (status != 0) {
         complain(run, "%s: %s", name, error.reason[0] != '\0' ? error.reason : strerror(-status));
         run->unreadable = true;
         return;
     }
-    flows = flows_new(&sink);
-    link = link_new();
-    if (flows != NULL && link != NULL)
-        ahead = ahead_new(capture, link, chore);
-    if (ahead == NULL) {
+    watch_init(&watch, file, keep, run);
+    sink = watch_sink(&watch);
+    reading.watch = &watch;
+    reading.flows = flows_new(&sink);
+    reading.link = link_new();
+    if (reading.flows == NULL || reading.link == NULL) {
         run->error = -ENOMEM;
     } else {
-        run->ahead = ahead;
-        if (capture_size(capture) >= THREAD_SIZE_MIN && ahead_is_threaded(ahead))
-            watch_defer(&watch, wake_ahead);
-        read_packets(run, capture, name, flows, ahead);
-        flows_finish(flows);
-        tell_losses(run, name, flows, &watch);
+        read_and_listen(&reading);
+        tell_end(run, &reading, name);
+        tell_losses(run, name, reading.flows, &watch);
     }
-    ahead_free(ahead);
-    flows_free(flows);
+    flows_free(reading.flows);
     watch_free(&watch);
-    link_free(link);
-    capture_close(capture);
+    link_free(reading.link);
+    capture_close(reading.capture);
 }
 
 /* Everything that a judgement needs, in one place so that nothing large lies on the stack. */

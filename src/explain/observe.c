@@ -76,26 +76,25 @@ static void log_message(struct evidence *evidence, const struct event *event, ui
     const struct message *message = &event->message;
     bool bulk = message->kind == MESSAGE_OTHER_REQUEST || message->kind == MESSAGE_OTHER_RESPONSE;
     bool smb2 = message_is_smb2(message);
-    struct log_entry *entry = log_place(evidence, packet);
+    /* Put together before it is written: a bit field that is set in its place waits for what was there. */
+    struct log_entry entry = {
+        .time_ns = time_ns,
+        .message_id = smb2 ? message->header.message_id : 0,
+        .digest = event->whole && !bulk ? digest_of(message->bytes) : 0,
+        .size = (uint32_t)message->size,
+        .status = smb2 && message_is_response(message) ? message->header.status : 0,
+        .packet = packet & LOG_PACKET_MAX,
+        .command = smb2 ? message->header.command & LOG_COMMAND_MAX : 0,
+        .kind = message->kind & LOG_KIND_MAX,
+        .from = event->from & 1u,
+        .is_signed = smb2 && is_signed(message),
+        .cut = !event->whole,
+        .chained = event->chained,
+        .validate = smb2 && is_validate(event),
+        .after_gap = event->after_gap,
+    };
 
-    /* Cleared first: a bit field that is set keeps its neighbours, and nobody should wait for what was there. */
-    memset(entry, 0, sizeof *entry);
-    entry->packet = packet & LOG_PACKET_MAX;
-    entry->time_ns = time_ns;
-    entry->digest = event->whole && !bulk ? digest_of(message->bytes) : 0;
-    entry->size = (uint32_t)message->size;
-    entry->kind = message->kind & LOG_KIND_MAX;
-    entry->from = event->from & 1u;
-    entry->cut = !event->whole;
-    entry->chained = event->chained;
-    entry->after_gap = event->after_gap;
-    if (!smb2)
-        return;
-    entry->message_id = message->header.message_id;
-    entry->status = message_is_response(message) ? message->header.status : 0;
-    entry->command = message->header.command & LOG_COMMAND_MAX;
-    entry->is_signed = is_signed(message);
-    entry->validate = is_validate(event);
+    memcpy(log_place(evidence, packet), &entry, sizeof entry);
 }
 
 static void note_negotiate(struct negotiate_side *side, const struct event *event, uint64_t packet, uint64_t time_ns) {
@@ -688,7 +687,6 @@ static void observe_message(struct evidence *evidence, const struct event *event
     struct traffic_evidence *traffic = &evidence->traffic;
     const struct message *message = &event->message;
 
-    evidence->smb = true;
     log_message(evidence, event, packet, time_ns);
     traffic->messages[event->from]++;
     if (message_is_smb2(message)) {
@@ -744,19 +742,25 @@ void observe_end(struct evidence *evidence) {
 
     if (evidence->log_disordered)
         sort_log(evidence);
+    evidence->smb |= evidence->log_seen > 0;
     /* A capture without the SYN, whose first SMB message is not a NEGOTIATE, began too late. */
     if (client->syn_packet == 0 && evidence->negotiate.request.packet == 0 &&
         evidence->negotiate.smb1_request_packet == 0)
         evidence->began_before_capture = true;
 }
 
-void evidence_clear(struct evidence *evidence) {
+void evidence_clear_connection(struct evidence *evidence) {
+    memset(evidence, 0, offsetof(struct evidence, negotiate));
+}
+
+void evidence_clear_messages(struct evidence *evidence) {
     uint8_t *octets = (uint8_t *)evidence;
+    size_t messages = offsetof(struct evidence, negotiate);
     size_t request_raw = offsetof(struct evidence, negotiate.request.raw);
     size_t response_raw = offsetof(struct evidence, negotiate.response.raw);
     size_t after = response_raw + EVIDENCE_RAW_MAX;
 
-    memset(octets, 0, request_raw);
+    memset(octets + messages, 0, request_raw - messages);
     memset(octets + request_raw + EVIDENCE_RAW_MAX, 0, response_raw - request_raw - EVIDENCE_RAW_MAX);
     memset(octets + after, 0, offsetof(struct evidence, sessions) - after);
     memset(octets + offsetof(struct evidence, broken), 0,

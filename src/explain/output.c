@@ -101,8 +101,7 @@ static bool is_plain(unsigned char octet) {
 #define LOOK_SIZE 16u
 #define LOOK_WORDS (LOOK_SIZE / sizeof(uint64_t))
 
-/* Length of the plain octets at the front of a text, many at a time; it may stop early. The compiler knows what vectors
- * the processor has. */
+/* Length of the plain octets at the front of a text, many at a time. The compiler knows what vectors the processor has. */
 static size_t plain_length(const unsigned char *text, size_t size) {
     size_t at = 0;
 
@@ -117,6 +116,8 @@ static size_t plain_length(const unsigned char *text, size_t size) {
         if (special[0] | special[1])
             break;
     }
+    while (at < size && is_plain(text[at]))
+        at++;
     return at;
 }
 
@@ -130,11 +131,6 @@ static void escaped(struct output *output, const char *text) {
         at += plain_length(at, (size_t)(end - at));
         if (at == end)
             break;
-
-        if (is_plain(*at)) {
-            at++;
-            continue;
-        }
         length = utf8_length(at);
         if (length > 1) {
             at += length;

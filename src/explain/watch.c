@@ -3,48 +3,69 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "explain/later.h"
-#include "explain/ntlm.h"
 #include "explain/observe.h"
 
 /* Segments of a flow that began before the capture are searched for SMB on any port, this many of them. */
 #define SEARCH_SEGMENTS_MAX 16u
 /* Steps of the IP identification that a host which counts would make between two of a connection's packets. */
 #define IP_ID_SMALL_STEP_MAX 64u
+/* What was handed over is fetched this many places before its turn, and of octets so many; and octets that come into the
+ * cache together. */
+#define FETCH_PLACES 6u
+#define FETCH_SIZE 512u
+#define CACHE_LINE 64u
 
+/* One connection. Until HANDED_END it is shared: `heard`, and the evidence's part about messages, are of the thread that
+ * listens; all else is of the one that runs the flows. */
 struct watched {
     struct watch *watch;
-    struct evidence evidence;
-    struct conversation conversation;
     bool reversed;     /* the initiator is the server: the ports had suggested the other way */
-    bool begun;        /* the first bytes were SMB: the conversation runs */
+    bool begun;        /* the first bytes were SMB: they are listened to */
     uint32_t searched; /* segments looked at for SMB in vain */
     uint32_t ack_wanted[2];
     uint64_t ack_wanted_since[2];
     uint32_t ack_wanted_size[2];
     struct watched *next_spare;
+    struct evidence evidence;
+    struct heard heard;
 };
 
 static enum direction direction_of(const struct watched *watched, enum flow_side side) {
     return (side == FLOW_INITIATOR) != watched->reversed ? FROM_CLIENT : FROM_SERVER;
 }
 
+static struct watched *take_spare(struct watch *watch) {
+    struct watched *watched;
+
+    pthread_mutex_lock(&watch->lock);
+    watched = watch->spare;
+    if (watched != NULL)
+        watch->spare = watched->next_spare;
+    pthread_mutex_unlock(&watch->lock);
+    return watched;
+}
+
+static void give_back(struct watch *watch, struct watched *watched) {
+    pthread_mutex_lock(&watch->lock);
+    watched->next_spare = watch->spare;
+    watch->spare = watched;
+    pthread_mutex_unlock(&watch->lock);
+}
+
 static void *watch_opened(void *context, const struct endpoint *initiator,
                           const struct endpoint *responder, bool initiator_known,
                           uint32_t interface) {
     struct watch *watch = context;
-    struct watched *watched = watch->spare;
+    struct watched *watched = take_spare(watch);
 
-    if (watched != NULL)
-        watch->spare = watched->next_spare;
-    else
-        watched = malloc(sizeof *watched);
+    if (watched == NULL)
+        watched = calloc(1, sizeof *watched);
     if (watched == NULL) {
         watch->failed = true;
         return NULL;
     }
-    evidence_clear(&watched->evidence);
-    memset(&watched->reversed, 0, sizeof *watched - offsetof(struct watched, reversed));
+    memset(watched, 0, offsetof(struct watched, evidence));
+    evidence_clear_connection(&watched->evidence);
     watched->watch = watch;
     watched->evidence.file = watch->file;
     watched->evidence.serial = watch->serial++;
@@ -205,8 +226,9 @@ static void note_closing(struct watched *watched, enum direction from, const str
     bool closes = (segment->flags & (TCP_FIN | TCP_RST)) != 0;
     uint64_t reaction_ns;
 
-    if (!closes && side->rst.packet == 0 && side->fin.packet == 0)
+    if (!closes && !side->closed)
         return;
+    side->closed = true;
     reaction_ns = closes ? reaction_of(watched, from, packet, segment) : 0;
     if (segment->payload_size > 0 || (segment->flags & TCP_SYN)) {
         if (side->rst.packet != 0 && !note->duplicate)
@@ -218,6 +240,12 @@ static void note_closing(struct watched *watched, enum direction from, const str
         side->fin = closing_of(packet, segment, note, side, reaction_ns);
     if ((segment->flags & TCP_RST) && is_earlier(packet, &side->rst))
         side->rst = closing_of(packet, segment, note, side, reaction_ns);
+}
+
+static void note_disorder(struct tcp_side *side, const struct segment_note *note) {
+    side->early += note->early;
+    side->conflicts += note->conflict;
+    side->unseen_acked += note->acks_unseen;
 }
 
 /* What the other end acknowledges was not sent in vain. */
@@ -234,13 +262,125 @@ static void note_acknowledgment(struct tcp_side *side, struct tcp_side *other, c
         other->tail_retransmissions = 0;
 }
 
+/* The capture began in the middle of a connection to an SMB port, and no message's beginning was seen. */
+static bool began_unseen(const struct evidence *evidence) {
+    return evidence->began_before_capture && evidence->tcp[0].octets + evidence->tcp[1].octets > 0 &&
+           (is_smb_port(evidence->server.port) || is_smb_port(evidence->client.port));
+}
+
+/* Connections that never said anything are told where the port says what they were for. */
+static bool worth_telling(const struct evidence *evidence) {
+    return evidence->smb || began_unseen(evidence) ||
+           (evidence->tcp[0].first_data_packet == 0 && evidence->tcp[1].first_data_packet == 0 &&
+            evidence->tcp[FROM_CLIENT].syn_packet != 0 && is_smb_port(evidence->server.port));
+}
+
+/* The thread that listens; the record is its alone by now. */
+static void end(struct watched *watched) {
+    struct watch *watch = watched->watch;
+    struct evidence *evidence = &watched->evidence;
+
+    if (watched->begun)
+        listen_end(&watched->heard);
+    else
+        evidence_clear_messages(evidence);
+    observe_end(evidence);
+    if (worth_telling(evidence))
+        watch->done(watch->context, evidence);
+    give_back(watch, watched);
+}
+
+/* The thread that listens. */
+static void listen_to(const struct handed *handed) {
+    struct watched *watched = handed->watched;
+    struct heard *heard = &watched->heard;
+    enum direction from = handed->from;
+
+    switch ((enum handed_kind)handed->kind) {
+    case HANDED_BEGIN:
+        listen_begin(heard, &watched->watch->listener, &watched->evidence);
+        break;
+    case HANDED_BYTES:
+        listen_bytes(heard, from, handed->bytes, handed->packet, handed->time_ns);
+        break;
+    case HANDED_REPEAT:
+        listen_repeat(heard, from, handed->bytes, handed->count);
+        break;
+    case HANDED_GAP:
+        listen_gap(heard, from, handed->bytes, handed->count, handed->packet, handed->time_ns);
+        break;
+    case HANDED_END:
+        end(watched);
+        break;
+    }
+}
+
+static void hand(const struct handed *handed, bool lasting) {
+    struct handover *handover = handed->watched->watch->handover;
+
+    if (handover != NULL)
+        handover_put(handover, handed, lasting);
+    else
+        listen_to(handed);
+}
+
+/* Octets of a packet that was captured so stay where they are, if any of the capture do; others are somebody's copy. */
+static bool is_within(struct span inner, struct span outer) {
+    uintptr_t at = (uintptr_t)inner.data - (uintptr_t)outer.data;
+    return inner.size == 0 || (at <= outer.size && inner.size <= outer.size - at);
+}
+
+static void hand_begin(struct watched *watched) {
+    watched->begun = true;
+    hand(&(struct handed){.watched = watched, .kind = HANDED_BEGIN}, true);
+}
+
+static void hand_bytes(struct watched *watched, enum direction from, struct span bytes, const struct packet *packet) {
+    struct handed handed = {
+        .watched = watched,
+        .bytes = bytes,
+        .packet = packet->number,
+        .time_ns = packet->time_ns,
+        .kind = HANDED_BYTES,
+        .from = (uint8_t)from,
+    };
+
+    if (is_within(bytes, packet->bytes)) {
+        hand(&handed, true);
+        return;
+    }
+    for (size_t at = 0; at < bytes.size; at += handed.bytes.size) {
+        handed.bytes = span_slice(bytes, at, HANDOVER_SPARE);
+        hand(&handed, false);
+    }
+}
+
+/* What is held of these octets, if anything, is the listener's. */
+static void hand_repeat(struct watched *watched, enum direction from, const struct packet *packet,
+                        const struct segment *segment, uint32_t before) {
+    struct handed handed = {
+        .watched = watched,
+        .bytes = segment->payload,
+        .count = before,
+        .kind = HANDED_REPEAT,
+        .from = (uint8_t)from,
+    };
+
+    hand(&handed, is_within(segment->payload, packet->bytes));
+}
+
 static void watch_segment(void *flow, const struct packet *packet, const struct segment *segment,
                           const struct segment_note *note) {
     struct watched *watched = flow;
-    struct evidence *evidence = &watched->evidence;
-    enum direction from = direction_of(watched, note->side);
-    struct tcp_side *side = &evidence->tcp[from];
+    struct evidence *evidence;
+    enum direction from;
+    struct tcp_side *side;
 
+    if (watched == NULL)
+        return;
+    evidence = &watched->evidence;
+    from = direction_of(watched, note->side);
+    side = &evidence->tcp[from];
     if (evidence->first_packet == 0) {
         evidence->first_packet = packet->number;
         evidence->first_time_ns = packet->time_ns;
@@ -255,9 +395,8 @@ static void watch_segment(void *flow, const struct packet *packet, const struct 
         side->first_packet = packet->number;
     side->last_packet = packet->number;
     side->last_time_ns = packet->time_ns;
-    side->early += note->early;
-    side->conflicts += note->conflict;
-    side->unseen_acked += note->acks_unseen;
+    if (note->early || note->conflict || note->acks_unseen)
+        note_disorder(side, note);
     if (segment->flags & TCP_SYN)
         note_syn(evidence, from, packet, segment);
     note_closing(watched, from, packet, segment, note);
@@ -266,6 +405,8 @@ static void watch_segment(void *flow, const struct packet *packet, const struct 
     note_waits(watched, from, packet, segment, note);
     if (segment->payload_size > 0)
         note_payload(side, packet, segment, note);
+    if (note->before > 0 && watched->begun && !note->conflict)
+        hand_repeat(watched, from, packet, segment, note->before);
     note_acknowledgment(side, &evidence->tcp[from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT], segment);
 }
 
@@ -296,11 +437,6 @@ static void reverse(struct watched *watched) {
     evidence->reversed = watched->reversed;
 }
 
-static void watch_start(struct watched *watched) {
-    conversation_init(&watched->conversation, &watched->watch->events);
-    watched->begun = true;
-}
-
 /* Is this flow SMB? FLOW_IGNORE: no; 0: more is needed; else how many octets to pass over before the answer. */
 static size_t watch_begin(struct watched *watched, enum flow_side side, struct span bytes) {
     struct evidence *evidence = &watched->evidence;
@@ -318,7 +454,7 @@ static size_t watch_begin(struct watched *watched, enum flow_side side, struct s
                 reverse(watched);
             evidence->client_known = true;
         }
-        watch_start(watched);
+        hand_begin(watched);
         evidence->smb = true;
         break;
     case CONVERSATION_LOOK_NOT_SMB:
@@ -326,7 +462,7 @@ static size_t watch_begin(struct watched *watched, enum flow_side side, struct s
             return FLOW_IGNORE;
         evidence->began_before_capture = true;
         if (smb_port) {
-            watch_start(watched);
+            hand_begin(watched);
             break;
         }
         return ++watched->searched > SEARCH_SEGMENTS_MAX ? FLOW_IGNORE : bytes.size;
@@ -336,47 +472,47 @@ static size_t watch_begin(struct watched *watched, enum flow_side side, struct s
     return 0;
 }
 
-static void drain(struct watched *watched, uint64_t packet, uint64_t time_ns) {
-    const struct event *event;
-
-    while ((event = conversation_event(&watched->conversation)) != NULL) {
-        if (event->kind == EVENT_MESSAGE && !message_is_response(&event->message))
-            conversation_tag(&watched->conversation, packet);
-        observe_event(&watched->evidence, event, packet, time_ns);
-    }
-}
-
 static size_t watch_bytes(void *flow, enum flow_side side, struct span bytes,
                           const struct packet *packet) {
     struct watched *watched = flow;
-    size_t used = 0;
 
+    if (watched == NULL)
+        return FLOW_IGNORE;
     if (!watched->begun) {
         size_t passed = watch_begin(watched, side, bytes);
 
         if (!watched->begun)
             return passed;
     }
-    while (used < bytes.size) {
-        size_t step = conversation_feed(&watched->conversation, direction_of(watched, side),
-                                        span_slice(bytes, used, bytes.size - used));
+    hand_bytes(watched, direction_of(watched, side), bytes, packet);
+    return bytes.size;
+}
 
-        drain(watched, packet->number, packet->time_ns);
-        if (step == 0)
-            break;
-        used += step;
-    }
-    if (conversation_is_noise(&watched->conversation))
-        return FLOW_IGNORE;
-    return used;
+static void hand_gap(struct watched *watched, enum direction from, struct span partial, size_t lost,
+                     const struct packet *packet) {
+    struct handed handed = {
+        .watched = watched,
+        .bytes = partial,
+        .packet = packet->number,
+        .time_ns = packet->time_ns,
+        .count = (uint32_t)lost,
+        .kind = HANDED_GAP,
+        .from = (uint8_t)from,
+    };
+
+    hand(&handed, false);
 }
 
 static void watch_gap(void *flow, enum flow_side side, struct span partial, size_t lost,
                       const struct packet *packet) {
     struct watched *watched = flow;
-    enum direction from = direction_of(watched, side);
-    struct tcp_side *tcp = &watched->evidence.tcp[from];
+    enum direction from;
+    struct tcp_side *tcp;
 
+    if (watched == NULL)
+        return;
+    from = direction_of(watched, side);
+    tcp = &watched->evidence.tcp[from];
     tcp->gaps++;
     tcp->lost_octets += lost;
     if (tcp->gap_packet == 0)
@@ -386,83 +522,88 @@ static void watch_gap(void *flow, enum flow_side side, struct span partial, size
             return;
         if (conversation_look(partial) == CONVERSATION_LOOK_SMB)
             watched->evidence.smb = true;
-        watch_start(watched);
+        hand_begin(watched);
     }
-    conversation_gap(&watched->conversation, from, partial, lost);
-    drain(watched, packet->number, packet->time_ns);
-}
-
-/* The capture began in the middle of a connection to an SMB port, and no message's beginning was seen. */
-static bool began_unseen(const struct evidence *evidence) {
-    return evidence->began_before_capture && evidence->tcp[0].octets + evidence->tcp[1].octets > 0 &&
-           (is_smb_port(evidence->server.port) || is_smb_port(evidence->client.port));
-}
-
-/* Connections that never said anything are told where the port says what they were for. */
-static bool worth_telling(const struct evidence *evidence) {
-    return evidence->smb || began_unseen(evidence) ||
-           (evidence->tcp[0].first_data_packet == 0 && evidence->tcp[1].first_data_packet == 0 &&
-            evidence->tcp[FROM_CLIENT].syn_packet != 0 && is_smb_port(evidence->server.port));
-}
-
-static void tell_now(void *context, void *record) {
-    struct watch *watch = context;
-    struct watched *watched = record;
-
-    watch->done(watch->context, &watched->evidence);
-}
-
-/* Returns a record that is free then, or NULL. */
-static struct watched *tell(struct watched *watched) {
-    struct watch *watch = watched->watch;
-    struct watched *old;
-    bool ready;
-
-    if (watch->later == NULL) {
-        tell_now(watch, watched);
-        return watched;
-    }
-    old = later_put(watch->later, watched, &ready);
-    if (ready)
-        watch->ready(watch->context);
-    return old;
+    hand_gap(watched, from, partial, lost, packet);
 }
 
 static void watch_closed(void *flow) {
     struct watched *watched = flow;
-    struct watch *watch;
 
     if (watched == NULL)
         return;
-    watch = watched->watch;
-    observe_end(&watched->evidence);
-    if (worth_telling(&watched->evidence))
-        watched = tell(watched);
-    if (watched == NULL)
-        return;
-    watched->next_spare = watch->spare;
-    watch->spare = watched;
+    hand(&(struct handed){.watched = watched, .kind = HANDED_END}, true);
 }
 
-void watch_defer(struct watch *watch, void (*ready)(void *context)) {
-    watch->ready = ready;
-    watch->later = later_new(tell_now, watch, offsetof(struct evidence, log[EVIDENCE_LOG_SHORT]));
+void watch_init(struct watch *watch, uint32_t file, void (*done)(void *context, struct evidence *evidence),
+                void *context) {
+    memset(watch, 0, sizeof *watch);
+    watch->file = file;
+    watch->done = done;
+    watch->context = context;
+    pthread_mutex_init(&watch->lock, NULL);
 }
 
-bool watch_step(void *context) {
-    struct watch *watch = context;
+bool watch_hand_over(struct watch *watch) {
+    watch->handover = handover_new();
+    return watch->handover != NULL;
+}
 
-    return watch->later != NULL && later_step(watch->later);
+void watch_hand_nothing(struct watch *watch) {
+    handover_free(watch->handover);
+    watch->handover = NULL;
+}
+
+void watch_finish(struct watch *watch) {
+    if (watch->handover != NULL)
+        handover_finish(watch->handover);
+}
+
+static inline void fetch(const void *from, size_t size) {
+    for (size_t at = 0; at < size; at += CACHE_LINE)
+        __builtin_prefetch((const uint8_t *)from + at);
+}
+
+/* Octets that will be looked at, as far as can be told by now. */
+static inline void fetch_bytes(const struct handed *handed) {
+    size_t size = handed->bytes.size;
+
+    if (conversation_skips(&handed->watched->heard.conversation, handed->from) < size)
+        fetch(handed->bytes.data, size < FETCH_SIZE ? size : FETCH_SIZE);
+}
+
+/* What has been noted of TCP is in the other processor's cache. */
+static inline void fetch_early(const struct handed *handed) {
+    if (handed->kind == HANDED_BYTES)
+        fetch_bytes(handed);
+    else if (handed->kind == HANDED_END)
+        fetch(&handed->watched->evidence, offsetof(struct evidence, negotiate));
+}
+
+void watch_listen(struct watch *watch) {
+    const struct handed *handed, *soon;
+
+    while ((handed = handover_take(watch->handover)) != NULL) {
+        soon = handover_soon(watch->handover, FETCH_PLACES);
+        if (soon != NULL)
+            fetch_early(soon);
+        listen_to(handed);
+    }
+}
+
+bool watch_is_incomplete(const struct watch *watch) {
+    return watch->failed || watch->listener.failed;
 }
 
 void watch_free(struct watch *watch) {
-    later_free(watch->later);
+    handover_free(watch->handover);
     while (watch->spare != NULL) {
         struct watched *next = watch->spare->next_spare;
 
         free(watch->spare);
         watch->spare = next;
     }
+    pthread_mutex_destroy(&watch->lock);
 }
 
 struct flow_sink watch_sink(struct watch *watch) {

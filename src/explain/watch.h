@@ -1,30 +1,42 @@
-/* Watches every flow of a capture and gathers its evidence: the sink of capture/flows.h. */
+/* Watches every flow of a capture and gathers its evidence: the sink of capture/flows.h.
+ *
+ * What TCP did is noted, and whether a connection is SMB found out, by the thread that runs the flows. The octets are
+ * listened to there too, or handed over to another thread: what comes of it is the same. */
 #ifndef SMBPROOF_EXPLAIN_WATCH_H
 #define SMBPROOF_EXPLAIN_WATCH_H
 
-#include "explain/evidence.h"
+#include <pthread.h>
+
+#include "explain/handover.h"
+#include "explain/listen.h"
 
 struct watch {
-    uint32_t file;     /* stamped on each record */
-    uint64_t serial;
-    bool failed; /* no memory for a connection: the report would be incomplete */
-    struct event_list events; /* of the conversation that was fed last */
-    struct watched *spare; /* records of flows that are over, for the next ones */
-    struct later *later;   /* what another thread calls `done` for; NULL: whoever closes the flow does */
-    void (*ready)(void *context); /* with `later`: there is something to do for watch_step */
+    uint32_t file; /* stamped on each record */
     void *context;
     /* A connection is over; the record is the callee's during the call only. */
     void (*done)(void *context, struct evidence *evidence);
+    /* The watch's own: */
+    uint64_t serial;
+    bool failed; /* no memory for a connection */
+    struct handover *handover; /* NULL: nothing is handed over */
+    struct listener listener;  /* of the thread that listens */
+    pthread_mutex_t lock;      /* of `spare` */
+    struct watched *spare;     /* records of connections that are over, for the next ones */
 };
 
-/* Has `done` called by watch_step, on another thread, `ready` when there is something to do: worth it for large captures. */
-void watch_defer(struct watch *watch, void (*ready)(void *context));
-/* The other thread: `done` for some connections that are over. False where there was none. */
-bool watch_step(void *watch);
-
-/* A sink that fills evidence and hands each SMB connection to watch->done. `watch` must outlive the flows. */
+void watch_init(struct watch *watch, uint32_t file, void (*done)(void *context, struct evidence *evidence), void *context);
+/* A sink that fills evidence and hands each SMB connection to `done`. `watch` must outlive the flows. */
 struct flow_sink watch_sink(struct watch *watch);
-/* Once the flows are freed and the other thread has ended: the last `done`, and gives back what was kept for reuse. */
+/* From here on octets are handed over. False where there is no memory. */
+bool watch_hand_over(struct watch *watch);
+/* Or not after all, as long as nothing was. */
+void watch_hand_nothing(struct watch *watch);
+/* The thread that runs the flows: they are finished. */
+void watch_finish(struct watch *watch);
+/* The other thread: listens, and calls `done`, until the first one has finished. */
+void watch_listen(struct watch *watch);
+/* Memory ran out at some connection: the report is incomplete. */
+bool watch_is_incomplete(const struct watch *watch);
 void watch_free(struct watch *watch);
 
 #endif
