@@ -167,6 +167,12 @@ static struct verdict check_frame(struct server *server, struct server_frame *fr
     return verdict;
 }
 
+bool server_may_come_late(struct span head) {
+    struct smb2_header header;
+    return head.size >= SERVER_LATE_HEAD && smb2_header_decode(head, &header) && header.protocol_id == PROTOCOL_ID_SMB2 &&
+           header.command == SMB2_WRITE && header.next_command == 0 && (header.flags & SMB2_FLAGS_SIGNED) == 0;
+}
+
 void server_receive(struct server *server, struct server_frame *frame) {
     assert(frame->state == SERVER_FRAME_NEXT && frame->at == 0);
     if (server->closed)

@@ -1,13 +1,16 @@
 /* One connection: its socket, the frames on their way in and out, and the steps of its core server. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +37,8 @@
 #define CONNECTION_GATHER_MS    10u
 /* Frames that one turn takes from a connection, so that others are served in between. */
 #define CONNECTION_FRAMES_A_TURN 32
+/* Octets of a WRITE from which on its data may stay in the socket until it is clear where they go. */
+#define CONNECTION_LATE_LEAST 65536u
 /* Octets of the largest body of a response, and what is around it. */
 #define CONNECTION_OUTPUT_MAX (SIZE_USUAL + 2u * 65536u)
 #define ACCESS_ALL       0x001f01ffu
@@ -56,6 +61,8 @@ struct packet {
     struct server_frame frame;
     uint8_t *content, *output;
     size_t block_size, content_size, output_size;
+    size_t goal;     /* octets of the content to be received before it is looked at */
+    bool waits;      /* for all of it to be there */
     struct span out; /* what is still to be sent */
     struct file_part part;           /* what of a file is still to be sent, behind it */
     void (*sent)(void *argument), *sent_argument;
@@ -110,6 +117,8 @@ struct inside {
     struct logon *logons;
     size_t held, unsent; /* octets */
     size_t got;  /* of the header, or of the incoming content */
+    size_t late; /* octets at the end of a request that is served already, and that are still in the socket */
+    const struct packet *late_packet; /* whose they are */
     unsigned busy, depth;
     uint64_t number, began_ms;
     uint8_t header[FRAME_HEADER_SIZE];
@@ -452,6 +461,18 @@ static void queue(struct inside *inside, struct packet *packet, struct span out)
     inside->out_last = packet;
 }
 
+/* What is still in the socket of a request that is answered, since it was refused. */
+static void discard_late(struct inside *inside, struct packet *packet) {
+    while (inside->late > 0 && inside->late_packet == packet && !inside->closed) {
+        ssize_t gone = recv(inside->watch.descriptor, packet->content, inside->late, MSG_TRUNC);
+
+        if (gone > 0)
+            inside->late -= (size_t)gone;
+        else if (gone == 0 || errno != EINTR)
+            close_connection(inside, "lost");
+    }
+}
+
 /* What the bystander makes of an answer, in the packet's output. */
 static struct span changed_answer(struct inside *inside, struct packet *packet, struct span out) {
     struct span changed = bystander_of(inside)->answers(inside->guest, &inside->connection.server, out);
@@ -467,6 +488,9 @@ static void send_answer(struct inside *inside) {
     struct span out = server_output(&inside->connection.server);
     struct packet *packet = server_sent(&inside->connection.server)->owner;
 
+    discard_late(inside, packet);
+    if (inside->closed) /* and the packet gone */
+        return;
     if (bystander_of(inside) != NULL && out.size > 0 && packet->part.size == 0)
         out = changed_answer(inside, packet, out);
     queue(inside, packet, out);
@@ -1108,6 +1132,11 @@ static void gathered_enough(struct loop_timer *timer) {
     pump(inside);
 }
 
+/* Of a long frame the head is looked at first; a bystander is shown all of it at once. */
+static size_t first_goal(const struct inside *inside, size_t size) {
+    return size >= CONNECTION_LATE_LEAST && bystander_of(inside) == NULL ? SERVER_LATE_HEAD : size;
+}
+
 /* What was asked before has its answer first. */
 static void close_after_answers(struct inside *inside, const char *why) {
     serve_gathered(inside);
@@ -1132,6 +1161,8 @@ static bool begin_content(struct inside *inside) {
     inside->incoming = packet_new(inside, frame.length, SERVER_OUTPUT_LEAST);
     if (inside->incoming == NULL)
         close_connection(inside, "memory");
+    else
+        inside->incoming->goal = first_goal(inside, frame.length);
     return inside->incoming != NULL;
 }
 
@@ -1151,11 +1182,53 @@ static void take_content(struct inside *inside) {
         serve_content(inside, packet);
 }
 
-/* As much as there is, up to the end of header or content. False: no more for now. */
+/* Lets the loop sleep until there are so many octets, or more than that cannot come. */
+static void wait_for(struct inside *inside, size_t least) {
+    int octets = (int)least;
+
+    inside->incoming->waits = least > 1;
+    if (setsockopt(inside->watch.descriptor, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof octets) < 0)
+        close_connection(inside, "lost");
+}
+
+/* The whole frame is received to where it belongs, as it comes. */
+static void receive_all(struct inside *inside) {
+    inside->incoming->goal = inside->incoming->content_size;
+    if (inside->incoming->waits)
+        wait_for(inside, 1);
+}
+
+/* The head is there. What may come late is left in the socket, where the whole of it is, so that no half of a request is
+ * served. It is waited for once: what the socket has no room for is received. False: no more for now. */
+static bool head_came(struct inside *inside) {
+    struct packet *packet = inside->incoming;
+    size_t rest = packet->content_size - inside->got;
+    int there = 0;
+    bool may_be_late = server_may_come_late((struct span){packet->content, inside->got}) &&
+                       ioctl(inside->watch.descriptor, FIONREAD, &there) == 0;
+
+    if (may_be_late && (size_t)there < rest && !packet->waits) {
+        wait_for(inside, rest);
+        return false;
+    }
+    receive_all(inside);
+    if (inside->closed || !may_be_late || (size_t)there < rest)
+        return !inside->closed;
+    serve_gathered(inside);
+    if (inside->closed)
+        return false;
+    inside->late = rest;
+    inside->late_packet = packet;
+    take_content(inside);
+    assert(inside->closed || inside->late == 0);
+    return !inside->closed;
+}
+
+/* As much as there is, up to the end of header, head or content. False: no more for now. */
 static bool receive(struct inside *inside) {
     struct packet *packet = inside->incoming;
     uint8_t *place = packet != NULL ? packet->content : inside->header;
-    size_t size = packet != NULL ? packet->content_size : sizeof inside->header;
+    size_t size = packet != NULL ? packet->goal : sizeof inside->header;
     ssize_t got = 0;
 
     if (inside->got < size) {
@@ -1170,10 +1243,11 @@ static bool receive(struct inside *inside) {
     inside->got += (size_t)got;
     if (inside->got < size)
         return true;
-    if (packet != NULL)
-        take_content(inside);
-    else
+    if (packet == NULL)
         return begin_content(inside);
+    if (packet->goal < packet->content_size)
+        return head_came(inside);
+    take_content(inside);
     return !inside->closed;
 }
 
@@ -1199,7 +1273,11 @@ static void ready(struct loop_watch *watch, uint32_t events) {
 static void expired(struct loop_timer *timer) {
     struct inside *inside = CONTAINER(struct inside, timer, timer);
 
-    close_connection(inside, inside->logged_on ? "stalled" : "no-logon");
+    if (inside->logged_on && inside->incoming != NULL && inside->incoming->waits) { /* it comes slowly: as it comes */
+        receive_all(inside);
+        watch_again(inside);
+    } else
+        close_connection(inside, inside->logged_on ? "stalled" : "no-logon");
     settle(inside);
 }
 
@@ -1283,6 +1361,7 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     inside->connection.open_limit = inside->edition->config->limits.open_files;
     inside->connection.loop = station->loop;
     inside->connection.pool = &station->pool;
+    inside->connection.conduits = &station->conduits;
     inside->connection.inside = inside;
     inside->station = station;
     inside->address = *address;
@@ -1395,6 +1474,41 @@ void connections_tell(const struct station *station, struct status_part *part) {
 }
 
 /* ---- for the commands ---- */
+
+size_t connection_late(const struct server_frame *frame) {
+    const struct packet *packet = frame->owner;
+
+    return packet->inside->late_packet == packet ? packet->inside->late : 0;
+}
+
+size_t connection_pour(struct connection *connection, struct server_frame *frame, const struct conduit *conduit) {
+    struct inside *inside = connection->inside;
+    unsigned how = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+    ssize_t moved = splice(inside->watch.descriptor, NULL, conduit->in, NULL, connection_late(frame), how);
+
+    if (moved <= 0)
+        return 0;
+    inside->late -= (size_t)moved;
+    return (size_t)moved;
+}
+
+bool connection_receive_late(struct connection *connection, struct server_frame *frame) {
+    struct inside *inside = connection->inside;
+    struct packet *packet = frame->owner;
+
+    while (connection_late(frame) > 0) {
+        uint8_t *place = packet->content + packet->content_size - inside->late;
+        ssize_t got = recv(inside->watch.descriptor, place, inside->late, 0);
+
+        if (got > 0)
+            inside->late -= (size_t)got;
+        else if (got == 0 || errno != EINTR) {
+            close_connection(inside, "lost");
+            return false;
+        }
+    }
+    return true;
+}
 
 uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size) {
     uint8_t *body = server_body(frame, size);

@@ -559,6 +559,33 @@ static void test_frames_that_close(void **state) {
 }
 
 /* 3.3.5.2: requests without data are short, the others as long as was negotiated. */
+/* Nothing but a WRITE, alone, in the clear, unsigned. */
+static void test_what_may_come_late(void **state) {
+    const struct smb2_header write = {.protocol_id = PROTOCOL_ID_SMB2, .structure_size = SMB2_HEADER_SIZE, .command = SMB2_WRITE};
+    const struct {
+        bool may;
+        struct smb2_header header;
+        size_t size;
+    } rows[] = {
+        {true, write, SERVER_LATE_HEAD},
+        {false, write, SERVER_LATE_HEAD - 1},
+        {false, {.protocol_id = 0x424d53fd, .command = SMB2_WRITE}, SERVER_LATE_HEAD},
+        {false, {.protocol_id = PROTOCOL_ID_SMB2, .command = SMB2_READ}, SERVER_LATE_HEAD},
+        {false, {.protocol_id = PROTOCOL_ID_SMB2, .command = SMB2_IOCTL}, SERVER_LATE_HEAD},
+        {false, {.protocol_id = PROTOCOL_ID_SMB2, .command = SMB2_WRITE, .flags = SMB2_FLAGS_SIGNED}, SERVER_LATE_HEAD},
+        {false, {.protocol_id = PROTOCOL_ID_SMB2, .command = SMB2_WRITE, .next_command = 112}, SERVER_LATE_HEAD},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t head[SERVER_LATE_HEAD] = {0};
+        struct writer writer = writer_over(head, sizeof head);
+
+        smb2_header_encode(&rows[i].header, &writer);
+        assert_int_equal(server_may_come_late((struct span){head, rows[i].size}), rows[i].may);
+    }
+}
+
 static void test_long_requests(void **state) {
     struct talk *talk = talk_of(state);
     static uint8_t body[68u * 1024u - SMB2_HEADER_SIZE + 1] = {4};
@@ -1352,6 +1379,7 @@ int main(void) {
         TALK_TEST(test_signing_required),
         TALK_TEST(test_tree_connect),
         cmocka_unit_test(test_window),
+        cmocka_unit_test(test_what_may_come_late),
         TALK_TEST(test_credits),
         TALK_TEST(test_chain),
         TALK_TEST(test_chain_inherits),
