@@ -167,6 +167,12 @@ static struct verdict check_frame(struct server *server, struct server_frame *fr
     return verdict;
 }
 
+bool server_may_come_late(struct span head) {
+    struct smb2_header header;
+    return head.size >= SERVER_LATE_HEAD && smb2_header_decode(head, &header) && header.protocol_id == PROTOCOL_ID_SMB2 &&
+           header.command == SMB2_WRITE && header.next_command == 0 && (header.flags & SMB2_FLAGS_SIGNED) == 0;
+}
+
 void server_receive(struct server *server, struct server_frame *frame) {
     assert(frame->state == SERVER_FRAME_NEXT && frame->at == 0);
     if (server->closed)
@@ -270,7 +276,7 @@ static struct server_frame *frame_in_turn(const struct server *server) {
     while (frame != NULL && frame->signs != NULL)
         frame = frame->next;
     if (frame == NULL)
-        return server->more_at_hand ? NULL : first;
+        return server->expects_more ? NULL : first;
     return is_answered(frame) ? first : frame;
 }
 
@@ -302,8 +308,8 @@ enum server_want server_step(struct server *server) {
     return step_closed(server);
 }
 
-void server_expect(struct server *server, bool more_at_hand) {
-    server->more_at_hand = more_at_hand;
+void server_expect(struct server *server, bool more) {
+    server->expects_more = more;
 }
 
 struct server_frame *server_current(struct server *server) {

@@ -81,6 +81,8 @@
 #define SERVER_ANSWER_MAX 512u
 /* The least room for output of a frame; with a token, that on top. */
 #define SERVER_OUTPUT_LEAST (SERVER_HEADROOM + SERVER_ANSWER_MAX)
+/* Octets of a WRITE in front of its data: header and fixed body (2.2.21). */
+#define SERVER_LATE_HEAD (SMB2_HEADER_SIZE + 48u)
 /* Octets of a frame that holds just an interim response. */
 #define SERVER_INTERIM_SIZE (SERVER_HEADROOM + SMB2_HEADER_SIZE + 9u)
 
@@ -166,12 +168,22 @@ struct server_frame *server_current(struct server *server);
  * was received; `owner` is the shell's own. */
 void server_frame_init(struct server_frame *frame, uint8_t *content, size_t size, uint8_t *output, size_t output_size,
                        void *owner);
+/* Is anything gained by server_check_ahead() for this frame, which was prepared? */
+bool server_may_check_ahead(struct server *server, const struct server_frame *frame);
+/* Computes the signatures of several frames together, at most SIGN_TOGETHER_MAX, before they are given to server_receive() one
+ * after the other. That is all: each is served, or refused, as if it had come by itself, and nothing follows from a signature
+ * before its own frame's turn. */
+void server_check_ahead(struct server *server, struct server_frame *const *frames, size_t count);
+/* May what a frame has behind its first SERVER_LATE_HEAD octets, given here, come to its place in `content` after
+ * server_receive()? It may where the server does not look at it: in a WRITE that is alone and neither signed nor encrypted.
+ * Whoever serves the request (SERVER_REQUEST) sees to it that it comes. */
+bool server_may_come_late(struct span head);
 /* A frame came. NetBIOS packets (a keep-alive) are not to be given here. */
 void server_receive(struct server *server, struct server_frame *frame);
-/* Where several answers are signed together for the price of one (mac_key_lanes()), a few of them may wait for each other
- * while there are more frames that the shell can receive without waiting: it says so, and takes it back in time. Nothing is
- * held back otherwise. */
-void server_expect(struct server *server, bool more_at_hand);
+/* Where several answers are signed together for the price of one (mac_key_lanes()), a few of them wait for each other while the
+ * shell says that more is to be expected: there are more frames that it can receive without waiting, or answers before them
+ * could not be sent yet. It takes that back in time. Nothing is held back otherwise. */
+void server_expect(struct server *server, bool more);
 /* The longest content that the next frame may have: a longer one need not be read, server_receive() would refuse it. */
 size_t server_frame_max(const struct server *server);
 /* Another place for the output, at least as large as the one so far; what was written is copied. */

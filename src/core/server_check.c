@@ -1,5 +1,6 @@
 #include "core/server_parts.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Offsets from the protocol id, to say which octet was wrong. */
@@ -152,6 +153,55 @@ static struct verdict inherit(struct server *server, struct server_frame *frame)
     return verdict_accept();
 }
 
+/* Whose key a frame of one signed element is to be checked with; NULL: it is none, or nothing is gained by others. */
+static struct server_session *signer_of(struct server *server, const struct server_frame *frame) {
+    struct server_session *session;
+    struct smb2_header header;
+    if (!smb2_header_decode((struct span){frame->content, frame->size}, &header) ||
+        header.protocol_id != PROTOCOL_ID_SMB2 || header.next_command != 0 || !(header.flags & SMB2_FLAGS_SIGNED))
+        return NULL;
+    session = server_session_find(server, header.session_id);
+    if (session == NULL || session->handles.mac == NULL || mac_key_lanes(session->handles.mac) == 1)
+        return NULL;
+    return session;
+}
+
+bool server_may_check_ahead(struct server *server, const struct server_frame *frame) {
+    return signer_of(server, frame) != NULL;
+}
+
+void server_check_ahead(struct server *server, struct server_frame *const *frames, size_t count) {
+    const struct server_session *session = NULL;
+    struct span elements[SIGN_TOGETHER_MAX] = {0};
+    enum signature_check checks[SIGN_TOGETHER_MAX];
+    struct server_frame *checked[SIGN_TOGETHER_MAX];
+    size_t checked_count = 0;
+    assert(count <= SIGN_TOGETHER_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct server_session *signer = signer_of(server, frames[i]);
+        session = session != NULL ? session : signer;
+        if (signer == NULL || signer != session)
+            continue;
+        elements[checked_count] = (struct span){frames[i]->content, frames[i]->size};
+        checked[checked_count++] = frames[i];
+    }
+    if (checked_count == 0)
+        return;
+    elements_check(session->handles.mac, elements, checked_count, checks);
+    for (size_t i = 0; i < checked_count; i++) {
+        checked[i]->is_checked = true;
+        checked[i]->check = checks[i];
+        checked[i]->checked_session = session->id;
+    }
+}
+
+/* It may have been computed with those of other frames. A session's key never changes, and no other has its id. */
+static enum signature_check signature_of(const struct server_frame *frame, const struct server_session *session) {
+    if (frame->is_checked && frame->checked_session == session->id && server_frame_alone(frame))
+        return frame->check;
+    return element_check(session->handles.mac, frame->request.message.bytes);
+}
+
 static struct verdict check_signed(struct server_frame *frame) {
     struct server_request *request = &frame->request;
     struct server_session *session = request->session;
@@ -160,7 +210,7 @@ static struct verdict check_signed(struct server_frame *frame) {
     if (session->handles.mac == NULL)
         return refuse(RULE_REQUEST_SIGNED_WITHOUT_KEY, STATUS_NOT_SUPPORTED, AT_FLAGS);
     request->sign = true;
-    switch (element_check(session->handles.mac, request->message.bytes)) {
+    switch (signature_of(frame, session)) {
     case SIGNATURE_GOOD:
         request->protection = PROTECTION_SIGNED;
         return verdict_accept();

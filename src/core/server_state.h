@@ -88,6 +88,9 @@ struct server_frame {
     size_t element_size;         /* of the one being served */
     bool encrypted;              /* it came so, and so is the answer */
     struct server_session *seals; /* the session whose key encrypts the answer; NULL: it is not encrypted */
+    uint64_t checked_session;    /* is_checked: whose key the request's signature was checked with ahead */
+    enum signature_check check;
+    bool is_checked;
     struct server_session *signs; /* whose key is still to sign the answer, together with others; NULL: nothing is owed */
     struct server_chain chain;
     uint8_t *output;
@@ -141,7 +144,7 @@ struct server {
     struct server_window window;
     struct server_frames ready, handed;
     unsigned unsigned_count;         /* answers among the ready that wait to be signed */
-    bool more_at_hand;               /* the shell says so: they may wait for others */
+    bool expects_more;               /* the shell says so: they may wait for others */
     struct server_frame *current;
     struct server_frame *keys_frame; /* whose session `keys` are of; NULL none */
 };

@@ -1,13 +1,16 @@
 /* One connection: its socket, the frames on their way in and out, and the steps of its core server. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,8 +30,15 @@
 #define CONNECTION_SEND_LEAST 32768u
 /* Without progress, while a frame is half here or an answer is not taken. */
 #define CONNECTION_STALL_MS 60000u
+/* Signed requests that are received before the first of them is looked at, where their signatures cost less together; octets of
+ * those that this is done with; and milliseconds that are waited for the next one to be whole, once it has begun to come. */
+#define CONNECTION_GATHERED_MAX SIGN_TOGETHER_MAX
+#define CONNECTION_GATHER_LEAST 4096u
+#define CONNECTION_GATHER_MS    10u
 /* Frames that one turn takes from a connection, so that others are served in between. */
 #define CONNECTION_FRAMES_A_TURN 32
+/* Octets of a WRITE from which on its data may stay in the socket until it is clear where they go. */
+#define CONNECTION_LATE_LEAST 65536u
 /* Octets of the largest body of a response, and what is around it. */
 #define CONNECTION_OUTPUT_MAX (SIZE_USUAL + 2u * 65536u)
 #define ACCESS_ALL       0x001f01ffu
@@ -51,6 +61,8 @@ struct packet {
     struct server_frame frame;
     uint8_t *content, *output;
     size_t block_size, content_size, output_size;
+    size_t goal;     /* octets of the content to be received before it is looked at */
+    bool waits;      /* for all of it to be there */
     struct span out; /* what is still to be sent */
     struct file_part part;           /* what of a file is still to be sent, behind it */
     void (*sent)(void *argument), *sent_argument;
@@ -99,9 +111,14 @@ struct inside {
     struct sockaddr_storage address;
     char from[HOST_ADDRESS_MAX];
     struct packet *packets, *out_first, *out_last, *incoming;
+    struct packet *gathered[CONNECTION_GATHERED_MAX]; /* in the order in which they came */
+    unsigned gathered_count;
+    struct loop_timer patience; /* with what is gathered */
     struct logon *logons;
     size_t held, unsent; /* octets */
     size_t got;  /* of the header, or of the incoming content */
+    size_t late; /* octets at the end of a request that is served already, and that are still in the socket */
+    const struct packet *late_packet; /* whose they are */
     unsigned busy, depth;
     uint64_t number, began_ms;
     uint8_t header[FRAME_HEADER_SIZE];
@@ -260,6 +277,7 @@ static void free_idle_packets(struct inside *inside) {
         idle = packet;
     }
     inside->out_first = inside->out_last = inside->incoming = NULL;
+    inside->gathered_count = 0;
     while (idle != NULL) {
         struct packet *packet = idle;
 
@@ -300,6 +318,7 @@ static void close_connection(struct inside *inside, const char *why) {
     count_close(inside);
     loop_watch_remove(inside->connection.loop, &inside->watch);
     loop_timer_clear(inside->connection.loop, &inside->timer);
+    loop_timer_clear(inside->connection.loop, &inside->patience);
     if (bystander_of(inside) != NULL)
         bystander_of(inside)->ended(inside->guest, strcmp(why, "peer") == 0 || strcmp(why, "lost") == 0);
     close(inside->watch.descriptor);
@@ -369,7 +388,7 @@ static void free_connection(struct inside *inside) {
 static void settle(struct inside *inside) {
     if (inside->depth > 0)
         return;
-    if (!inside->closed && inside->draining && inside->busy == 0 && inside->out_first == NULL)
+    if (!inside->closed && inside->draining && inside->busy == 0 && inside->out_first == NULL && inside->gathered_count == 0)
         close_connection(inside, "stopping");
     if (inside->closed && inside->busy == 0)
         free_connection(inside);
@@ -442,6 +461,18 @@ static void queue(struct inside *inside, struct packet *packet, struct span out)
     inside->out_last = packet;
 }
 
+/* What is still in the socket of a request that is answered, since it was refused. */
+static void discard_late(struct inside *inside, struct packet *packet) {
+    while (inside->late > 0 && inside->late_packet == packet && !inside->closed) {
+        ssize_t gone = recv(inside->watch.descriptor, packet->content, inside->late, MSG_TRUNC);
+
+        if (gone > 0)
+            inside->late -= (size_t)gone;
+        else if (gone == 0 || errno != EINTR)
+            close_connection(inside, "lost");
+    }
+}
+
 /* What the bystander makes of an answer, in the packet's output. */
 static struct span changed_answer(struct inside *inside, struct packet *packet, struct span out) {
     struct span changed = bystander_of(inside)->answers(inside->guest, &inside->connection.server, out);
@@ -457,6 +488,9 @@ static void send_answer(struct inside *inside) {
     struct span out = server_output(&inside->connection.server);
     struct packet *packet = server_sent(&inside->connection.server)->owner;
 
+    discard_late(inside, packet);
+    if (inside->closed) /* and the packet gone */
+        return;
     if (bystander_of(inside) != NULL && out.size > 0 && packet->part.size == 0)
         out = changed_answer(inside, packet, out);
     queue(inside, packet, out);
@@ -1014,12 +1048,15 @@ static bool step(struct inside *inside) {
     return false;
 }
 
-/* Until nothing is to be done. What is sent may let a file go, and that answers its CLOSE. */
+/* Until nothing is to be done. What is sent may let a file go, and that answers its CLOSE. While the peer does not take what is
+ * sent already, more answers may gather before they are signed. */
 static void step_all(struct inside *inside) {
     do {
+        server_expect(&inside->connection.server, inside->out_first != NULL);
         while (!inside->closed && step(inside))
             continue;
         flush(inside);
+        server_expect(&inside->connection.server, inside->out_first != NULL);
     } while (!inside->closed && step(inside));
 }
 
@@ -1036,8 +1073,73 @@ static void pump(struct inside *inside) {
 
 /* ---- in ---- */
 
+/* A frame is whole, and is served as far as that goes. */
+static void serve_content(struct inside *inside, struct packet *packet) {
+    server_receive(&inside->connection.server, &packet->frame);
+    if (bystander_of(inside) != NULL)
+        bystander_of(inside)->received(inside->guest, (struct span){packet->frame.content, packet->frame.size});
+    while (!inside->closed && step(inside))
+        continue;
+}
+
+/* In the order in which they came. With the connection they are all gone. */
+static void serve_gathered(struct inside *inside) {
+    struct packet *packets[CONNECTION_GATHERED_MAX];
+    struct server_frame *frames[CONNECTION_GATHERED_MAX] = {0};
+    unsigned count = inside->gathered_count;
+
+    inside->gathered_count = 0;
+    loop_timer_clear(inside->connection.loop, &inside->patience);
+    for (unsigned i = 0; i < count; i++) {
+        packets[i] = inside->gathered[i];
+        frames[i] = &packets[i]->frame;
+    }
+    if (count > 1)
+        server_check_ahead(&inside->connection.server, frames, count);
+    for (unsigned i = 0; i < count && !inside->closed; i++)
+        serve_content(inside, packets[i]);
+}
+
+static bool is_gathered(struct inside *inside, const struct packet *packet) {
+    return packet->content_size >= CONNECTION_GATHER_LEAST &&
+           server_may_check_ahead(&inside->connection.server, &packet->frame);
+}
+
+static void gather(struct inside *inside, struct packet *packet) {
+    inside->gathered[inside->gathered_count++] = packet;
+    if (inside->gathered_count == CONNECTION_GATHERED_MAX)
+        serve_gathered(inside);
+}
+
+/* Nothing more is there at the moment. What was gathered waits only while the next frame is on its way. */
+static void stop_gathering(struct inside *inside) {
+    bool comes = inside->incoming != NULL || inside->got > 0;
+
+    if (inside->closed || inside->gathered_count == 0)
+        return;
+    if (!comes || !takes_more(inside) || inside->draining ||
+        (inside->patience.index == 0 &&
+         loop_timer_set(inside->connection.loop, &inside->patience, CONNECTION_GATHER_MS) != 0))
+        serve_gathered(inside);
+}
+
+static void gathered_enough(struct loop_timer *timer) {
+    struct inside *inside = CONTAINER(struct inside, patience, timer);
+
+    inside->depth++;
+    serve_gathered(inside);
+    inside->depth--;
+    pump(inside);
+}
+
+/* Of a long frame the head is looked at first; a bystander is shown all of it at once. */
+static size_t first_goal(const struct inside *inside, size_t size) {
+    return size >= CONNECTION_LATE_LEAST && bystander_of(inside) == NULL ? SERVER_LATE_HEAD : size;
+}
+
 /* What was asked before has its answer first. */
 static void close_after_answers(struct inside *inside, const char *why) {
+    serve_gathered(inside);
     server_expect(&inside->connection.server, false);
     step_all(inside);
     close_connection(inside, why);
@@ -1059,6 +1161,8 @@ static bool begin_content(struct inside *inside) {
     inside->incoming = packet_new(inside, frame.length, SERVER_OUTPUT_LEAST);
     if (inside->incoming == NULL)
         close_connection(inside, "memory");
+    else
+        inside->incoming->goal = first_goal(inside, frame.length);
     return inside->incoming != NULL;
 }
 
@@ -1069,18 +1173,62 @@ static void take_content(struct inside *inside) {
     inside->got = 0;
     inside->station->counters.received += packet->content_size;
     server_frame_init(&packet->frame, packet->content, packet->content_size, packet->output, packet->output_size, packet);
-    server_receive(&inside->connection.server, &packet->frame);
-    if (bystander_of(inside) != NULL)
-        bystander_of(inside)->received(inside->guest, (struct span){packet->frame.content, packet->frame.size});
-    while (!inside->closed && step(inside))
-        continue;
+    if (is_gathered(inside, packet)) {
+        gather(inside, packet);
+        return;
+    }
+    serve_gathered(inside);
+    if (!inside->closed)
+        serve_content(inside, packet);
 }
 
-/* As much as there is, up to the end of header or content. False: no more for now. */
+/* Lets the loop sleep until there are so many octets, or more than that cannot come. */
+static void wait_for(struct inside *inside, size_t least) {
+    int octets = (int)least;
+
+    inside->incoming->waits = least > 1;
+    if (setsockopt(inside->watch.descriptor, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof octets) < 0)
+        close_connection(inside, "lost");
+}
+
+/* The whole frame is received to where it belongs, as it comes. */
+static void receive_all(struct inside *inside) {
+    inside->incoming->goal = inside->incoming->content_size;
+    if (inside->incoming->waits)
+        wait_for(inside, 1);
+}
+
+/* The head is there. What may come late is left in the socket, where the whole of it is, so that no half of a request is
+ * served. It is waited for once: what the socket has no room for is received. False: no more for now. */
+static bool head_came(struct inside *inside) {
+    struct packet *packet = inside->incoming;
+    size_t rest = packet->content_size - inside->got;
+    int there = 0;
+    bool may_be_late = server_may_come_late((struct span){packet->content, inside->got}) &&
+                       ioctl(inside->watch.descriptor, FIONREAD, &there) == 0;
+
+    if (may_be_late && (size_t)there < rest && !packet->waits) {
+        wait_for(inside, rest);
+        return false;
+    }
+    receive_all(inside);
+    if (inside->closed || !may_be_late || (size_t)there < rest)
+        return !inside->closed;
+    serve_gathered(inside);
+    if (inside->closed)
+        return false;
+    inside->late = rest;
+    inside->late_packet = packet;
+    take_content(inside);
+    assert(inside->closed || inside->late == 0);
+    return !inside->closed;
+}
+
+/* As much as there is, up to the end of header, head or content. False: no more for now. */
 static bool receive(struct inside *inside) {
     struct packet *packet = inside->incoming;
     uint8_t *place = packet != NULL ? packet->content : inside->header;
-    size_t size = packet != NULL ? packet->content_size : sizeof inside->header;
+    size_t size = packet != NULL ? packet->goal : sizeof inside->header;
     ssize_t got = 0;
 
     if (inside->got < size) {
@@ -1095,10 +1243,11 @@ static bool receive(struct inside *inside) {
     inside->got += (size_t)got;
     if (inside->got < size)
         return true;
-    if (packet != NULL)
-        take_content(inside);
-    else
+    if (packet == NULL)
         return begin_content(inside);
+    if (packet->goal < packet->content_size)
+        return head_came(inside);
+    take_content(inside);
     return !inside->closed;
 }
 
@@ -1112,7 +1261,7 @@ static void ready(struct loop_watch *watch, uint32_t events) {
     for (unsigned i = 0; i < 2 * CONNECTION_FRAMES_A_TURN && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0; i++)
         if (inside->closed || !takes_more(inside) || !receive(inside))
             break;
-    server_expect(&inside->connection.server, false);
+    stop_gathering(inside);
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
         close_connection(inside, "lost");
     step_all(inside);
@@ -1124,7 +1273,11 @@ static void ready(struct loop_watch *watch, uint32_t events) {
 static void expired(struct loop_timer *timer) {
     struct inside *inside = CONTAINER(struct inside, timer, timer);
 
-    close_connection(inside, inside->logged_on ? "stalled" : "no-logon");
+    if (inside->logged_on && inside->incoming != NULL && inside->incoming->waits) { /* it comes slowly: as it comes */
+        receive_all(inside);
+        watch_again(inside);
+    } else
+        close_connection(inside, inside->logged_on ? "stalled" : "no-logon");
     settle(inside);
 }
 
@@ -1208,11 +1361,13 @@ bool connection_start(struct station *station, int descriptor, const struct sock
     inside->connection.open_limit = inside->edition->config->limits.open_files;
     inside->connection.loop = station->loop;
     inside->connection.pool = &station->pool;
+    inside->connection.conduits = &station->conduits;
     inside->connection.inside = inside;
     inside->station = station;
     inside->address = *address;
     inside->watch = (struct loop_watch){descriptor, EPOLLIN, ready};
     inside->timer.expired = expired;
+    inside->patience.expired = gathered_enough;
     inside->start.run = begin;
     host_address_text(address, inside->from);
     if (bystander_of(inside) != NULL)
@@ -1319,6 +1474,41 @@ void connections_tell(const struct station *station, struct status_part *part) {
 }
 
 /* ---- for the commands ---- */
+
+size_t connection_late(const struct server_frame *frame) {
+    const struct packet *packet = frame->owner;
+
+    return packet->inside->late_packet == packet ? packet->inside->late : 0;
+}
+
+size_t connection_pour(struct connection *connection, struct server_frame *frame, const struct conduit *conduit) {
+    struct inside *inside = connection->inside;
+    unsigned how = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+    ssize_t moved = splice(inside->watch.descriptor, NULL, conduit->in, NULL, connection_late(frame), how);
+
+    if (moved <= 0)
+        return 0;
+    inside->late -= (size_t)moved;
+    return (size_t)moved;
+}
+
+bool connection_receive_late(struct connection *connection, struct server_frame *frame) {
+    struct inside *inside = connection->inside;
+    struct packet *packet = frame->owner;
+
+    while (connection_late(frame) > 0) {
+        uint8_t *place = packet->content + packet->content_size - inside->late;
+        ssize_t got = recv(inside->watch.descriptor, place, inside->late, 0);
+
+        if (got > 0)
+            inside->late -= (size_t)got;
+        else if (got == 0 || errno != EINTR) {
+            close_connection(inside, "lost");
+            return false;
+        }
+    }
+    return true;
+}
 
 uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size) {
     uint8_t *body = server_body(frame, size);

@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <errno.h>
 #include <stddef.h>
 
 #include "serve/work.h"
@@ -146,8 +147,17 @@ static void write_held(struct work *work) {
         write_answer(work, work->done);
 }
 
+static void write_give_conduit(struct work *work) {
+    bool is_empty = work->op.result >= 0 && (uint64_t)work->op.result >= work->op.piped;
+
+    if (work->has_conduit)
+        conduit_give(work->connection->conduits, &work->conduit, is_empty);
+    work->has_conduit = false;
+}
+
 /* A time of writing that this open set stays. */
 static void write_done(struct work *work) {
+    write_give_conduit(work);
     if (work_failed(work))
         return;
     work->done = (uint64_t)work->op.result;
@@ -164,6 +174,8 @@ static void write_done(struct work *work) {
 static void write_noted(struct work *work) {
     struct open *open = work->open;
 
+    if (work->op.result < 0)
+        write_give_conduit(work);
     if (work_failed(work))
         return;
     open->hides_written_ms = node_hide_written(host_nodes(work->connection->host), &open->seat, work->op.attributes.written,
@@ -187,9 +199,38 @@ static uint32_t write_check(const struct work *work, const struct write_request 
     return check_io(work, request->offset, request->length, true);
 }
 
+/* Nothing looks at the data, so they go from the socket to the file without being copied in between. */
+static void write_pour(struct work *work, const struct write_request *request) {
+    size_t late = connection_late(work->frame);
+    bool pours = work->open->file != NULL && !work->op.durable && late == request->data.size &&
+                 request->data_offset == SERVER_LATE_HEAD && store_takes_pipe(work->open->share->store, work->open->file);
+
+    work->has_conduit = pours && late > 0 && conduit_take(work->connection->conduits, &work->conduit);
+    if (work->has_conduit) {
+        work->op.pipe = work->conduit.out;
+        work->op.piped = connection_pour(work->connection, work->frame, &work->conduit);
+    }
+}
+
+/* False: it was refused. What did not go into the pipe is in memory then. */
+static bool write_take_late(struct work *work, const struct write_request *request) {
+    write_pour(work, request);
+    if (connection_late(work->frame) == 0 || connection_receive_late(work->connection, work->frame))
+        return true;
+    work->op.result = -EPIPE;
+    write_give_conduit(work);
+    work_refuse(work, STATUS_UNSUCCESSFUL);
+    return false;
+}
+
+static bool is_durable(const struct work *work, const struct write_request *request) {
+    enum { WRITEFLAG_WRITE_THROUGH = 1 };
+
+    return (work->open->options & FILE_WRITE_THROUGH) != 0 || (request->flags & WRITEFLAG_WRITE_THROUGH) != 0;
+}
+
 /* 3.3.5.13; the file is written from the request itself, which stays where it is until it is answered. */
 void serve_write(struct connection *connection, struct server_frame *frame) {
-    enum { WRITEFLAG_WRITE_THROUGH = 1 };
     struct work *work = work_on_open(connection, frame, FILE_WRITE_DATA | FILE_APPEND_DATA);
     struct write_request request;
     uint32_t status = STATUS_INVALID_PARAMETER;
@@ -198,6 +239,11 @@ void serve_write(struct connection *connection, struct server_frame *frame) {
         return;
     if (write_request_decode(frame->request.message.bytes, &request))
         status = write_check(work, &request);
+    if (status == STATUS_SUCCESS) {
+        work->op.durable = is_durable(work, &request);
+        if (!write_take_late(work, &request))
+            return;
+    }
     if (status == STATUS_SUCCESS && work->open->file == NULL)
         status = pipe_take(work->open, request.data);
     if (status != STATUS_SUCCESS) {
@@ -211,8 +257,6 @@ void serve_write(struct connection *connection, struct server_frame *frame) {
     work->op.offset = request.offset;
     work->op.size = request.data.size;
     work->op.data = frame->request.message.bytes.data == NULL ? NULL : (uint8_t *)(uintptr_t)request.data.data;
-    work->op.durable = (work->open->options & FILE_WRITE_THROUGH) != 0 ||
-                       (request.flags & WRITEFLAG_WRITE_THROUGH) != 0;
     write_submit(work);
 }
 

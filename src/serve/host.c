@@ -344,6 +344,7 @@ static void close_all(struct host *host) {
     for (unsigned i = 0; i < host->setup.loop_count; i++) {
         watcher_free(host->stations[i].watcher);
         pool_empty(&host->stations[i].pool);
+        conduits_close(&host->stations[i].conduits);
         loop_free(host->stations[i].loop);
     }
 }

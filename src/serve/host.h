@@ -60,6 +60,7 @@ struct station {
     struct host *host;
     struct loop *loop;
     struct pool pool;
+    struct conduits conduits;
     struct loop_task drain, review;
     atomic_bool review_posted;
     struct loop_timer patience;

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "core/server.h"
+#include "net/conduit.h"
 #include "net/loop.h"
 #include "net/pool.h"
 #include "net/workers.h"
@@ -36,6 +37,7 @@ struct connection {
     struct host *host;
     struct loop *loop;
     struct pool *pool;     /* the loop's, for what lives no longer than a request; NULL: malloc()'s */
+    struct conduits *conduits; /* the loop's; NULL: none */
     struct server server;
     struct open *opens;    /* list */
     uint64_t opens_made;   /* FileIds count them */
@@ -64,6 +66,15 @@ void dispatch_end(struct connection *connection, struct server_session *session,
 /* Tells of the opens of a list, at most `room`; how many that were. */
 struct status_file;
 unsigned opens_tell(const struct open *opens, uint64_t connection, struct status_file *files, unsigned room);
+
+/* How many octets at the end of the request are not in memory yet, but still in the socket (server_may_come_late()). They are
+ * poured or received before store_submit() or anything else that lets the loop go on; what is left when it is answered is
+ * thrown away. */
+size_t connection_late(const struct server_frame *frame);
+/* Moves what it can of them into a pipe; how many octets, from the first one on. */
+size_t connection_pour(struct connection *connection, struct server_frame *frame, const struct conduit *conduit);
+/* Receives them to their place. False: the connection is closed (refuse then). */
+bool connection_receive_late(struct connection *connection, struct server_frame *frame);
 
 /* Room for a response body of so many octets, growing the frame's output where it must; NULL: no memory (refuse then). */
 uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size);

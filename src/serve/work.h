@@ -60,6 +60,8 @@ struct work {
     };
     struct work *next;             /* in open->waiting */
     struct pool *pool;             /* whose this memory is */
+    struct conduit conduit;        /* WRITE: while op.pipe is its */
+    bool has_conduit;
     const struct waiting *waiting; /* NULL: it does not wait */
     struct connection *connection;
     struct server_frame *frame;

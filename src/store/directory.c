@@ -231,7 +231,8 @@ static int directory_watch(struct store_file *file, struct watcher *watcher, str
     return result;
 }
 
-static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch, io_sendable};
+static const struct store_methods methods = {directory_submit, directory_free, directory_path, directory_watch, io_sendable,
+                                             io_takes_pipe};
 
 static bool is_memory(int root) {
     struct statfs status;

@@ -91,6 +91,7 @@ bool read_cached(struct directory *directory, struct store_op *op);
 bool write_cached(struct directory *directory, struct store_op *op);
 void io_work(struct directory *directory, struct store_op *op);
 int io_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
+bool io_takes_pipe(const struct store *store, const struct store_file *file);
 
 /* entries.c. May the name that the descriptor has now be removed? 0 or -EACCES. */
 int entry_removable(const struct directory *directory, int fd);

@@ -13,8 +13,30 @@
 /* Octets between two places where io_sendable() looks whether they are in memory. */
 #define SENDABLE_STEP 131072u
 
+/* Where the file system cannot take it from a pipe, what is in there goes on by way of the memory that it has room in. */
+static ssize_t take_out(struct store_op *op) {
+    ssize_t got = read(op->pipe, op->data, op->piped);
+
+    if (got < 0 || (uint64_t)got < op->piped)
+        return got < 0 ? -errno : -EIO;
+    op->piped = 0;
+    return -EINTR;
+}
+
+/* Out of the pipe; -EINTR: come again. */
+static ssize_t transfer_piped(struct store_op *op) {
+    off_t offset = (off_t)(op->offset + (uint64_t)op->result);
+    ssize_t moved = splice(op->pipe, NULL, op->file->fd, &offset, op->piped - (uint64_t)op->result, SPLICE_F_MOVE);
+
+    if (moved < 0 && errno == EINVAL && op->result == 0)
+        return take_out(op);
+    return moved < 0 ? -errno : moved;
+}
+
 /* What is left of the request, behind what was transferred already. */
 static ssize_t transfer(struct store_op *op, bool is_write, int flags) {
+    if ((uint64_t)op->result < op->piped)
+        return transfer_piped(op);
     struct iovec part = {(char *)op->data + op->result, op->size - (uint64_t)op->result};
     off_t offset = (off_t)(op->offset + (uint64_t)op->result);
     ssize_t moved = is_write ? pwritev2(op->file->fd, &part, 1, offset, flags | (op->durable ? RWF_DSYNC : 0))
@@ -48,7 +70,14 @@ bool read_cached(struct directory *directory, struct store_op *op) {
 }
 
 bool write_cached(struct directory *directory, struct store_op *op) {
-    return op->file->stream[0] == '\0' && !op->durable && transfer_all(op, true, no_wait(directory));
+    if (op->file->stream[0] != '\0' || op->durable || (op->piped > 0 && !directory->is_memory))
+        return false;
+    return transfer_all(op, true, no_wait(directory));
+}
+
+bool io_takes_pipe(const struct store *store, const struct store_file *file) {
+    (void)store;
+    return file->stream[0] == '\0';
 }
 
 static bool is_cached(int fd, uint64_t offset) {

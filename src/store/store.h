@@ -118,6 +118,10 @@ struct store_op {
     bool path_missing;               /* with -ENOENT: a folder on the way is what is missing */
     uint64_t offset, source_offset, size;
     void *data;
+    /* WRITE, where store_takes_pipe(): the first `piped` octets are not at `data`, which has room for them, but in this
+     * pipe. Those that were not written stay in it. */
+    uint64_t piped;
+    int pipe;
     struct store_attributes attributes;
     /* OPEN: the descriptor that is kept for the file or, where it was made, for the folder that it is in. Of malloc(), for
      * the receiver to free; NULL where none is kept. */
@@ -143,6 +147,8 @@ struct store_methods {
     int (*watch)(struct store_file *file, struct watcher *watcher, struct watch *watch, bool is_tree);
     /* May be NULL: never. */
     int (*sendable)(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
+    /* May be NULL: none. */
+    bool (*takes_pipe)(const struct store *store, const struct store_file *file);
 };
 
 struct store {
@@ -154,5 +160,7 @@ void store_free(struct store *store);
 /* A descriptor, still the file's own, to send the file's contents from without copying them; *size becomes what of it is there.
  * -1: it would have to wait for the disk, or cannot be done, and STORE_READ is what remains. */
 int store_sendable(struct store *store, struct store_file *file, uint64_t offset, uint64_t *size);
+/* Can STORE_WRITE, not a durable one, take what it writes out of a pipe? */
+bool store_takes_pipe(const struct store *store, const struct store_file *file);
 
 #endif

@@ -80,6 +80,8 @@ static void begin(struct run *run, uint8_t how) {
         talk_tree(talk, "docs", !encrypts, encrypts);
         run->logged_on = true;
     }
+    talk->host.checks_ahead = how & 0x80;
+    server_expect(&talk->host.server, how & 0x80); /* signed answers wait for each other */
     talk->host.holds = true;
     talk->host.logon = run->logged_on ? HOST_LOGON_USER : HOST_LOGON_REFUSED;
     talk->host.send = take;
@@ -137,6 +139,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         step(&run, control, reader_take(&reader, length));
     }
     answer_all(&run.talk.host);
+    server_expect(&run.talk.host.server, false);
+    host_run(&run.talk.host);
     CHECK(run.logged_on || (run.talk.host.requests == 0 && run.talk.host.server.trees[0].id == 0));
     talk_free(&run.talk);
     return 0;

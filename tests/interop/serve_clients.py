@@ -53,6 +53,73 @@ if dialect >= 0x300:  # FSCTL_QUERY_NETWORK_INTERFACE_INFO: the loopback interfa
 smb.logoff()
 """
 
+# Signed WRITEs that come together, one of them half, one of them altered; and the end of what the client says behind them.
+TOGETHER = """
+import socket, struct, sys, time
+from impacket.smb3structs import FILE_READ_DATA, FILE_WRITE_DATA
+from impacket.smbconnection import SMBConnection
+ACCESS_DENIED = 0xc0000022
+def log_on():
+    smb = SMBConnection("127.0.0.1", "127.0.0.1", sess_port=int(sys.argv[1]), preferredDialect=0x300)
+    smb.login("ada", "secret")
+    session = smb.getSMBServer()._Session  # it encrypts wherever it can, and here it is to sign
+    session["SessionFlags"] &= ~4
+    session["SigningActivated"] = True
+    return smb
+class Writer:
+    def __init__(self):
+        self.smb = log_on()
+        self.tree = self.smb.connectTree("data")
+        self.file = self.smb.createFile(self.tree, "together", desiredAccess=FILE_READ_DATA | FILE_WRITE_DATA)
+        self.session = self.smb.getSMBServer()._NetBIOSSession
+        self.socket = self.session.get_socket()
+        self.socket.settimeout(20)
+    def frames(self, letters):
+        made, self.session.send_packet = [], lambda data: made.append(bytearray(struct.pack(">I", len(data)) + data))
+        for i, letter in enumerate(letters):
+            self.smb.getSMBServer().write(self.tree, self.file, letter * 8192, i * 8192, 8192, waitAnswer=False)
+        del self.session.send_packet
+        return made
+    def octets(self, size):
+        got = b""
+        while len(got) < size:
+            more = self.socket.recv(size - len(got))
+            assert more, "the connection is closed"
+            got += more
+        return got
+    def statuses(self, count):
+        answers = [self.octets(struct.unpack(">I", self.octets(4))[0]) for _ in range(count)]
+        answers.sort(key=lambda answer: struct.unpack_from("<Q", answer, 24))  # that which is refused is answered first
+        return [struct.unpack_from("<I", answer, 8)[0] for answer in answers]
+writer = Writer()
+first, second = writer.frames([b"a", b"b"])
+writer.socket.sendall(first + second[:5000])
+assert writer.statuses(1) == [0]
+writer.socket.sendall(second[5000:])
+assert writer.statuses(1) == [0]
+frames = writer.frames([b"c", b"d", b"e", b"f", b"g", b"h"])
+frames[2][4000] ^= 1
+writer.socket.sendall(b"".join(frames))
+assert writer.statuses(6) == [0, 0, ACCESS_DENIED, 0, 0, 0]
+content = writer.smb.readFile(writer.tree, writer.file, 0, 6 * 8192)
+assert content == b"c" * 8192 + b"d" * 8192 + bytes(8192) + b"f" * 8192 + b"g" * 8192 + b"h" * 8192
+writer.socket.sendall(b"".join(writer.frames([b"i", b"j", b"k"])))
+writer.socket.shutdown(socket.SHUT_WR)
+while writer.socket.recv(65536):  # nobody promises the answers
+    pass
+smb, got = log_on(), bytearray()
+for _ in range(100):
+    if got[:3 * 8192] == b"i" * 8192 + b"j" * 8192 + b"k" * 8192:
+        break
+    time.sleep(0.1)
+    got.clear()
+    smb.getFile("data", "together", got.extend)
+else:
+    raise AssertionError("what came before the end was not written")
+smb.deleteFile("data", "together")
+smb.logoff()
+"""
+
 LIBSMBCLIENT = """
 import smbc, sys
 context = smbc.Context(auth_fn=lambda *_: ("", "ada", "secret"))
@@ -161,6 +228,8 @@ def with_python(tap, server, signed=False):
             tap.skip(name, "it is not installed")
         else:
             tap.result(name, ran([program, "-c", IMPACKET, dialect, str(server.port)]))
+    if signed and program is not None:
+        tap.result("signed WRITEs that come together", ran([program, "-c", TOGETHER, str(server.port)]))
     if signed:
         return
     program = python_with("smbc")

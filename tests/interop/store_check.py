@@ -146,9 +146,9 @@ class Mounted:
 
 
 def full_and_read_only(tap, program, folder):
-    (Path(folder) / "large").write_bytes(os.urandom(4 << 20))
+    (Path(folder) / "large").write_bytes(os.urandom(1 << 20))
     (Path(folder) / "small").write_bytes(b"small")
-    with Mounted(folder, "-t", "tmpfs", "-o", "size=1m", "smbproof-test") as disk, Server(program, folder) as server:
+    with Mounted(folder, "-t", "tmpfs", "-o", "size=512k", "smbproof-test") as disk, Server(program, folder) as server:
         expect(tap, "a full disk", server, ["NT_STATUS_DISK_FULL"], "put large")
         expect(tap, "a full disk: it goes on where there is room again", server, [], "del large", "put small", "ls small")
         disk.remount("ro")
@@ -194,6 +194,23 @@ def changed_while_open(tap, program, folder):
                               text=True, timeout=TIMEOUT_SECONDS)  # fmt: skip
     said = done.stdout + done.stderr
     tap.result("files that change while they are open", [said] if said or done.returncode else [])
+
+
+def late_writes(tap, program, folder):
+    """In memory, where the loop writes, and on a disk, where a worker does."""
+    python = python_with("impacket.smbconnection")
+    if python is None:
+        tap.skip("writes whose data come late", "there is no impacket")
+        return
+    script, image = Path(__file__).parent / "late_writes.py", Path(folder) / "image"
+    subprocess.run(["truncate", "-s", "8M", image], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", image], check=True)
+    for kind, options in (("memory", ["-t", "tmpfs", "-o", "size=4m", "smbproof-test"]), ("a disk", ["-o", "loop", image])):
+        with Mounted(folder, *options) as disk, Server(program, folder, "--sign", "allowed") as server:
+            done = subprocess.run([python, script, str(server.port), disk.share], capture_output=True, text=True,
+                                  timeout=TIMEOUT_SECONDS)  # fmt: skip
+        said = done.stdout + done.stderr
+        tap.result(f"writes whose data come late, to {kind}", [said] if said or done.returncode else [])
 
 
 def killed_once(server, python, round_number):
@@ -249,6 +266,8 @@ def main():
     if os.geteuid() == 0:
         with tempfile.TemporaryDirectory() as folder:
             full_and_read_only(tap, arguments.smbproof, folder)
+        with tempfile.TemporaryDirectory() as folder:
+            late_writes(tap, arguments.smbproof, folder)
     else:
         tap.skip("full and read-only disks", "not root")
     with tempfile.TemporaryDirectory() as folder:

@@ -202,7 +202,7 @@ bool host_run(struct host *host) {
     }
 }
 
-bool host_give(struct host *host, struct span content) {
+static struct server_frame *take_place(struct host *host, struct span content) {
     struct host_place *place = host->places;
     while (place->used)
         assert(++place < host->places + HOST_FRAMES);
@@ -212,6 +212,27 @@ bool host_give(struct host *host, struct span content) {
     if (content.size > 0)
         memcpy(place->content, content.data, content.size);
     server_frame_init(&place->frame, place->content, content.size, place->output, host->output_size, place);
-    server_receive(&host->server, &place->frame);
+    return &place->frame;
+}
+
+bool host_give(struct host *host, struct span content) {
+    struct server_frame *frame = take_place(host, content);
+    if (host->checks_ahead)
+        server_check_ahead(&host->server, &frame, 1);
+    server_receive(&host->server, frame);
     return host_run(host);
+}
+
+bool host_give_together(struct host *host, const struct span *contents, unsigned count) {
+    struct server_frame *frames[SIGN_TOGETHER_MAX] = {0};
+    bool is_open = true;
+    assert(count <= SIGN_TOGETHER_MAX);
+    for (unsigned i = 0; i < count; i++)
+        frames[i] = take_place(host, contents[i]);
+    server_check_ahead(&host->server, frames, count);
+    for (unsigned i = 0; i < count && is_open; i++) {
+        server_receive(&host->server, frames[i]);
+        is_open = host_run(host);
+    }
+    return is_open;
 }

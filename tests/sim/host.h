@@ -35,6 +35,7 @@ struct host {
     const struct server_stranger *stranger;           /* a session of another connection; NULL: none */
     struct span hint;                                 /* of the NEGOTIATE response */
     bool holds;                                       /* requests are not answered, but counted in `held` */
+    bool checks_ahead;                                /* signatures of requests, before they are received */
     bool holds_tokens, holds_trees; /* likewise what asks for authentication, or for a share */
     size_t output_size;                               /* octets of output that frames begin with */
     void (*send)(void *arguments, struct span frame); /* gets each frame, header included */
@@ -56,6 +57,8 @@ void host_free(struct host *host);
 void host_begin(struct host *host);
 /* A frame's content came, and is served as far as that goes. False: the connection is closed. */
 bool host_give(struct host *host, struct span content);
+/* The same for several, at most SIGN_TOGETHER_MAX, whose signatures are checked ahead. */
+bool host_give_together(struct host *host, const struct span *contents, unsigned count);
 /* Goes on after something was answered by hand. */
 bool host_run(struct host *host);
 /* Answers a request that was held. */

@@ -137,6 +137,24 @@ bool talk_send(struct talk *talk, bool seal) {
     return talk_give(talk, content.data, content.size);
 }
 
+void talk_keep(struct talk *talk) {
+    assert(talk->kept_count < SIGN_TOGETHER_MAX);
+    sign_elements(talk);
+    talk->kept[talk->kept_count++] = talk->frame;
+    talk->frame.size = talk->frame.count = 0;
+}
+
+bool talk_send_together(struct talk *talk) {
+    struct span contents[SIGN_TOGETHER_MAX] = {0};
+    for (unsigned i = 0; i < talk->kept_count; i++)
+        contents[i] = (struct span){talk->kept[i].data, talk->kept[i].size};
+    talk->answers_count = talk->frames_count = 0;
+    talk->received_size = 0;
+    talk->closed = !host_give_together(&talk->host, contents, talk->kept_count);
+    talk->kept_count = 0;
+    return !talk->closed;
+}
+
 /* ---- the usual beginnings ---- */
 
 void talk_negotiate(struct talk *talk) {

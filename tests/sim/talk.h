@@ -44,6 +44,8 @@ struct talk {
     bool closed;
     /* From here on nothing is cleared. */
     struct talk_frame frame;
+    struct talk_frame kept[SIGN_TOGETHER_MAX];
+    unsigned kept_count;
     struct talk_answer answers[TALK_ANSWERS_MAX];
     uint8_t received[4 * TALK_MESSAGE_MAX];
 };
@@ -56,6 +58,9 @@ void talk_free(struct talk *talk);
 uint8_t *talk_add(struct talk *talk, uint16_t command, const void *body, size_t body_size, bool sign);
 /* Sends what was added; `seal` encrypts it. False: the server closed. */
 bool talk_send(struct talk *talk, bool seal);
+/* Signs what was added, and keeps it for talk_send_together(), which sends up to SIGN_TOGETHER_MAX of them at once. */
+void talk_keep(struct talk *talk);
+bool talk_send_together(struct talk *talk);
 /* Sends any octets. */
 bool talk_give(struct talk *talk, const void *content, size_t size);
 /* The first answer's status; asserts that there is one. */

@@ -412,6 +412,61 @@ static void test_logoff_among_waiting(void **state) {
     assert_int_equal(talk->host.released, 1);
 }
 
+/* ---- requests whose signatures are checked together ---- */
+
+static void keep_flush(struct talk *talk) {
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
+    talk_keep(talk);
+}
+
+/* Any of them wrong, or none: it is refused, and the others are served. */
+static void test_checked_together(void **state) {
+    struct talk *talk = talk_of(state);
+    for (unsigned dialect = 0; dialect < COUNT_OF(dialects); dialect++)
+        for (unsigned wrong = 0; wrong <= SIGN_TOGETHER_MAX; wrong++) {
+            again(talk, dialects[dialect]);
+            talk_logon(talk);
+            talk_tree(talk, "docs", true, false);
+            unsigned requests = talk->host.requests;
+            for (unsigned i = 0; i < SIGN_TOGETHER_MAX; i++)
+                keep_flush(talk);
+            if (wrong < SIGN_TOGETHER_MAX)
+                talk->kept[wrong].data[AT_BODY + 8 + wrong] ^= 4;
+            assert_true(talk_send_together(talk));
+            assert_int_equal(talk->host.requests - requests, wrong < SIGN_TOGETHER_MAX ? 3 : 4);
+            assert_signed_answers(talk, SIGN_TOGETHER_MAX);
+            for (unsigned i = 0; i < SIGN_TOGETHER_MAX; i++)
+                assert_int_equal(talk->answers[i].message.header.status,
+                                 i == wrong ? (uint32_t)STATUS_ACCESS_DENIED : STATUS_SUCCESS);
+        }
+}
+
+/* What is no single signed element is left for its turn; and what came before still counts. */
+static void test_checked_together_with_others(void **state) {
+    struct talk *talk = talk_of(state);
+    begin_waiting(talk);
+    server_expect(&talk->host.server, false);
+    talk_add(talk, SMB2_ECHO, empty_body, 4, false);
+    talk_keep(talk);
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
+    talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
+    talk_keep(talk);
+    talk->kept[1].data[talk->kept[1].size - 1] ^= 1; /* of the second element */
+    keep_flush(talk);
+    assert_true(talk_send_together(talk));
+    assert_int_equal(talk->answers_count, 4);
+    assert_int_equal(talk->answers[0].signature, SIGNATURE_MISSING);
+    assert_int_equal(talk->answers[1].message.header.status, STATUS_SUCCESS);
+    assert_int_equal(talk->answers[2].message.header.status, STATUS_ACCESS_DENIED);
+    assert_int_equal(talk->answers[3].message.header.status, STATUS_SUCCESS);
+    talk_add(talk, SMB2_LOGOFF, empty_body, 4, true);
+    talk_keep(talk);
+    keep_flush(talk);
+    assert_true(talk_send_together(talk));
+    assert_int_equal(talk->answers[0].message.header.status, STATUS_SUCCESS);
+    assert_int_equal(talk->answers[1].message.header.status, STATUS_USER_SESSION_DELETED);
+}
+
 static void test_previous_session(void **state) {
     struct talk *talk = talk_of(state);
     talk_logon(talk);
@@ -504,6 +559,33 @@ static void test_frames_that_close(void **state) {
 }
 
 /* 3.3.5.2: requests without data are short, the others as long as was negotiated. */
+/* Nothing but a WRITE, alone, in the clear, unsigned. */
+static void test_what_may_come_late(void **state) {
+    const struct smb2_header write = {.protocol_id = PROTOCOL_ID_SMB2, .structure_size = SMB2_HEADER_SIZE, .command = SMB2_WRITE};
+    const struct {
+        bool may;
+        struct smb2_header header;
+        size_t size;
+    } rows[] = {
+        {true, write, SERVER_LATE_HEAD},
+        {false, write, SERVER_LATE_HEAD - 1},
+        {false, {.protocol_id = 0x424d53fd, .command = SMB2_WRITE}, SERVER_LATE_HEAD},
+        {false, {.protocol_id = PROTOCOL_ID_SMB2, .command = SMB2_READ}, SERVER_LATE_HEAD},
+        {false, {.protocol_id = PROTOCOL_ID_SMB2, .command = SMB2_IOCTL}, SERVER_LATE_HEAD},
+        {false, {.protocol_id = PROTOCOL_ID_SMB2, .command = SMB2_WRITE, .flags = SMB2_FLAGS_SIGNED}, SERVER_LATE_HEAD},
+        {false, {.protocol_id = PROTOCOL_ID_SMB2, .command = SMB2_WRITE, .next_command = 112}, SERVER_LATE_HEAD},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t head[SERVER_LATE_HEAD] = {0};
+        struct writer writer = writer_over(head, sizeof head);
+
+        smb2_header_encode(&rows[i].header, &writer);
+        assert_int_equal(server_may_come_late((struct span){head, rows[i].size}), rows[i].may);
+    }
+}
+
 static void test_long_requests(void **state) {
     struct talk *talk = talk_of(state);
     static uint8_t body[68u * 1024u - SMB2_HEADER_SIZE + 1] = {4};
@@ -1284,6 +1366,8 @@ int main(void) {
         TALK_TEST(test_wrong_signature_among_others),
         TALK_TEST(test_signing_together_fails),
         TALK_TEST(test_logoff_among_waiting),
+        TALK_TEST(test_checked_together),
+        TALK_TEST(test_checked_together_with_others),
         TALK_TEST(test_previous_session),
         TALK_TEST(test_logon_busy),
         TALK_TEST(test_previous_session_id),
@@ -1295,6 +1379,7 @@ int main(void) {
         TALK_TEST(test_signing_required),
         TALK_TEST(test_tree_connect),
         cmocka_unit_test(test_window),
+        cmocka_unit_test(test_what_may_come_late),
         TALK_TEST(test_credits),
         TALK_TEST(test_chain),
         TALK_TEST(test_chain_inherits),
