@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -20,6 +21,15 @@
 /* A time of change that was set counts until the file changes again. Setting it is itself a change, which the kernel notes
  * with its own clock; whatever it notes within this time afterwards is taken for that one. */
 #define CHANGED_SETTLES_S 1
+
+/* getxattrat() of Linux 6.13, which the C library does not know yet; it costs less than half of a path through /proc. Calls
+ * that came since 5.1 have the same distance from each other on all architectures. */
+#define GETXATTRAT (SYS_openat2 + 27)
+
+struct getxattrat_room {
+    uint64_t value; /* address */
+    uint32_t size, flags;
+};
 
 /* What the extended attribute XATTR_DOS holds. */
 struct dos {
@@ -141,20 +151,31 @@ static int link_attributes(const struct directory *directory, int folder, const 
     return result;
 }
 
-int attributes_at(const struct directory *directory, int folder, const char *name, struct store_attributes *attributes) {
+/* Of XATTR_DOS of a name in a folder: octets, or -1. */
+static ssize_t dos_octets_at(struct directory *directory, int folder, const char *name, uint8_t octets[DOS_SIZE_CHANGED]) {
+    char path[64 + NAME_MAX];
+    if (!atomic_load_explicit(&directory->lacks_getxattrat, memory_order_relaxed)) {
+        struct getxattrat_room room = {.value = (uint64_t)(uintptr_t)octets, .size = DOS_SIZE_CHANGED};
+        long size = syscall(GETXATTRAT, folder, name, AT_SYMLINK_NOFOLLOW, XATTR_DOS, &room, sizeof room);
+        if (size >= 0 || (errno != ENOSYS && errno != EPERM)) /* EPERM: what a filter of system calls does not know */
+            return size;
+        atomic_store_explicit(&directory->lacks_getxattrat, true, memory_order_relaxed);
+    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d/%s", folder, name);
+    return lgetxattr(path, XATTR_DOS, octets, DOS_SIZE_CHANGED);
+}
+
+int attributes_at(struct directory *directory, int folder, const char *name, struct store_attributes *attributes) {
     struct statx status;
     struct dos dos;
     uint8_t octets[DOS_SIZE_CHANGED];
-    char path[64 + NAME_MAX];
     if (statx(folder, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &status) < 0)
         return -errno;
     if (S_ISLNK(status.stx_mode))
         return link_attributes(directory, folder, name, attributes);
     if (!S_ISDIR(status.stx_mode) && !S_ISREG(status.stx_mode))
         return -ENOENT;
-    /* There is no getxattrat() before Linux 6.13. */
-    snprintf(path, sizeof path, "/proc/self/fd/%d/%s", folder, name);
-    ssize_t size = lgetxattr(path, XATTR_DOS, octets, sizeof octets);
+    ssize_t size = dos_octets_at(directory, folder, name, octets);
     fill(attributes, &status, dos_parse(octets, size, &dos) ? &dos : NULL);
     return 0;
 }

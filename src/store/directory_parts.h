@@ -4,6 +4,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "store/directory.h"
@@ -31,6 +32,7 @@ struct directory {
     int root; /* descriptor */
     dev_t device;
     bool is_memory; /* all of it, always: nothing waits for a disk, though RWF_NOWAIT is not known there */
+    atomic_bool lacks_getxattrat; /* the system, or what filters its calls, does not know it */
     struct name_index *index;
     struct tunnel tunnel;
     pthread_mutex_t making;  /* from looking for a name to making it: else "A" and "a" could both be made */
@@ -79,7 +81,7 @@ void file_close(struct store_file *file);
 int attributes_get(int fd, struct store_attributes *attributes);
 int attributes_set(int fd, unsigned set, const struct store_attributes *attributes);
 /* Of a name in a folder, without opening it for reading. */
-int attributes_at(const struct directory *directory, int folder, const char *name, struct store_attributes *attributes);
+int attributes_at(struct directory *directory, int folder, const char *name, struct store_attributes *attributes);
 int sparse_set(int fd, bool sparse);
 /* As of struct store_op; 0 with NULL where none is kept. */
 int security_get(int fd, uint8_t **security, size_t *security_size);

@@ -52,17 +52,21 @@ static int listing_start(struct store_op *op) {
     return 0;
 }
 
-/* ".." of the root shows the root. */
-static int entry_attributes(const struct directory *directory, const struct store_op *op, const char *name,
-                            struct store_attributes *attributes) {
+static bool is_root(const struct directory *directory, int folder) {
     struct stat here, root;
-    bool is_root = fstat(op->file->fd, &here) == 0 && fstat(directory->root, &root) == 0 && here.st_ino == root.st_ino;
-    if (strcmp(name, ".") == 0 || (strcmp(name, "..") == 0 && is_root))
+    return fstat(folder, &here) == 0 && fstat(directory->root, &root) == 0 && here.st_ino == root.st_ino &&
+           here.st_dev == root.st_dev;
+}
+
+/* ".." of the root shows the root. */
+static int entry_attributes(struct directory *directory, const struct store_op *op, const char *name,
+                            struct store_attributes *attributes) {
+    if (strcmp(name, ".") == 0 || (strcmp(name, "..") == 0 && is_root(directory, op->file->fd)))
         return attributes_get(op->file->fd, attributes);
     return attributes_at(directory, op->file->fd, name, attributes);
 }
 
-static void entry_take(const struct directory *directory, struct store_op *op, const char *disk) {
+static void entry_take(struct directory *directory, struct store_op *op, const char *disk) {
     struct store_listing *listing = op->file->listing;
     struct listing_entry *entry = &listing->batch[listing->count];
     bool is_dots = strcmp(disk, ".") == 0 || strcmp(disk, "..") == 0;

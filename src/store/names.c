@@ -8,7 +8,12 @@
 #define MAPPED 0xF000u /* of the area for private use: this and an octet */
 
 static bool is_forbidden(uint32_t octet) {
-    return octet != 0 && (octet < 0x20 || octet >= 0x80 || (octet < 0x80 && strchr("\"*:<>?|\\", (int)octet) != NULL));
+    switch (octet) {
+    case '"': case '*': case ':': case '<': case '>': case '?': case '|': case '\\':
+        return true;
+    default:
+        return octet != 0 && (octet < 0x20 || octet >= 0x80);
+    }
 }
 
 static bool is_trailing(uint32_t octet) {
@@ -76,8 +81,17 @@ static void put_mapped(struct reader *reader, struct writer *name) {
     text_put_utf8(name, is_mapped ? MAPPED + code : code);
 }
 
+/* What stands for itself, but for the last octet, which may be mapped where others are not. */
+static size_t plain_size(struct span disk) {
+    size_t size = 0;
+    while (size + 1 < disk.size && disk.data[size] < 0x80 && !is_forbidden(disk.data[size]))
+        size++;
+    return size;
+}
+
 static bool put_component(struct span disk, struct writer *name) {
     struct reader reader = reader_over(disk);
+    writer_put(name, reader_take(&reader, plain_size(disk)));
     while (reader_left(&reader) > 0 && !name->failed)
         put_mapped(&reader, name);
     return !name->failed;
@@ -113,6 +127,8 @@ static uint32_t upper(uint32_t code) {
 static uint32_t letter_take(struct reader *reader) {
     if (reader_left(reader) == 0)
         return 0;
+    if (reader->bytes.data[reader->at] < 0x80)
+        return text_upper(reader->bytes.data[reader->at++]);
     struct reader next = *reader;
     uint32_t code = text_take_utf8(&next);
     if (next.failed)
@@ -243,6 +259,8 @@ bool pattern_matches(const char *pattern, const char *name) {
         uint32_t want = letter_take(&next_wanted), letter = letter_take(&next_letters);
         if (want == 0 && letter == 0)
             return true;
+        if (want == '*' && reader_left(&next_wanted) == 0)
+            return true; /* it takes whatever is left */
         if (want == '*' || want == '<') {
             has_star = true;
             star_stops = want == '<';

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#define ASCII_END       0x80u
 #define CODE_MAX        0x10ffffu
 #define SURROGATE_FIRST 0xd800u /* of a pair, the first half */
 #define SURROGATE_LOW   0xdc00u /* the second half */
@@ -102,8 +103,21 @@ static bool convert(struct span text, struct writer *writer, uint32_t (*take)(st
     return !writer->failed;
 }
 
+/* Up to the first letter that is more than one octet, or has no room. */
+static size_t ascii_to_utf16(struct span utf8, struct writer *utf16) {
+    size_t room = utf16->failed ? 0 : (utf16->size - utf16->at) / 2, most = utf8.size < room ? utf8.size : room, taken = 0;
+
+    for (; taken < most && utf8.data[taken] < ASCII_END; taken++) {
+        utf16->data[utf16->at++] = utf8.data[taken];
+        utf16->data[utf16->at++] = 0;
+    }
+    return taken;
+}
+
 bool text_to_utf16(struct span utf8, struct writer *utf16) {
-    return convert(utf8, utf16, text_take_utf8, text_put_utf16);
+    size_t taken = ascii_to_utf16(utf8, utf16);
+
+    return convert(span_slice(utf8, taken, utf8.size), utf16, text_take_utf8, text_put_utf16);
 }
 
 bool text_to_utf8(struct span utf16, struct writer *utf8) {
@@ -124,6 +138,8 @@ static const struct upper_range upper_ranges[] = {
 uint16_t text_upper(uint16_t unit) {
     size_t low = 0, high = sizeof upper_ranges / sizeof upper_ranges[0];
 
+    if (unit < ASCII_END)
+        return unit >= 'a' && unit <= 'z' ? (uint16_t)(unit - 'a' + 'A') : unit;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 

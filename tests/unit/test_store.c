@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <signal.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -206,6 +211,11 @@ static void patterns(void **state) {
     assert_true(pattern_matches("a>>", "a"));
     assert_true(pattern_matches("a\"", "a"));
     assert_false(pattern_matches("*x", "abc"));
+    assert_true(pattern_matches("A*", "a"));
+    assert_true(pattern_matches("a*", "Abc"));
+    assert_false(pattern_matches("b*", "abc"));
+    assert_true(pattern_matches("a*c*", "abcd"));
+    assert_false(pattern_matches("a*c*", "abd"));
 }
 
 /* Who looks for a name in another case finds what others made, renamed and removed beside the store, at once. */
@@ -334,6 +344,54 @@ static void attributes(void **state) {
     assert_int_equal(run(bench, &sparse), 0);
     assert_int_equal(stat_of(bench, file).dos_attributes, 0x222);
     on(bench, file, STORE_CLOSE, NULL, 0);
+}
+
+static bool attributes_entry(struct store_op *op, const char *name, const struct store_attributes *attributes) {
+    struct bench *bench = op->data;
+    assert_int_equal(attributes->created.tv_sec == 1000, strcmp(name, "set") == 0);
+    assert_int_equal(attributes->dos_attributes, strcmp(name, "set") == 0 ? 0x22 : 0x20);
+    bench->entries++;
+    return true;
+}
+
+/* As a filter does that was written before the call was there: it is a call that is not permitted. */
+static void forbid_getxattrat(void) {
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2 + 27, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof program / sizeof *program, program};
+    assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+/* A listing shows what is kept in extended attributes, whether or not the system can read those of a name in a folder. The
+ * last test: what was forbidden stays forbidden. */
+static void attributes_listed(void **state) {
+    struct bench *bench = *state;
+    struct store_file *file, *root;
+    assert_int_equal(open_path(bench, "plain", STORE_EITHER, &file), 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    assert_int_equal(open_path(bench, "set", STORE_EITHER, &file), 0);
+    struct store_op set = {.kind = STORE_SET, .file = file, .set = STORE_SET_DOS | STORE_SET_CREATED};
+    set.attributes.dos_attributes = 0x22;
+    set.attributes.created = (struct timespec){1000, 0};
+    assert_int_equal(run(bench, &set), 0);
+    on(bench, file, STORE_CLOSE, NULL, 0);
+    assert_int_equal(open_path(bench, "", STORE_MUST_EXIST, &root), 0);
+    struct store_op list = {.kind = STORE_LIST, .file = root, .entry = attributes_entry, .data = bench};
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned j = 0; j < 2; j++) {
+            list.pattern = j == 0 ? "plain" : "set";
+            list.restart = true;
+            assert_int_equal(run(bench, &list), 1);
+        }
+        forbid_getxattrat();
+    }
+    assert_int_equal(bench->entries, 4);
+    on(bench, root, STORE_CLOSE, NULL, 0);
 }
 
 static bool value_entry(struct store_op *op, const char *name, const struct store_attributes *attributes) {
@@ -544,6 +602,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(holes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(confined_in_a_race, set_up, tear_down),
         cmocka_unit_test(patterns),
+        cmocka_unit_test_setup_teardown(attributes_listed, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,6 +74,26 @@ static void test_known(void **state) {
     assert_int_equal(text_span("abc").size, 3);
 }
 
+/* What has just room, and what has an octet less. */
+static void test_room(void **state) {
+    (void)state;
+    static const char *const texts[] = {"a", "abc", "ab\xc3\xa4", "ab\xc3\xa4" "cd", "\xc3\xa4" "b"};
+    static const size_t sizes[] = {2, 6, 6, 10, 4};
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        uint8_t octets[12] = {0};
+        struct writer enough = writer_over(octets, sizes[i]), less = writer_over(octets, sizes[i] - 1);
+
+        assert_true(text_to_utf16(text_span(texts[i]), &enough));
+        assert_int_equal(enough.at, sizes[i]);
+        assert_false(text_to_utf16(text_span(texts[i]), &less));
+        assert_true(less.failed);
+        less = (struct writer){.data = octets, .size = sizeof octets, .failed = true};
+        assert_false(text_to_utf16(text_span(texts[i]), &less));
+        assert_int_equal(less.at, 0);
+    }
+}
+
 static void test_ill_formed(void **state) {
     (void)state;
     static const char *const utf8[] = {
@@ -145,6 +165,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_code_point),
         cmocka_unit_test(test_known),
+        cmocka_unit_test(test_room),
         cmocka_unit_test(test_ill_formed),
         cmocka_unit_test(test_upper),
     };
