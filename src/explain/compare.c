@@ -246,14 +246,29 @@ static bool same_message(const struct log_entry *a, const struct log_entry *b) {
            (a->status == STATUS_PENDING) == (b->status == STATUS_PENDING) && a->chained == b->chained;
 }
 
-static const struct log_entry *counterpart(const struct log_entry *entry, const struct evidence *other, bool *used) {
-    const struct log_entry *entries;
-    unsigned count = log_of(other, &entries);
+static bool has_digest(const struct evidence *evidence, const struct log_entry *sought) {
+    for (uint32_t i = 0; i < evidence->log_count; i++)
+        if (evidence->log[i].from == sought->from && evidence->log[i].digest == sought->digest)
+            return true;
+    return false;
+}
 
-    for (unsigned i = 0; i < count; i++)
-        if (!used[i] && same_message(entry, &entries[i])) {
+/* Encrypted messages are told apart by their octets alone; one that was altered is left over on both sides. */
+static bool may_be_counterpart(const struct log_entry *entry, const struct evidence *own, const struct log_entry *other,
+                               const struct evidence *others) {
+    if (!same_message(entry, other))
+        return false;
+    if (entry->kind != MESSAGE_TRANSFORM || entry->digest == 0 || other->digest == 0 || entry->digest == other->digest)
+        return true;
+    return !has_digest(others, entry) && !has_digest(own, other);
+}
+
+static const struct log_entry *counterpart(const struct log_entry *entry, const struct evidence *own,
+                                           const struct evidence *others, bool *used) {
+    for (uint32_t i = 0; i < others->log_count; i++)
+        if (!used[i] && may_be_counterpart(entry, own, &others->log[i], others)) {
             used[i] = true;
-            return &entries[i];
+            return &others->log[i];
         }
     return NULL;
 }
@@ -291,13 +306,13 @@ static void compare_logs(struct comparison *comparison, const struct evidence *n
     bool whole = reliable(near) && reliable(far) && near_count == near->log_seen && far_count == far->log_seen;
 
     for (unsigned i = 0; i < near_count; i++) {
-        const struct log_entry *other = counterpart(&near_log[i], far, far_used);
+        const struct log_entry *other = counterpart(&near_log[i], near, far, far_used);
 
         if (other == NULL) {
             if (whole && !near_log[i].cut)
                 add_change(comparison, near_log[i].from == FROM_CLIENT ? CHANGE_DROPPED : CHANGE_ADDED, &near_log[i], NULL);
         } else if (near_log[i].digest != 0 && other->digest != 0 && near_log[i].digest != other->digest &&
-                   near_log[i].command != SMB2_NEGOTIATE) {
+                   (near_log[i].command != SMB2_NEGOTIATE || near_log[i].kind == MESSAGE_TRANSFORM)) {
             add_change(comparison, CHANGE_ALTERED, &near_log[i], other);
         }
     }
@@ -405,6 +420,28 @@ bool compare_is_singular(const struct log_entry *entry) {
                                  (entry->from == FROM_SERVER || entry->size >= LOGON_PROOF_SIZE_MIN)));
 }
 
+uint64_t compare_answer(const struct evidence *evidence) {
+    for (uint32_t i = 0; i < evidence->log_count; i++)
+        if (evidence->log[i].packet == evidence->negotiate.response.packet && evidence->log[i].command == SMB2_NEGOTIATE &&
+            evidence->log[i].kind == MESSAGE_NEGOTIATE_RESPONSE)
+            return evidence->log[i].digest;
+    return 0;
+}
+
+/* [MS-DTYP] 2.3.3: the units of SystemTime in a second. */
+#define FILETIME_SECOND 10000000u
+
+bool compare_answer_is_singular(const struct evidence *evidence) {
+    struct message message;
+
+    if (evidence->negotiate.dialect == SMB2_DIALECT_311)
+        return true;
+    if (!evidence->negotiate.response.whole)
+        return false;
+    message = decoded(&evidence->negotiate.response);
+    return message.kind == MESSAGE_NEGOTIATE_RESPONSE && message.body.negotiate_response.system_time % FILETIME_SECOND != 0;
+}
+
 /* Messages that are octet by octet the same on both sides: *singular counts those that cannot be so by chance. */
 static unsigned common_messages(const struct evidence *a, const struct evidence *b, unsigned *singular) {
     unsigned common = 0;
@@ -431,6 +468,8 @@ unsigned compare_likeness(const struct evidence *a, const struct evidence *b) {
     likeness += LIKENESS_SINGULAR * singular;
     if (guid_known(x->request.guid) && memcmp(x->request.guid, y->request.guid, 16) == 0)
         likeness += 3;
+    if (compare_answer(a) != 0 && compare_answer(a) == compare_answer(b) && compare_answer_is_singular(a))
+        likeness += LIKENESS_SINGULAR;
     if (a->sessions_count > 0 && b->sessions_count > 0 && a->sessions[0].session_id > UINT32_MAX &&
         a->sessions[0].session_id == b->sessions[0].session_id)
         likeness += LIKENESS_SINGULAR;

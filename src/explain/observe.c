@@ -71,16 +71,23 @@ static struct log_entry *log_place(struct evidence *evidence, uint64_t packet) {
     return &evidence->log_tail[(seen - EVIDENCE_LOG_HEAD_MAX) % EVIDENCE_LOG_TAIL_MAX];
 }
 
+/* Of the operations behind the negotiation, of which there may be many, only those are compared that the front of the
+ * log has, and of each the first CONVERSATION_HEAD_MAX octets. */
+static uint64_t digest_for_log(const struct evidence *evidence, const struct message *message) {
+    bool operation = message->kind == MESSAGE_OTHER_REQUEST || message->kind == MESSAGE_OTHER_RESPONSE;
+
+    return operation && evidence->log_count == EVIDENCE_LOG_HEAD_MAX ? 0 : digest_of(message->bytes);
+}
+
 static void log_message(struct evidence *evidence, const struct event *event, uint64_t packet,
                         uint64_t time_ns) {
     const struct message *message = &event->message;
-    bool bulk = message->kind == MESSAGE_OTHER_REQUEST || message->kind == MESSAGE_OTHER_RESPONSE;
     bool smb2 = message_is_smb2(message);
     /* Put together before it is written: a bit field that is set in its place waits for what was there. */
     struct log_entry entry = {
         .time_ns = time_ns,
         .message_id = smb2 ? message->header.message_id : 0,
-        .digest = event->whole && !bulk ? digest_of(message->bytes) : 0,
+        .digest = event->whole ? digest_for_log(evidence, message) : 0,
         .size = (uint32_t)message->size,
         .status = smb2 && message_is_response(message) ? message->header.status : 0,
         .packet = packet & LOG_PACKET_MAX,

@@ -126,31 +126,6 @@ static bool request_differs_here(const struct inquiry *inquiry, struct finding *
     return true;
 }
 
-/* Both sides are at hand, and it is the client's claim that differs, not NEGOTIATE. */
-static bool claim_altered(const struct inquiry *inquiry, struct finding *finding) {
-    const struct comparison *comparison = inquiry->comparison;
-
-    for (unsigned i = 0; i < comparison->changes_count; i++) {
-        const struct change *change = &comparison->changes[i];
-
-        if (change->kind != CHANGE_ALTERED || !change->near.validate || change->near.from != FROM_CLIENT)
-            continue;
-        finding->confidence = CONFIDENCE_LIKELY; /* that it differs is certain; who did it is concluded */
-        finding_say(
-            finding,
-            "The VALIDATE request that the client sent (packet %llu) is not the one that reached the server (packet "
-            "%llu of its capture): it was altered between the two captures.",
-            (unsigned long long)change->near.packet, (unsigned long long)change->far.packet);
-        say_how_it_ended(inquiry, finding);
-        packets_of_validation(inquiry, finding);
-        finding_rule_out(finding, CAUSE_V05,
-                         "the two captures show two different VALIDATE requests for one connection");
-        remedies_for_alteration(inquiry, finding);
-        return true;
-    }
-    return false;
-}
-
 /* The server chose 2.0.2 right from the SMB 1 NEGOTIATE: there is no SMB 2 request to compare VALIDATE with. */
 static bool chosen_in_smb1(const struct inquiry *inquiry) {
     const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
@@ -190,8 +165,7 @@ bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
 
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
-        return negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 &&
-               (altered_proven(inquiry, finding, true) || claim_altered(inquiry, finding));
+        return negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 && altered_proven(inquiry, finding, true);
     if (facts->asked != NULL)
         return request_differs_here(inquiry, finding);
     if (smb1_list_cut(inquiry, finding))
@@ -466,7 +440,7 @@ bool find_M03(const struct inquiry *inquiry, struct finding *finding) {
 }
 
 /* What a box without the key rewrote: the VALIDATE answer before all, then the answer to the logon, then any other
- * message. Of NEGOTIATE, of the VALIDATE request and of a logon on 3.1.1 other rules speak. */
+ * message. Of NEGOTIATE and of a logon on 3.1.1 other rules speak. */
 static const struct change *rewritten(const struct inquiry *inquiry) {
     const struct comparison *comparison = inquiry->comparison;
     bool preauth = negotiate_of(inquiry)->dialect == SMB2_DIALECT_311;
@@ -478,7 +452,7 @@ static const struct change *rewritten(const struct inquiry *inquiry) {
 
         if (answer && change->kind != CHANGE_DROPPED)
             return change;
-        if (change->kind == CHANGE_ALTERED && found == NULL && !change->near.validate &&
+        if (change->kind == CHANGE_ALTERED && found == NULL &&
             !(preauth && change->near.command == SMB2_SESSION_SETUP))
             found = change;
     }
@@ -492,9 +466,12 @@ static bool answer_forged(const struct inquiry *inquiry, struct finding *finding
 
     if (change == NULL)
         return false;
-    name = change->near.validate ? "VALIDATE" : command_name(change->near.command);
+    name = change->near.validate                     ? "VALIDATE"
+           : change->near.kind == MESSAGE_TRANSFORM ? "encrypted"
+                                                    : command_name(change->near.command);
     by_server = change->near.from == FROM_SERVER;
-    finding->explains_end = inquiry->facts->closer == (by_server ? CLOSER_CLIENT : CLOSER_SERVER);
+    finding->explains_end = inquiry->facts->closer == (by_server ? CLOSER_CLIENT : CLOSER_SERVER) ||
+                            (inquiry->facts->closer == CLOSER_CLIENT && claim_altered(inquiry));
     finding->confidence = CONFIDENCE_LIKELY; /* that it differs is certain; who did it is concluded */
     if (change->kind == CHANGE_ADDED)
         finding_say(finding,
@@ -511,11 +488,13 @@ static bool answer_forged(const struct inquiry *inquiry, struct finding *finding
                     change->far.is_signed && !change->near.is_signed ? "; its signature was stripped" : "");
     finding_packet(finding, change->near.packet);
     packets_of_validation(inquiry, finding);
-    if (change->near.validate)
+    if (change->near.validate && by_server)
         finding_rule_out(finding, CAUSE_V01, "the server's own answer is %s",
                          change->kind == CHANGE_ADDED ? "not in its capture"
                          : change->far.is_signed      ? "signed"
                                                       : "a different one");
+    else if (change->near.validate)
+        finding_rule_out(finding, CAUSE_V05, "the two captures show two different VALIDATE requests for one connection");
     remedies_for_alteration(inquiry, finding);
     return true;
 }

@@ -68,6 +68,7 @@ static void *watch_opened(void *context, const struct endpoint *initiator,
     watched->evidence.file = watch->file;
     watched->evidence.serial = watch->serial++;
     watched->evidence.interface = interface;
+    watch->many_interfaces |= interface != 0;
     watched->evidence.client = *initiator;
     watched->evidence.server = *responder;
     watched->evidence.client_known = initiator_known;
@@ -530,6 +531,7 @@ static void watch_closed(void *flow) {
 
     if (watched == NULL)
         return;
+    watched->evidence.many_interfaces = watched->watch->many_interfaces;
     hand(&(struct handed){.watched = watched, .kind = HANDED_END}, true);
 }
 
