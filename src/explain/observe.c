@@ -128,13 +128,24 @@ static bool is_before(uint64_t time_ns, uint64_t packet, const struct negotiate_
     return time_ns != other->time_ns ? time_ns < other->time_ns : packet < other->packet;
 }
 
+/* In a capture out of order a request may come behind its own answer, which has the same MessageId. */
+static bool was_answered_before(const struct negotiate_evidence *negotiate, const struct smb2_header *request) {
+    struct smb2_header answer;
+
+    if (negotiate->requests > 1 || negotiate->response.raw_size < SMB2_HEADER_SIZE)
+        return false;
+    smb2_header_decode((struct span){negotiate->response.raw, negotiate->response.raw_size}, &answer);
+    return answer.message_id == request->message_id;
+}
+
 static void observe_negotiate_request(struct evidence *evidence, const struct event *event,
                                       uint64_t packet, uint64_t time_ns) {
     struct negotiate_evidence *negotiate = &evidence->negotiate;
     const struct negotiate_request *request = &event->message.body.negotiate_request;
 
     negotiate->requests++;
-    if (is_agreed(negotiate) && !is_before(time_ns, packet, &negotiate->response)) {
+    if (is_agreed(negotiate) && !is_before(time_ns, packet, &negotiate->response) &&
+        !was_answered_before(negotiate, &event->message.header)) {
         if (negotiate->second_request_packet == 0)
             negotiate->second_request_packet = packet;
         return; /* the ones that led to the agreed dialect stay */

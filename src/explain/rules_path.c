@@ -6,6 +6,9 @@
 
 /* An answer to VALIDATE that did not come for so long did not come. */
 #define SILENCE_NS 1000000000u
+/* Nor one to another request, or to those that open a connection where the client leaves. */
+#define PATIENCE_NS 10000000000u
+#define OPENING_PATIENCE_NS 2000000000u
 
 static const struct negotiate_evidence *negotiate_of(const struct inquiry *inquiry) {
     return &inquiry->evidence->negotiate;
@@ -835,6 +838,14 @@ bool find_M08(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
+/* An answer that takes longer than this is none. Nothing holds up those to the first messages, so that a client that
+ * leaves sooner has given up, too. */
+static uint64_t patience_ns(const struct facts *facts) {
+    bool opening = facts->stage == STAGE_NEGOTIATE_SENT || facts->stage == STAGE_SESSION_SENT || facts->stage == STAGE_TREE_SENT;
+
+    return opening && facts->closer == CLOSER_CLIENT ? OPENING_PATIENCE_NS : PATIENCE_NS;
+}
+
 bool find_M09(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
@@ -846,7 +857,7 @@ bool find_M09(const struct inquiry *inquiry, struct finding *finding) {
         traffic->last_message_packet[FROM_CLIENT] != traffic->unanswered_packet || facts->one_way || facts->lossy ||
         facts->stage == STAGE_VALIDATE_SENT || traffic->unanswered_command == SMB2_CHANGE_NOTIFY)
         return false;
-    if (end < traffic->unanswered_time_ns || end - traffic->unanswered_time_ns < 10000000000u)
+    if (end < traffic->unanswered_time_ns || end - traffic->unanswered_time_ns < patience_ns(facts))
         return false;
     if (client->tail_retransmissions > 0 || server->last_time_ns < traffic->unanswered_time_ns)
         return false; /* not even acknowledged: T05 */

@@ -526,11 +526,22 @@ static void watch_gap(void *flow, enum flow_side side, struct span partial, size
     hand_gap(watched, from, partial, lost, packet);
 }
 
+/* In a capture out of order an acknowledgment may come before what it is of. Nothing was lost where in the end there are as
+ * many octets as were acknowledged. */
+static void settle_acknowledged(struct tcp_side *side, const struct tcp_side *other) {
+    uint32_t end = other->isn + 1 + (uint32_t)other->octets + (other->fin.packet != 0);
+
+    if (other->syn_packet != 0 && other->gaps == 0 && (int32_t)(side->highest_ack - end) <= 0)
+        side->unseen_acked = 0;
+}
+
 static void watch_closed(void *flow) {
     struct watched *watched = flow;
 
     if (watched == NULL)
         return;
+    settle_acknowledged(&watched->evidence.tcp[FROM_CLIENT], &watched->evidence.tcp[FROM_SERVER]);
+    settle_acknowledged(&watched->evidence.tcp[FROM_SERVER], &watched->evidence.tcp[FROM_CLIENT]);
     watched->evidence.many_interfaces = watched->watch->many_interfaces;
     hand(&(struct handed){.watched = watched, .kind = HANDED_END}, true);
 }
