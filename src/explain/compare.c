@@ -288,6 +288,12 @@ static void add_change(struct comparison *comparison, enum change_kind kind, con
         change->far = *far;
 }
 
+static const struct closing_segment *first_of(const struct tcp_side *side) {
+    if (side->fin.packet == 0 || (side->rst.packet != 0 && side->rst.packet < side->fin.packet))
+        return side->rst.packet != 0 ? &side->rst : NULL;
+    return &side->fin;
+}
+
 /* A message that only one side has: dropped when its sender has it, added when its receiver has it. What a capture
  * itself lost, or what came after its end, proves nothing. */
 static bool captured_whole(const struct evidence *evidence) {
@@ -299,32 +305,55 @@ static bool reliable(const struct evidence *evidence) {
     return captured_whole(evidence) && evidence->log_seen <= EVIDENCE_LOG_HEAD_MAX;
 }
 
+static bool is_over(const struct evidence *evidence) {
+    return first_of(&evidence->tcp[FROM_CLIENT]) != NULL || first_of(&evidence->tcp[FROM_SERVER]) != NULL;
+}
+
+/* The last message from each end that both captures have. What one of them has behind it is missing in the other for
+ * certain only where that one goes on to the end of the connection. */
+struct last_common {
+    uint32_t near[2], far[2];
+};
+
+static bool is_settled(const struct log_entry *entry, const struct evidence *own, const uint32_t last[2],
+                       const struct evidence *others) {
+    return !entry->cut && (is_over(others) || (uint32_t)(entry - own->log) < last[entry->from]);
+}
+
+static struct last_common last_common(const struct evidence *near, const struct evidence *far) {
+    struct last_common last = {0};
+
+    for (uint32_t i = 0; i < near->log_count; i++)
+        for (uint32_t j = 0; j < far->log_count; j++)
+            if (near->log[i].digest != 0 && near->log[i].digest == far->log[j].digest &&
+                near->log[i].from == far->log[j].from) {
+                last.near[near->log[i].from] = i;
+                last.far[near->log[i].from] = last.far[near->log[i].from] < j ? j : last.far[near->log[i].from];
+            }
+    return last;
+}
+
 static void compare_logs(struct comparison *comparison, const struct evidence *near, const struct evidence *far) {
     const struct log_entry *near_log, *far_log;
     unsigned near_count = log_of(near, &near_log), far_count = log_of(far, &far_log);
     bool far_used[EVIDENCE_LOG_HEAD_MAX] = {false};
     bool whole = reliable(near) && reliable(far) && near_count == near->log_seen && far_count == far->log_seen;
+    struct last_common last = last_common(near, far);
 
     for (unsigned i = 0; i < near_count; i++) {
         const struct log_entry *other = counterpart(&near_log[i], near, far, far_used);
 
         if (other == NULL) {
-            if (whole && !near_log[i].cut)
+            if (whole && is_settled(&near_log[i], near, last.near, far))
                 add_change(comparison, near_log[i].from == FROM_CLIENT ? CHANGE_DROPPED : CHANGE_ADDED, &near_log[i], NULL);
         } else if (near_log[i].digest != 0 && other->digest != 0 && near_log[i].digest != other->digest &&
-                   (near_log[i].command != SMB2_NEGOTIATE || near_log[i].kind == MESSAGE_TRANSFORM)) {
+                   (near_log[i].kind == MESSAGE_TRANSFORM ? whole : near_log[i].command != SMB2_NEGOTIATE)) {
             add_change(comparison, CHANGE_ALTERED, &near_log[i], other);
         }
     }
     for (unsigned i = 0; i < far_count && whole; i++)
-        if (!far_used[i] && !far_log[i].cut)
+        if (!far_used[i] && is_settled(&far_log[i], far, last.far, near))
             add_change(comparison, far_log[i].from == FROM_SERVER ? CHANGE_DROPPED : CHANGE_ADDED, NULL, &far_log[i]);
-}
-
-static const struct closing_segment *first_of(const struct tcp_side *side) {
-    if (side->fin.packet == 0 || (side->rst.packet != 0 && side->rst.packet < side->fin.packet))
-        return side->rst.packet != 0 ? &side->rst : NULL;
-    return &side->fin;
 }
 
 /* Did `end` close first at its own capture, or only after it had been told that the other end closed? */
@@ -336,10 +365,12 @@ static bool closed_of_its_own(const struct evidence *own, enum direction end) {
 }
 
 static void compare_closings(struct comparison *comparison, const struct evidence *near, const struct evidence *far) {
+    bool whole = captured_whole(near) && captured_whole(far) && is_over(near) && is_over(far);
+
     comparison->close_not_sent_by_server =
-        closed_of_its_own(near, FROM_SERVER) && !closed_of_its_own(far, FROM_SERVER) && captured_whole(far);
+        whole && closed_of_its_own(near, FROM_SERVER) && !closed_of_its_own(far, FROM_SERVER);
     comparison->close_not_sent_by_client =
-        closed_of_its_own(far, FROM_CLIENT) && !closed_of_its_own(near, FROM_CLIENT) && captured_whole(near);
+        whole && closed_of_its_own(far, FROM_CLIENT) && !closed_of_its_own(near, FROM_CLIENT);
     if (comparison->close_not_sent_by_server)
         comparison->close_near_packet = first_of(&near->tcp[FROM_SERVER])->packet;
     if (comparison->close_not_sent_by_client)
@@ -379,17 +410,32 @@ static void compare_smb1_dialects(struct comparison *comparison, const struct ne
     smb1_dialects_value(values->arrived, far);
 }
 
+static uint64_t message_id_of(const struct negotiate_side *side) {
+    struct smb2_header header = {0};
+
+    smb2_header_decode((struct span){side->raw, side->raw_size}, &header);
+    return header.message_id;
+}
+
+/* Behind an SMB 1 NEGOTIATE there are two exchanges, of which a capture may have lost one. */
+static bool same_exchange(const struct evidence *near, const struct negotiate_side *a, const struct evidence *far,
+                          const struct negotiate_side *b) {
+    return a->whole && b->whole && (message_id_of(a) == message_id_of(b) || (reliable(near) && reliable(far)));
+}
+
 void compare(const struct evidence *near, const struct evidence *far, struct comparison *comparison) {
     const struct negotiate_evidence *a = &near->negotiate, *b = &far->negotiate;
+    bool requests = same_exchange(near, &a->request, far, &b->request);
+    bool responses = same_exchange(near, &a->response, far, &b->response);
 
     memset(comparison, 0, sizeof *comparison);
-    comparison->comparable = (a->request.whole && b->request.whole) || (a->response.whole && b->response.whole) ||
+    comparison->comparable = requests || responses ||
                              (a->request.packet == 0 && b->request.packet == 0 && reliable(near) && reliable(far));
-    if (a->request.whole && b->request.whole && !same_octets(&a->request, &b->request)) {
+    if (requests && !same_octets(&a->request, &b->request)) {
         compare_request(comparison, &a->request, &b->request);
         comparison->negotiate_request_altered = true;
     }
-    if (a->response.whole && b->response.whole && !same_octets(&a->response, &b->response)) {
+    if (responses && !same_octets(&a->response, &b->response)) {
         compare_response(comparison, &b->response, &a->response);
         comparison->negotiate_response_altered = true;
     }

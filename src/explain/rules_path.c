@@ -258,8 +258,10 @@ static bool response_contradicted(const struct inquiry *inquiry, struct finding 
     finding_packet(finding, facts->told->response_packet);
     if (facts->closing != NULL)
         finding_packet(finding, facts->closing->packet);
-    if (facts->told->response_signed)
+    if (facts->told->response_signed) {
         finding_rule_out(finding, CAUSE_V01, "the VALIDATE answer is signed");
+        finding_rule_out(finding, CAUSE_M04, "not ruled out: without the session's key nobody sees whether that signature fits");
+    }
     remedies_for_alteration(inquiry, finding);
     finding_remedy(finding, REMEDY_FIX_SERVER);
     return true;
@@ -462,6 +464,12 @@ static const struct change *rewritten(const struct inquiry *inquiry) {
     return found;
 }
 
+static const char *message_name(const struct log_entry *entry) {
+    return entry->validate                     ? "VALIDATE"
+           : entry->kind == MESSAGE_TRANSFORM ? "encrypted"
+                                              : command_name(entry->command);
+}
+
 static bool answer_forged(const struct inquiry *inquiry, struct finding *finding) {
     const struct change *change = rewritten(inquiry);
     const char *name;
@@ -469,9 +477,7 @@ static bool answer_forged(const struct inquiry *inquiry, struct finding *finding
 
     if (change == NULL)
         return false;
-    name = change->near.validate                     ? "VALIDATE"
-           : change->near.kind == MESSAGE_TRANSFORM ? "encrypted"
-                                                    : command_name(change->near.command);
+    name = message_name(&change->near);
     by_server = change->near.from == FROM_SERVER;
     finding->explains_end = inquiry->facts->closer == (by_server ? CLOSER_CLIENT : CLOSER_SERVER) ||
                             (inquiry->facts->closer == CLOSER_CLIENT && claim_altered(inquiry));
@@ -637,10 +643,9 @@ static bool reset_in_doubt(const struct inquiry *inquiry, struct finding *findin
 static void say_what_differs(const struct inquiry *inquiry, const struct change *change,
                              struct finding *finding) {
     const struct log_entry *entry = change->near.packet != 0 ? &change->near : &change->far;
-    const char *name = entry->validate ? "VALIDATE_NEGOTIATE_INFO" : command_name(entry->command);
     bool at_near = change->near.packet != 0;
 
-    finding_say(finding, "The %s %s (packet %llu of the %s's capture) %s:", name,
+    finding_say(finding, "The %s %s (packet %llu of the %s's capture) %s:", message_name(entry),
                 entry->from == FROM_CLIENT ? "request" : "response", (unsigned long long)entry->packet,
                 at_near ? "client" : "server",
                 change->kind == CHANGE_DROPPED ? "never reached the other end" : "was never sent by the other end");
