@@ -14,7 +14,9 @@ FOLDER = Path(__file__).resolve().parent / "recordings"
 # are paired
 EXPECTED = {
     "impacket-serve-answer-before-request.server.pcapng": ({}, {"D05", "Q04"}, 1),
+    "impacket-serve-client-capture-ends-early.pcapng": ({}, {"M05"}, 1),
     "impacket-serve-encrypted-request-altered.pcapng": ({"M04": "likely"}, set(), 1),
+    "impacket-serve-second-negotiate-lost.pcapng": ({}, {"M02", "M10"}, 1),
     "linux-ksmbd-dialect-swapper.client.pcapng": ({"V01": "certain", "M04": "possible"}, set(), 1),
     "linux-ksmbd-validate-blocker.client.pcapng": ({"M05": "possible"}, set(), 1),
     "linux-ksmbd-validate-blocker.pcapng": ({"M05": "likely"}, set(), 1),
