@@ -33,6 +33,7 @@ enum auth_method { AUTH_METHOD_ANY, AUTH_METHOD_NTLM, AUTH_METHOD_KERBEROS, AUTH
 struct auth_credentials {
     enum auth_method method;   /* ANY: Kerberos where a ticket can be had, else NTLM */
     const char *user, *domain; /* NULL or "": none */
+    bool user_is_presumed;     /* nobody named `user`: where there is a ticket, it is whosoever's the ticket is */
     const char *password;      /* NULL: none */
     const uint8_t *nt_hash;    /* AUTH_NT_HASH_SIZE octets in place of a password, or NULL */
     const char *host;          /* the server's name, for the principal cifs/host */

@@ -129,7 +129,7 @@ static bool import_name(const char *first, const char *between, const char *seco
            !GSS_ERROR(gss_import_name(&minor, &buffer, type, name));
 }
 
-/* A ticket of somebody else in the cache is not the user's. */
+/* A ticket of somebody else in the cache is not the user's, where one was named. */
 static enum auth_state acquire_initiator(struct kerberos *kerberos) {
     const struct auth_credentials *credentials = kerberos->credentials;
     gss_key_value_element_desc element = {"ccache", credentials->ccache};
@@ -138,7 +138,7 @@ static enum auth_state acquire_initiator(struct kerberos *kerberos) {
     gss_name_t user = GSS_C_NO_NAME;
     OM_uint32 minor, major, ignored;
 
-    if (credentials->user != NULL && credentials->user[0] != '\0' &&
+    if (credentials->user != NULL && credentials->user[0] != '\0' && !credentials->user_is_presumed &&
         !import_name(credentials->user, "@", credentials->domain, GSS_C_NT_USER_NAME, &user))
         return mechanism_fail(&kerberos->mechanism, STATUS_INVALID_PARAMETER,
                               "Kerberos: the user's name cannot be one of a principal");

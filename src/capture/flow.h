@@ -2,6 +2,7 @@
 #ifndef SMBPROOF_CAPTURE_FLOW_H
 #define SMBPROOF_CAPTURE_FLOW_H
 
+#include "capture/backlog.h"
 #include "capture/flows.h"
 
 #include <string.h>
@@ -60,8 +61,7 @@ struct side {
     uint8_t path_count, path_at, recent_at;
     uint32_t hole_packets;
     struct early *early, *early_last;
-    uint8_t *pending; /* what the reader left unused: the octets before `next` */
-    uint32_t pending_size, pending_room;
+    struct backlog pending; /* what the reader left unused: the octets before `next` */
     uint32_t held; /* octets in `early`, with their cost */
     struct path paths[FLOW_PATHS];
     struct recent recent[FLOW_RECENT];

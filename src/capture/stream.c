@@ -17,8 +17,6 @@
 #define STREAM_FAR (1024 * 1024 * 1024)
 /* An acknowledgment this near shows where a direction is. */
 #define STREAM_NEAR (1024 * 1024)
-/* A buffer of unused octets larger than this is given back when it is empty. */
-#define PENDING_KEEP 16384u
 
 static uint32_t segment_start(const struct segment *segment) {
     return segment->sequence + (segment->flags & TCP_SYN ? 1 : 0);
@@ -33,44 +31,10 @@ static void advance_highest(struct side *side, uint32_t end) {
         side->highest = end;
 }
 
-/* What the reader left unused */
-
-static void pending_set_size(struct flows *flows, struct side *side, uint32_t size) {
-    flows->held_total += size;
-    flows->held_total -= side->pending_size;
-    side->pending_size = size;
-    if (size == 0 && side->pending_room > PENDING_KEEP) {
-        free(side->pending);
-        side->pending = NULL;
-        side->pending_room = 0;
-    }
-}
-
 static bool pending_append(struct flows *flows, struct side *side, struct span bytes) {
-    size_t size = side->pending_size + bytes.size;
-    assert(size <= FLOW_HELD_MAX);
-    if (size > side->pending_room) {
-        size_t room = side->pending_room ? side->pending_room : 2048;
-        while (room < size)
-            room *= 2;
-        uint8_t *larger = realloc(side->pending, room);
-        if (!larger) {
-            flows->counts.no_memory++;
-            return false;
-        }
-        side->pending = larger;
-        side->pending_room = (uint32_t)room;
-    }
-    memcpy(side->pending + side->pending_size, bytes.data, bytes.size);
-    pending_set_size(flows, side, (uint32_t)size);
-    return true;
-}
-
-static void pending_drop(struct flows *flows, struct side *side, size_t used) {
-    size_t left = side->pending_size - used;
-    if (used > 0 && left > 0)
-        memmove(side->pending, side->pending + used, left);
-    pending_set_size(flows, side, (uint32_t)left);
+    bool is_held = backlog_append(&side->pending, bytes, &flows->held_total);
+    flows->counts.no_memory += !is_held;
+    return is_held;
 }
 
 /* To the reader */
@@ -80,9 +44,8 @@ static void stream_gap(struct flows *flows, struct flow *flow, enum flow_side fr
     struct side *side = &flow->sides[from];
     flows->counts.gaps++;
     flows->counts.lost_octets += lost;
-    flows->sink.gap(flow->user, from, (struct span){side->pending, side->pending_size}, lost,
-                    packet);
-    pending_set_size(flows, side, 0);
+    flows->sink.gap(flow->user, from, backlog_span(&side->pending), lost, packet);
+    backlog_clear(&side->pending, &flows->held_total);
 }
 
 /* One call of the reader; false where the flow is ignored from now on. */
@@ -102,18 +65,17 @@ static void stream_feed_pending(struct flows *flows, struct flow *flow, enum flo
                                 struct span bytes, const struct packet *packet) {
     struct side *side = &flow->sides[from];
     while (bytes.size > 0) {
-        struct span part = span_slice(bytes, 0, FLOW_HELD_MAX - side->pending_size);
+        struct span part = span_slice(bytes, 0, FLOW_HELD_MAX - side->pending.size);
         bytes = span_slice(bytes, part.size, bytes.size);
         if (!pending_append(flows, side, part)) {
             stream_gap(flows, flow, from, 0, packet);
             continue;
         }
         size_t used;
-        struct span all = {side->pending, side->pending_size};
-        if (!stream_call(flows, flow, from, all, packet, &used))
+        if (!stream_call(flows, flow, from, backlog_span(&side->pending), packet, &used))
             return;
-        pending_drop(flows, side, used);
-        if (side->pending_size == FLOW_HELD_MAX || flows->held_total > FLOWS_HELD_TOTAL_MAX)
+        backlog_drop(&side->pending, used, &flows->held_total);
+        if (side->pending.size == FLOW_HELD_MAX || flows->held_total > FLOWS_HELD_TOTAL_MAX)
             stream_gap(flows, flow, from, 0, packet);
     }
 }
@@ -123,7 +85,7 @@ static void stream_feed(struct flows *flows, struct flow *flow, enum flow_side f
     struct side *side = &flow->sides[from];
     if (bytes.size == 0)
         return;
-    if (side->pending_size > 0) {
+    if (side->pending.size > 0) {
         stream_feed_pending(flows, flow, from, bytes, packet);
         return;
     }
@@ -315,7 +277,7 @@ static void stream_hold(struct flows *flows, struct flow *flow, enum flow_side f
     struct side *side = &flow->sides[from];
     early_add(flows, side, *piece, packet);
     while (!flow->ignored && side->early &&
-           (side->held + side->pending_size > FLOW_HELD_MAX ||
+           (side->held + side->pending.size > FLOW_HELD_MAX ||
             flows->held_total > FLOWS_HELD_TOTAL_MAX))
         stream_skip_hole(flows, flow, from);
 }
@@ -337,10 +299,9 @@ static bool held_differs(const struct segment *segment, uint32_t sequence, struc
 static void note_held(const struct side *side, const struct segment *segment,
                       struct segment_note *note) {
     uint32_t start = segment_start(segment), end = segment_end(segment);
-    if (side->pending_size > 0) {
-        uint32_t first = side->next - side->pending_size - (side->fin_passed ? 1 : 0);
-        note->conflict =
-            held_differs(segment, first, (struct span){side->pending, side->pending_size});
+    if (side->pending.size > 0) {
+        uint32_t first = side->next - side->pending.size - (side->fin_passed ? 1 : 0);
+        note->conflict = held_differs(segment, first, backlog_span(&side->pending));
     }
     for (const struct early *early = side->early; early; early = early->next) {
         if (distance(end, early->sequence) >= 0)
@@ -392,7 +353,7 @@ void stream_note(const struct flow *flow, enum flow_side from, const struct segm
         note->early = ahead > 0;
         if (ahead < 0)
             note->before = (uint32_t)-(int64_t)ahead - (side->fin_passed ? 1 : 0);
-        if (side->early || side->pending_size > 0)
+        if (side->early || side->pending.size > 0)
             note_held(side, segment, note);
     }
     note->retransmission |= repeats_control(side, segment);
@@ -626,8 +587,5 @@ void stream_release(struct flows *flows, struct flow *flow) {
 void stream_free(struct flows *flows, struct side *side) {
     while (side->early)
         early_free(flows, side, early_pop(side));
-    pending_set_size(flows, side, 0);
-    free(side->pending);
-    side->pending = NULL;
-    side->pending_room = 0;
+    backlog_free(&side->pending, &flows->held_total);
 }

@@ -56,22 +56,6 @@ void trial_lessen(struct trial *trial) {
         trial->result->outcome = CONFORM_SHOULD;
 }
 
-static const char *protection_text(const struct line_reply *reply) {
-    if (reply->decrypted)
-        return ", encrypted";
-    switch (reply->signature) {
-    case SIGNATURE_GOOD:
-        return ", signed";
-    case SIGNATURE_BAD:
-    case SIGNATURE_FAILED:
-        return ", wrongly signed";
-    case SIGNATURE_MISSING:
-    case SIGNATURE_EXEMPT:
-        break;
-    }
-    return "";
-}
-
 const char *seen_text(const struct line_reply *reply, char text[CONFORM_TEXT_MAX]) {
     const char *name = ntstatus_name(reply->status);
 
@@ -80,9 +64,9 @@ const char *seen_text(const struct line_reply *reply, char text[CONFORM_TEXT_MAX
         if (message_is_smb1(&reply->message))
             snprintf(text, CONFORM_TEXT_MAX, "an SMB1 message");
         else if (name != NULL)
-            snprintf(text, CONFORM_TEXT_MAX, "%s%s", name, protection_text(reply));
+            snprintf(text, CONFORM_TEXT_MAX, "%s%s", name, reply_protection(reply));
         else
-            snprintf(text, CONFORM_TEXT_MAX, "status 0x%08x%s", reply->status, protection_text(reply));
+            snprintf(text, CONFORM_TEXT_MAX, "status 0x%08x%s", reply->status, reply_protection(reply));
         return text;
     case LINE_CLOSED:
     case LINE_RESET:

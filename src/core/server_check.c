@@ -54,8 +54,14 @@ static struct verdict refuse(enum rule rule, enum ntstatus status, size_t offset
     return verdict_refuse(rule, (uint32_t)status, offset);
 }
 
-bool server_command_known(uint16_t command) {
+static bool is_known(uint16_t command) {
     return command < sizeof commands / sizeof commands[0];
+}
+
+/* An unknown one gets as far as its body, where it is refused, for those who are logged on. */
+static const struct command *command_of(const struct server_request *request) {
+    static const struct command unknown = {.needs_session = true};
+    return is_known(request->command) ? &commands[request->command] : &unknown;
 }
 
 struct server_session *server_session_find(struct server *server, uint64_t session_id) {
@@ -97,7 +103,8 @@ static bool carries_data(uint16_t command) {
     }
 }
 
-/* The header, and whether this command may come now (3.3.5.2.2, 3.3.5.2.6). */
+/* The header, and whether this command may come now (3.3.5.2.2, 3.3.5.2.6). An unknown one closes the connection, but in a
+ * compound it is only refused, as others do it. */
 static struct verdict check_header(const struct server *server, const struct server_frame *frame) {
     const struct server_request *request = &frame->request;
     const struct smb2_header *header = &request->message.header;
@@ -107,7 +114,7 @@ static struct verdict check_header(const struct server *server, const struct ser
         return verdict_disconnect(RULE_HEADER_STRUCTURE_SIZE, AT_STRUCTURE_SIZE);
     if (header->flags & SMB2_FLAGS_SERVER_TO_REDIR)
         return verdict_disconnect(RULE_DIRECTION_BIT, AT_FLAGS);
-    if (!server_command_known(request->command))
+    if (!is_known(request->command) && server_frame_alone(frame))
         return verdict_disconnect(RULE_COMMAND_UNKNOWN, AT_COMMAND);
     if (frame->element_size > REQUEST_MAX && !carries_data(request->command))
         return verdict_disconnect(RULE_REQUEST_TOO_LONG, AT_COMMAND);
@@ -144,7 +151,7 @@ static struct verdict inherit(struct server *server, struct server_frame *frame)
             return refuse(RULE_CHAIN_FIRST_RELATED, STATUS_INVALID_PARAMETER, AT_FLAGS);
         request->session_id = frame->chain.session_id;
         request->tree_id = frame->chain.tree_id;
-        if (request->session_id == 0 && commands[request->command].needs_session)
+        if (request->session_id == 0 && command_of(request)->needs_session)
             return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_PARAMETER, AT_SESSION_ID);
     }
     request->session = server_session_find(server, request->session_id);
@@ -253,7 +260,7 @@ static uint64_t payload_of(const struct server_request *request) {
         return sent > expected ? sent : expected;
     }
     for (unsigned i = 0; i < 2; i++) {
-        uint8_t at = commands[request->command].payload_at[i];
+        uint8_t at = command_of(request)->payload_at[i];
         uint64_t length = at > 0 ? number_at(message, at) : 0;
         payload = length > payload ? length : payload;
     }
@@ -272,7 +279,7 @@ static struct verdict check_charge(const struct server *server, const struct ser
 static struct verdict check_session(const struct server_frame *frame) {
     const struct server_request *request = &frame->request;
     const struct server_session *session = request->session;
-    const struct command *command = &commands[request->command];
+    const struct command *command = command_of(request);
     bool is_setup = request->command == SMB2_SESSION_SETUP;
     if (!command->needs_session && !(is_setup && request->session_id != 0))
         return verdict_accept();
@@ -288,7 +295,7 @@ static struct verdict check_session(const struct server_frame *frame) {
 /* 3.3.5.2.11 */
 static struct verdict check_tree(struct server *server, struct server_frame *frame) {
     struct server_request *request = &frame->request;
-    if (!commands[request->command].needs_tree)
+    if (!command_of(request)->needs_tree)
         return verdict_accept();
     if (is_related(request) && request->tree_id == 0)
         return refuse(RULE_CHAIN_NOTHING_INHERITED, STATUS_INVALID_PARAMETER, AT_TREE_ID);
@@ -303,11 +310,13 @@ static struct verdict check_tree(struct server *server, struct server_frame *fra
 
 /* StructureSize counts one octet of the variable part where there is one, so the fixed part is that size made even. */
 static struct verdict check_body(const struct server_request *request) {
-    const struct command *command = &commands[request->command];
+    const struct command *command = command_of(request);
     struct reader reader = reader_over(span_slice(request->message.bytes, SMB2_HEADER_SIZE, SIZE_MAX));
     uint16_t size = reader_u16(&reader);
     bool fits = size == command->structure_size || (command->other_size != 0 && size == command->other_size);
     bool is_decoded = request->command == SMB2_SESSION_SETUP || request->command == SMB2_TREE_CONNECT;
+    if (!is_known(request->command))
+        return refuse(RULE_COMMAND_UNKNOWN, STATUS_INVALID_PARAMETER, AT_COMMAND);
     if (!fits || reader.bytes.size < (size & ~1u) || (is_decoded && !request->message.body_valid))
         return refuse(RULE_BODY_INVALID, STATUS_INVALID_PARAMETER, AT_BODY);
     if (request->command != SMB2_CANCEL && request->message.header.flags & SMB2_FLAGS_ASYNC_COMMAND)
@@ -320,7 +329,7 @@ static struct verdict check_body(const struct server_request *request) {
 static struct verdict check_file_id(struct server_frame *frame) {
     struct server_request *request = &frame->request;
     const struct server_chain *chain = &frame->chain;
-    uint8_t at = commands[request->command].file_id_at;
+    uint8_t at = command_of(request)->file_id_at;
     if (at == 0)
         return verdict_accept();
     struct span in_place = span_slice(request->message.bytes, SMB2_HEADER_SIZE + at, sizeof request->file_id);

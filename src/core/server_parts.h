@@ -26,8 +26,6 @@ bool server_names_stranger(const struct server_frame *frame);
 struct verdict server_check(struct server *server, struct server_frame *frame);
 /* The session of this id that new requests may find; NULL where there is none. */
 struct server_session *server_session_find(struct server *server, uint64_t session_id);
-/* The command's name is known and a request may have it (3.3.5.2.6). */
-bool server_command_known(uint16_t command);
 
 /* ---- server_command.c, server_session.c ---- */
 

@@ -1,13 +1,8 @@
 #include "explain/listen.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "explain/observe.h"
-
-/* Room for held octets at first; more than HELD_KEEP is given back when it is empty. */
-#define HELD_ROOM_MIN 2048u
-#define HELD_KEEP 16384u
 
 static void drain(struct heard *heard, uint64_t packet, uint64_t time_ns) {
     const struct event *event;
@@ -34,45 +29,12 @@ static size_t feed(struct heard *heard, enum direction from, struct span bytes, 
     return used;
 }
 
-static void held_set_size(struct listener *listener, struct held *held, uint32_t size) {
-    listener->held_total += size;
-    listener->held_total -= held->size;
-    held->size = size;
-    if (size == 0 && held->room > HELD_KEEP) {
-        free(held->octets);
-        held->octets = NULL;
-        held->room = 0;
-    }
-}
-
+/* False: no memory, or more than all may hold together. */
 static bool held_append(struct listener *listener, struct held *held, struct span bytes) {
-    uint32_t size = held->size + (uint32_t)bytes.size;
+    bool is_held = backlog_append(&held->octets, bytes, &listener->held_total);
 
-    if (size > held->room) {
-        uint32_t room = held->room > 0 ? held->room : HELD_ROOM_MIN;
-        uint8_t *larger;
-
-        while (room < size)
-            room *= 2;
-        larger = realloc(held->octets, room);
-        if (larger == NULL) {
-            listener->failed = true;
-            return false;
-        }
-        held->octets = larger;
-        held->room = room;
-    }
-    memcpy(held->octets + held->size, bytes.data, bytes.size);
-    held_set_size(listener, held, size);
-    return listener->held_total <= LISTEN_HELD_TOTAL_MAX;
-}
-
-static void held_drop(struct listener *listener, struct held *held, size_t used) {
-    uint32_t left = held->size - (uint32_t)used;
-
-    if (used > 0 && left > 0)
-        memmove(held->octets, held->octets + used, left);
-    held_set_size(listener, held, left);
+    listener->failed |= !is_held;
+    return is_held && listener->held_total <= LISTEN_HELD_TOTAL_MAX;
 }
 
 /* They could not be held: lost, as if they had not been captured. */
@@ -89,12 +51,11 @@ static size_t feed_held(struct heard *heard, enum direction from, struct span by
                         uint64_t time_ns) {
     struct held *held = &heard->held[from];
     size_t wanted = conversation_wants(&heard->conversation, from);
-    struct span part = span_slice(bytes, 0, wanted > held->size ? wanted - held->size : 1);
+    struct span part = span_slice(bytes, 0, wanted > held->octets.size ? wanted - held->octets.size : 1);
 
     if (!held_append(heard->listener, held, part))
         give_up(heard, from, packet, time_ns);
-    held_drop(heard->listener, held,
-              feed(heard, from, (struct span){held->octets, held->size}, packet, time_ns));
+    backlog_drop(&held->octets, feed(heard, from, backlog_span(&held->octets), packet, time_ns), &heard->listener->held_total);
     return part.size;
 }
 
@@ -109,7 +70,7 @@ void listen_begin(struct heard *heard, struct listener *listener, struct evidenc
 void listen_bytes(struct heard *heard, enum direction from, struct span bytes, uint64_t packet, uint64_t time_ns) {
     size_t used = 0;
 
-    while (heard->held[from].size > 0 && used < bytes.size)
+    while (heard->held[from].octets.size > 0 && used < bytes.size)
         used += feed_held(heard, from, span_slice(bytes, used, bytes.size), packet, time_ns);
     used += feed(heard, from, span_slice(bytes, used, bytes.size), packet, time_ns);
     if (used < bytes.size && !held_append(heard->listener, &heard->held[from], span_slice(bytes, used, bytes.size)))
@@ -118,7 +79,7 @@ void listen_bytes(struct heard *heard, enum direction from, struct span bytes, u
 
 void listen_repeat(struct heard *heard, enum direction from, struct span bytes, uint32_t before) {
     struct held *held = &heard->held[from];
-    struct span ours = {held->octets, held->size};
+    struct span ours = backlog_span(&held->octets);
 
     if (before > ours.size)
         bytes = span_slice(bytes, before - ours.size, bytes.size);
@@ -133,11 +94,11 @@ void listen_gap(struct heard *heard, enum direction from, struct span partial, s
                 uint64_t time_ns) {
     struct held *held = &heard->held[from];
 
-    if (held->size > 0)
-        partial = (struct span){held->octets, held->size};
+    if (held->octets.size > 0)
+        partial = backlog_span(&held->octets);
     conversation_gap(&heard->conversation, from, partial, lost);
     drain(heard, packet, time_ns);
-    held_set_size(heard->listener, held, 0);
+    backlog_clear(&held->octets, &heard->listener->held_total);
 }
 
 void listen_end(struct heard *heard) {
@@ -149,7 +110,6 @@ void listen_end(struct heard *heard) {
         tcp->gaps += held->gaps;
         if (held->gaps > 0 && (tcp->gap_packet == 0 || held->gap_packet < tcp->gap_packet))
             tcp->gap_packet = held->gap_packet;
-        held_set_size(heard->listener, held, 0);
-        free(held->octets);
+        backlog_free(&held->octets, &heard->listener->held_total);
     }
 }

@@ -3,6 +3,7 @@
 #ifndef SMBPROOF_EXPLAIN_LISTEN_H
 #define SMBPROOF_EXPLAIN_LISTEN_H
 
+#include "capture/backlog.h"
 #include "explain/evidence.h"
 
 /* Octets held of all connections together; beyond it they count as lost. Of one direction it is never more than
@@ -17,8 +18,7 @@ struct listener {
 };
 
 struct held {
-    uint8_t *octets;
-    uint32_t size, room;
+    struct backlog octets;
     uint64_t conflicts; /* times that octets which are held came again with another content */
     uint64_t gaps, gap_packet; /* declared here: how many, and the first */
 };

@@ -25,6 +25,22 @@ bool reply_is_protected(const struct line_reply *reply) {
     return reply->answer == LINE_ANSWERED && (reply->decrypted || reply->signature == SIGNATURE_GOOD);
 }
 
+const char *reply_protection(const struct line_reply *reply) {
+    if (reply->decrypted)
+        return ", encrypted";
+    switch (reply->signature) {
+    case SIGNATURE_GOOD:
+        return ", signed";
+    case SIGNATURE_BAD:
+    case SIGNATURE_FAILED:
+        return ", wrongly signed";
+    case SIGNATURE_MISSING:
+    case SIGNATURE_EXEMPT:
+        break;
+    }
+    return "";
+}
+
 static struct line_reply reply_of_error(int error) {
     enum line_answer answer = error == -ETIMEDOUT                       ? LINE_SILENT
                               : error == -ECONNRESET || error == -EPIPE ? LINE_RESET

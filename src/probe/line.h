@@ -71,6 +71,8 @@ bool reply_has(const struct line_reply *reply, uint32_t status);
 bool reply_is_close(const struct line_reply *reply);
 /* Correctly signed, or decrypted? */
 bool reply_is_protected(const struct line_reply *reply);
+/* What to say of it behind a status: ", signed", ", encrypted", ", wrongly signed"; "" of an unsigned answer. */
+const char *reply_protection(const struct line_reply *reply);
 
 enum logon_result {
     LOGON_DONE,

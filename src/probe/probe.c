@@ -38,22 +38,6 @@ void result_blame(struct probe *probe, struct probe_result *result, const char *
     va_end(arguments);
 }
 
-static const char *protection_text(const struct line_reply *reply) {
-    if (reply->decrypted)
-        return ", encrypted";
-    switch (reply->signature) {
-    case SIGNATURE_GOOD:
-        return ", signed";
-    case SIGNATURE_BAD:
-    case SIGNATURE_FAILED:
-        return ", wrongly signed";
-    case SIGNATURE_MISSING:
-    case SIGNATURE_EXEMPT:
-        break;
-    }
-    return ", unsigned";
-}
-
 static void status_text(uint32_t status, char *text, size_t size) {
     const char *name = ntstatus_name(status);
 
@@ -64,12 +48,14 @@ static void status_text(uint32_t status, char *text, size_t size) {
 }
 
 const char *reply_text(const struct line_reply *reply, char text[PROBE_TEXT_MAX]) {
+    const char *protection;
     char status[64];
 
     switch (reply->answer) {
     case LINE_ANSWERED:
         status_text(reply->status, status, sizeof status);
-        snprintf(text, PROBE_TEXT_MAX, "%s%s", status, protection_text(reply));
+        protection = reply_protection(reply);
+        snprintf(text, PROBE_TEXT_MAX, "%s%s", status, protection[0] != '\0' ? protection : ", unsigned");
         return text;
     case LINE_CLOSED:
         return "closed without a word (FIN)";

@@ -99,6 +99,25 @@ static uint32_t create_access(struct work *work) {
     return STATUS_SUCCESS;
 }
 
+/* The work lets go of its open, which is closed where that has not begun, and goes on with `closed` when that is done, and a
+ * file that had to go is gone: who has the answer may count on it. */
+static void work_close(struct work *work, void (*closed)(void *work)) {
+    struct open *open = work->open;
+
+    work->open = NULL;
+    open->closed = closed;
+    open->closed_argument = work;
+    if (!open->is_closing)
+        open_close(open);
+    open_release(open);
+}
+
+static void create_refuse(void *argument) {
+    struct work *work = argument;
+
+    work_refuse(work, work->status);
+}
+
 /* Ends a CREATE that came to nothing: the open goes, and its file where that was made for it. */
 static void create_fail(struct work *work, uint32_t status) {
     struct open *open = work->open;
@@ -108,9 +127,8 @@ static void create_fail(struct work *work, uint32_t status) {
         open->seat.delete_on_close = true;
         open->was_made = work->op.made_file;
     }
-    if (!open->is_closing)
-        open_close(open);
-    work_refuse(work, status);
+    work->status = status;
+    work_close(work, create_refuse);
 }
 
 static void context_put(struct work *work, const char *name, struct span data) {
@@ -619,21 +637,12 @@ static void close_answer(void *argument) {
     work_answer(work, STATUS_SUCCESS);
 }
 
-/* The work lets go of the open, so that it is closed, and is answered when that is done. */
 static void close_file(struct work *work) {
-    struct open *open = work->open;
-
     work->post_query &= work->op.result >= 0;
-    work->open = NULL;
-    if (open->is_closing) { /* its tree or session is being ended */
-        open_release(open);
+    if (work->open->is_closing) /* by another CLOSE, or its tree or session is being ended */
         work_refuse(work, STATUS_FILE_CLOSED);
-        return;
-    }
-    open->closed = close_answer;
-    open->closed_argument = work;
-    open->uses--;
-    open_close(open);
+    else
+        work_close(work, close_answer);
 }
 
 static void close_stat(struct work *work) {

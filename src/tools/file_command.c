@@ -28,9 +28,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
             argp_error(state, "%s", "too few arguments");
         return 0;
     case 'o':
-        if (strcmp(text, "text") != 0 && strcmp(text, "json") != 0)
-            argp_error(state, "--output takes text or json, not `%s'", text);
-        arguments->json = strcmp(text, "json") == 0;
+        arguments->json = options_want_json(state, text);
         return 0;
     default:
         break;

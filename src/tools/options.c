@@ -591,6 +591,14 @@ bool options_settle(const struct options *options, const char *host, struct sett
            fill_settings(settings);
 }
 
+bool options_want_json(struct argp_state *state, const char *text) {
+    if (strcmp(text, "json") == 0)
+        return true;
+    if (strcmp(text, "text") != 0)
+        argp_error(state, "--output takes text or json, not `%s'", text);
+    return false;
+}
+
 bool settings_are_weakened(const struct settings *settings) {
     bool only_311 = settings->policy.dialects.count == 1 && settings->policy.dialects.ids[0] == SMB2_DIALECT_311;
 

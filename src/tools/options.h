@@ -119,6 +119,10 @@ struct options {
 
 void options_init(struct options *options);
 
+/* What --output of a command says that writes text or JSON: true for "json". Anything else than these two is a usage error,
+ * which ends the program as argp does. */
+bool options_want_json(struct argp_state *state, const char *text);
+
 /* What is in force for one host. It points into struct options. */
 struct settings {
     struct option_value values[OPTION_COUNT];

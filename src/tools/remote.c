@@ -139,6 +139,8 @@ static int find_password(struct remote *remote, bool may_ask) {
 static int find_credentials(struct remote *remote) {
     const struct settings *settings = &remote->settings;
     struct auth_credentials *credentials = &remote->credentials;
+    const char *named;
+    int status;
 
     *credentials = (struct auth_credentials){.method = settings->method, .host = remote->url.host};
     if (settings->method == AUTH_METHOD_ANONYMOUS)
@@ -148,10 +150,13 @@ static int find_credentials(struct remote *remote) {
         credentials->password = "";
         return EXIT_NO_PROBLEM;
     }
-    credentials->user = first_of(remote->url.user, first_of(settings->user, login_name()));
+    named = first_of(remote->url.user, first_of(settings->user, NULL));
+    credentials->user = first_of(named, login_name());
     credentials->domain = first_of(remote->url.domain, first_of(settings->domain, NULL));
-    return find_password(remote, settings->method == AUTH_METHOD_NTLM ||
-                                     (settings->method == AUTH_METHOD_ANY && !has_ticket_cache()));
+    status = find_password(remote, settings->method == AUTH_METHOD_NTLM ||
+                                       (settings->method == AUTH_METHOD_ANY && !has_ticket_cache()));
+    credentials->user_is_presumed = named == NULL && credentials->domain == NULL && credentials->password == NULL;
+    return status;
 }
 
 /* ---- the connection ---- */

@@ -16,6 +16,7 @@
 #include "serve/log.h"
 #include "serve/service.h"
 #include "tools/commands.h"
+#include "tools/options.h"
 #include "tools/serve_config.h"
 #include "tools/serve_status.h"
 
@@ -49,9 +50,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         arguments->check = true;
         return 0;
     case KEY_OUTPUT:
-        if (strcmp(text, "text") != 0 && strcmp(text, "json") != 0)
-            argp_error(state, "--output takes text or json, not `%s'", text);
-        arguments->json = strcmp(text, "json") == 0;
+        arguments->json = options_want_json(state, text);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

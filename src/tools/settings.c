@@ -33,9 +33,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         state->child_inputs[0] = &arguments->options;
         return 0;
     case KEY_OUTPUT:
-        if (strcmp(text, "text") != 0 && strcmp(text, "json") != 0)
-            argp_error(state, "--output takes text or json, not `%s'", text);
-        arguments->json = strcmp(text, "json") == 0;
+        arguments->json = options_want_json(state, text);
         return 0;
     case ARGP_KEY_ARG:
         if (arguments->host != NULL)

@@ -9,7 +9,6 @@ have made it raise, and those have to be all that src/core raises on a server's 
 """
 import argparse
 import concurrent.futures
-import json
 import os
 import re
 import signal
@@ -20,6 +19,7 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+from conform_suite import ROOT, TIMEOUT_SECONDS, Suite, details, having, known_in, validator  # noqa: E402
 from machine import KernelServer  # noqa: E402
 from probe_check import IMPACKET, wait_for  # noqa: E402
 from samba import Samba, free_port  # noqa: E402
@@ -27,9 +27,7 @@ from tamper_relay import TamperRelay  # noqa: E402
 from tap import Tap  # noqa: E402
 
 PASSWORD = "secret"
-TIMEOUT_SECONDS = 120
 RUNS_AT_A_TIME = 4
-ROOT = Path(__file__).resolve().parents[2]
 KNOWN = ROOT / "examples" / "conform" / "smbd-4.17.known"
 KNOWN_IMPACKET, KNOWN_KSMBD = KNOWN.with_name("impacket-0.10.known"), KNOWN.with_name("ksmbd-6.12.known")
 
@@ -76,34 +74,13 @@ SMBD = {
 }
 
 
-class Suite:
-    def __init__(self, tap, program, folder, schema):
-        self.tap, self.program, self.schema = tap, program, schema
-        self.password_file = Path(folder) / "password"
-        self.password_file.write_text(PASSWORD + "\n")
-        self.password_file.chmod(0o600)
+class Servers(Suite):
+    def __init__(self, tap, program, schema, folder):
+        super().__init__(program, "server", schema, folder, PASSWORD)
+        self.tap = tap
 
     def run(self, port, *options, user="root", share="data"):
-        command = [self.program, "conform", "server", "--password-file", self.password_file, *options]
-        command.append(f"smb://{user}@127.0.0.1:{port}/{share}")
-        return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
-
-    def report(self, port, *options, **where):
-        run = self.run(port, "--json", *options, **where)
-        try:
-            report = json.loads(run.stdout)
-        except ValueError:
-            raise SystemExit(f"Bail out! no report: {run.returncode} {run.stderr[-1000:]}") from None
-        self.schema.validate(report)
-        return report, run.returncode
-
-
-def having(report, *outcomes):
-    return {case["name"] for case in report["cases"] if case["outcome"] in outcomes}
-
-
-def details(report, names):
-    return [f"{case['name']}: {case['seen']}" for case in report["cases"] if case["name"] in names]
+        return self.conform("--password-file", self.password_file, *options, f"smb://{user}@127.0.0.1:{port}/{share}")
 
 
 # ---- our own server ----
@@ -174,10 +151,6 @@ def own_server(suite, folder, slow):
 
 
 # ---- others ----
-
-
-def known_in(path):
-    return {line.split()[0] for line in path.read_text().splitlines() if line and line[0] != "#"}
 
 
 def expect(suite, name, port, wanted, *options):
@@ -303,7 +276,7 @@ def known_deviations(suite, port, folder):
 
 def lists(suite):
     def list_of(*options):
-        return subprocess.run([suite.program, "conform", "server", "--list", *options], capture_output=True, text=True)
+        return suite.conform("--list", *options)
 
     named = names_of_others()
     listed = {line.split()[-1] for line in list_of().stdout.splitlines()}
@@ -324,15 +297,12 @@ def main():
     parser.add_argument("--machine")
     options = parser.parse_args()
     tap = Tap()
-    try:
-        import jsonschema
-    except ImportError:
+    schema = validator()
+    if schema is None:
         tap.skip("conform", "python3-jsonschema is not installed")
         return tap.done()
-    schema = json.loads((ROOT / "docs" / "conform.schema.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
     with tempfile.TemporaryDirectory(prefix="smbproof-conform-") as folder:
-        suite = Suite(tap, options.smbproof, folder, jsonschema.Draft202012Validator(schema))
+        suite = Servers(tap, options.smbproof, schema, folder)
         if options.serve:
             own_server(suite, folder, options.slow)
         missing = Samba.missing()

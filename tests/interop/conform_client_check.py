@@ -6,7 +6,6 @@ usage: conform_client_check.py --smbproof PROGRAM [--slow]
 Prints TAP. --slow: fewer cases.
 """
 import argparse
-import json
 import os
 import re
 import signal
@@ -19,10 +18,9 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+from conform_suite import ROOT, Suite, details, having, known_in, validator  # noqa: E402
 from tap import Tap  # noqa: E402
 
-TIMEOUT_SECONDS = 120
-ROOT = Path(os.environ["SMBPROOF_SOURCE_ROOT"])
 KNOWN = ROOT / "examples" / "conform" / "smbclient-4.17.known"
 SMBCLIENT = "smbclient //127.0.0.1/share -p $SMBPROOF_PORT -U user%password -c ls"
 IMPACKET = """
@@ -47,39 +45,17 @@ IMPACKET_LETS_PASS = {
 }
 
 
-class Lab:
+class Lab(Suite):
     def __init__(self, program, schema, folder):
-        self.program, self.schema = program, schema
-        self.password_file = Path(folder) / "password"
-        self.password_file.write_text("password\n")
-        self.password_file.chmod(0o600)
+        super().__init__(program, "client", schema, folder, "password")
         self.log = Path(folder) / "log"
         self.own = f"{program} ls --password-file {self.password_file} smb://user@127.0.0.1:$SMBPROOF_PORT/share"
 
-    def command(self, *options):
-        return [self.program, "conform", "client", "--listen", "127.0.0.1:0", "--log", self.log, *options]
+    def listening(self, *options):
+        return ["--listen", "127.0.0.1:0", "--log", self.log, *options]
 
     def run(self, client, *options):
-        return subprocess.run(
-            self.command("--run", client, *options), capture_output=True, text=True, timeout=TIMEOUT_SECONDS
-        )
-
-    def report(self, client, *options):
-        run = self.run(client, "--json", *options)
-        try:
-            report = json.loads(run.stdout)
-        except ValueError:
-            raise SystemExit(f"Bail out! no report: {run.returncode} {run.stderr[-1000:]}") from None
-        self.schema.validate(report)
-        return report, run.returncode
-
-
-def having(report, *outcomes):
-    return {case["name"] for case in report["cases"] if case["outcome"] in outcomes}
-
-
-def details(report, names):
-    return [f"{case['name']}: {case['outcome']}, {case['seen']}" for case in report["cases"] if case["name"] in names]
+        return self.conform(*self.listening("--run", client, *options))
 
 
 def own_client(tap, lab, slow):
@@ -96,8 +72,7 @@ def smbclient(tap, lab, slow):
         return
     report, code = lab.report(SMBCLIENT, *(["--only", FEW] if slow else []))
     found = having(report, "fail", "should", "unclear", "skip")
-    known = {line.split()[0] for line in KNOWN.read_text().splitlines() if line and line[0] != "#"}
-    wanted = known & {case["name"] for case in report["cases"]}
+    wanted = known_in(KNOWN) & {case["name"] for case in report["cases"]}
     wrong = [f"lets pass now: {text}" for text in details(report, found - wanted)]
     wrong += [f"lets pass no more: {text}" for text in details(report, wanted - found)]
     if code != 1:
@@ -186,7 +161,10 @@ def wait_for_line(process, word):
 def by_itself(tap, lab):
     """Clients that come by themselves, and an interrupt."""
     process = subprocess.Popen(
-        lab.command("--only", "Hash_Salt,Hash_ServerGuid"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        lab.command(*lab.listening("--only", "Hash_Salt,Hash_ServerGuid")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         port = re.search(r":(\d+)\.", wait_for_line(process, "Waiting on")).group(1)
@@ -208,14 +186,11 @@ def by_itself(tap, lab):
 
 
 def usage(tap, lab):
-    def run(*options):
-        return subprocess.run([lab.program, "conform", "client", *options], capture_output=True, text=True, timeout=30)
-
-    listed = run("--list").stdout.splitlines()
+    listed = lab.conform("--list").stdout.splitlines()
     tap.result(f"{len(listed)} cases are listed", [] if len(listed) > 80 else listed)
     wrong = []
     for options, code in ((("--only", "Nothing"), 3), (("--listen", "127.0.0.1:none"), 6), (("--timeout", "0"), 3)):
-        done = run(*options)
+        done = lab.conform(*options)
         if done.returncode != code or not done.stderr:
             wrong.append(f"{options}: {done.returncode} {done.stderr}")
     tap.result("what makes no sense", wrong)
@@ -227,15 +202,12 @@ def main():
     parser.add_argument("--slow", action="store_true")
     options = parser.parse_args()
     tap = Tap()
-    try:
-        import jsonschema
-    except ImportError:
+    schema = validator()
+    if schema is None:
         tap.skip("conform client", "python3-jsonschema is not installed")
         return tap.done()
-    schema = json.loads((ROOT / "docs" / "conform.schema.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
     with tempfile.TemporaryDirectory(prefix="smbproof-conform-") as folder:
-        lab = Lab(options.smbproof, jsonschema.Draft202012Validator(schema), folder)
+        lab = Lab(options.smbproof, schema, folder)
         own_client(tap, lab, options.slow)
         smbclient(tap, lab, options.slow)
         impacket(tap, lab)

@@ -7,6 +7,7 @@ usage: kerberos_check.py --connect PROGRAM --smbproof PROGRAM [--serve]
 Prints TAP. Skipped where MIT's KDC cannot be started. --serve: PROGRAM has the file server.
 """
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -43,6 +44,7 @@ def set_up(realm):
     # A server that is no member of a domain refuses tickets that say more than the name.
     realm.admin(
         f"addprinc -pw {PASSWORD} root",
+        f"addprinc -pw {PASSWORD} visitor",
         f"addprinc -randkey {SERVICE}",
         f"modprinc +no_auth_data_required {SERVICE}",
         f"ktadd -k {realm.folder}/keytab {SERVICE}",
@@ -50,8 +52,8 @@ def set_up(realm):
     (realm.folder / "map").write_text(f"root = {kerberos.REALM}\\root root@{kerberos.REALM}\n")
 
 
-def ticket(realm, *options):
-    realm.run(kerberos.program("kinit"), *options, "-c", cache(realm), "root", text=PASSWORD + "\n")
+def ticket(realm, *options, user="root"):
+    realm.run(kerberos.program("kinit"), *options, "-c", cache(realm), user, text=PASSWORD + "\n")
 
 
 def cache(realm):
@@ -172,6 +174,22 @@ class Case:
         if self.samba.log().count("NETWORK_SESSION_EXPIRED") == before:
             yield "the session did not expire"
 
+    def stat(self, *options):
+        process = self.copy("3.1.1", "stat", *options, "URL", stdout=subprocess.DEVNULL)
+        return process.wait(TIMEOUT_SECONDS), process.stderr.read().decode(errors="replace")
+
+    def whose_ticket(self):
+        """Where no user is named it is the ticket's, whoever calls; a named one needs a ticket of his own."""
+        (self.samba.share / "copied").touch()
+        ticket(self.realm, user="visitor")
+        for options in ((), ("--user=visitor",)):
+            code, said = self.stat(*options)
+            if code or said:
+                yield f"{options}: exit status {code}: {said}"
+        code, said = self.stat("--user=root")
+        if code != 7 or "root@" not in said:
+            yield f"as another: exit status {code}: {said}"
+
     def pause(self):
         time.sleep(TICKET_SECONDS + 2)
         ticket(self.realm)
@@ -181,11 +199,12 @@ class Case:
         ticket(self.realm, "-l", f"{TICKET_SECONDS}s")
         before = self.samba.log().count("NETWORK_SESSION_EXPIRED")
         process = self.copy(dialect, "put", *options, "-", "URL", stdin=subprocess.PIPE)
-        process.stdin.write(data[: COPIED_SIZE // 2])
-        process.stdin.flush()
-        self.pause()
-        process.stdin.write(data[COPIED_SIZE // 2 :])
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # then it has ended, and says why
+            process.stdin.write(data[: COPIED_SIZE // 2])
+            process.stdin.flush()
+            self.pause()
+            process.stdin.write(data[COPIED_SIZE // 2 :])
+            process.stdin.close()
         wrong = list(self.judge(process, before))
         target = self.samba.share / "copied"
         return wrong + ([] if target.exists() and target.read_bytes() == data else ["what is there differs"])
@@ -211,6 +230,8 @@ def cases(tap, case, whose):
     for cipher, name in (("2", "AES-128-GCM"), ("3", "AES-256-CCM"), ("4", "AES-256-GCM")):
         wanted = {"connected": True, "cipher": name, "encrypted": True, "mechanism": "Kerberos"}
         tap.result(f"{whose}: encrypted with {name}", case.run(wanted, "ciphers", cipher, "encrypt", "required"))
+    if whose == "our server":
+        tap.result(f"{whose}: whose the ticket is", list(case.whose_ticket()))
     expiring = (("2.1",), ("3.1.1", "encrypt", "required"), ("3.0.2", "sign", "required"), ("3.1.1",))
     for dialect, *options in expiring[: 2 if whose == "our server" else 4]:
         tap.result(f"{whose}: {dialect} {' '.join(options)} expires", case.expires(dialect, *options))

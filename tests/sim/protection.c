@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "golden.h"
 #include "places.h"
 #include "world.h"
 
@@ -419,28 +420,6 @@ static bool row_is_in(const struct row *row, const char *golden, bool whole) {
             return false;
     }
     return row->apart == 0 || strstr(line, "\tapart=") != NULL;
-}
-
-/* With a line break in front, so that each line has one. */
-static char *golden_read(const char *path) {
-    FILE *file = fopen(path, "rb");
-    char *text = NULL;
-    long size = -1;
-
-    if (file != NULL && fseek(file, 0, SEEK_END) == 0)
-        size = ftell(file);
-    if (size >= 0 && (text = calloc(1, (size_t)size + 2)) != NULL) {
-        rewind(file);
-        text[0] = '\n';
-        if (fread(text + 1, 1, (size_t)size, file) != (size_t)size)
-            size = -1;
-    }
-    if (file != NULL)
-        fclose(file);
-    if (text != NULL && size >= 0)
-        return text;
-    fprintf(stderr, "protection: cannot read %s\n", path);
-    exit(2);
 }
 
 static unsigned lines_of(const char *text) {

@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "configs.h"
+#include "golden.h"
 #include "places.h"
 
 #define FIELDS_MAX  512u /* lines of one configuration's table */
@@ -215,28 +216,6 @@ static bool table_is(const struct tamper *tamper, const char *golden) {
         wrong++;
     }
     return wrong == 0;
-}
-
-/* With a line break in front, so that every line has one. */
-static char *golden_read(const char *path) {
-    FILE *file = fopen(path, "rb");
-    char *text = NULL;
-    long size = -1;
-    if (file != NULL && fseek(file, 0, SEEK_END) == 0)
-        size = ftell(file);
-    if (size >= 0 && (text = calloc(1, (size_t)size + 2)) != NULL) {
-        rewind(file);
-        text[0] = '\n';
-        if (fread(text + 1, 1, (size_t)size, file) != (size_t)size)
-            size = -1;
-    }
-    if (file != NULL)
-        fclose(file);
-    if (text == NULL || size < 0) {
-        fprintf(stderr, "tamper: cannot read %s\n", path);
-        exit(2);
-    }
-    return text;
 }
 
 /* ---- */

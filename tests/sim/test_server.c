@@ -871,6 +871,37 @@ static void test_chain_inherits(void **state) {
     assert_int_equal(talk->answers[1].message.bytes.size % 8, 0);
 }
 
+/* Alone it closes the connection; in a chain it is refused, wherever it stands, and the others are served. */
+static void test_unknown_in_a_chain(void **state) {
+    enum { UNKNOWN = 0xff };
+    struct talk *talk = talk_of(state);
+    talk_logon(talk);
+    talk_tree(talk, "docs", true, false);
+    for (unsigned related = 0; related < 2; related++) {
+        talk_add(talk, SMB2_FLUSH, flush_body, sizeof flush_body, true);
+        uint8_t *unknown = talk_add(talk, UNKNOWN, empty_body, 4, true);
+        if (related)
+            or_flags(unknown, SMB2_FLAGS_RELATED_OPERATIONS);
+        talk_add(talk, SMB2_ECHO, empty_body, 4, true);
+        talk_send(talk, false);
+        assert_int_equal(talk->answers_count, 3);
+        assert_int_equal(talk->answers[0].message.header.status, STATUS_SUCCESS);
+        assert_int_equal(talk->answers[1].message.header.status, STATUS_INVALID_PARAMETER);
+        assert_int_equal(talk->answers[1].message.header.command, UNKNOWN);
+        assert_int_equal(talk->answers[1].signature, SIGNATURE_GOOD);
+        assert_rule(talk->host.server.refused.verdict.rule, RULE_COMMAND_UNKNOWN);
+        assert_int_equal(talk->answers[2].message.header.status, STATUS_SUCCESS);
+    }
+    talk_add(talk, UINT16_MAX, empty_body, 4, true);
+    put(talk_add(talk, UNKNOWN, empty_body, 4, false) + AT_SESSION_ID, 8, 99);
+    talk_send(talk, false);
+    assert_int_equal(talk->answers[0].message.header.status, STATUS_INVALID_PARAMETER);
+    assert_int_equal(talk->answers[1].message.header.status, STATUS_USER_SESSION_DELETED);
+    talk_add(talk, UNKNOWN, empty_body, 4, true);
+    talk_send(talk, false);
+    assert_closed(talk, RULE_COMMAND_UNKNOWN);
+}
+
 static void test_chains_that_are_refused(void **state) {
     struct talk *talk = talk_of(state);
     talk_logon(talk);
@@ -1383,6 +1414,7 @@ int main(void) {
         TALK_TEST(test_credits),
         TALK_TEST(test_chain),
         TALK_TEST(test_chain_inherits),
+        TALK_TEST(test_unknown_in_a_chain),
         TALK_TEST(test_chains_that_are_refused),
         TALK_TEST(test_room),
         TALK_TEST(test_later),

@@ -293,7 +293,7 @@ static void test_wrong_messages(void **state) {
     (void)state;
     for (unsigned i = 0; i < COUNT_OF(wrongs); i++) {
         const struct wrong *wrong = &wrongs[i];
-        print_message("%s\n", wrong->name);
+        print_message("# %s\n", wrong->name);
         begin(wrong->dialect);
         talk.peer.twist = wrong->twist;
         talk_connect(&talk);

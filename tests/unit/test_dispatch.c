@@ -41,6 +41,8 @@ struct bench {
     unsigned files;         /* open in the store */
     int fault_kind;         /* -1: none */
     int fault;
+    int slow_kind;          /* -1: none; one such operation waits until slow_finish() */
+    struct store_op *slow;
     struct store_attributes attributes;
     uint8_t output[ROOM], input[REQUEST_ROOM];
     struct server_frame frame;
@@ -74,8 +76,8 @@ static int64_t store_open(struct bench *bench, struct store_op *op) {
     op->file = malloc(sizeof *op->file);
     op->file->is_folder = bench->is_folder;
     bench->files++;
-    op->attributes = (struct store_attributes){.id = {1, 2}, .is_folder = bench->is_folder, .links = 1,
-                                               .size = bench->size, .dos_attributes = FILE_ATTRIBUTE_ARCHIVE};
+    op->attributes = (struct store_attributes){.id = {1, 2}, .is_folder = bench->is_folder, .links = 1, .size = bench->size,
+        .dos_attributes = op->made ? op->attributes.dos_attributes : FILE_ATTRIBUTE_ARCHIVE};
     return 0;
 }
 
@@ -123,10 +125,27 @@ static int64_t store_perform(struct bench *bench, struct store_op *op) {
     }
 }
 
-static void fake_submit(struct store *store, struct store_op *op) {
+static void store_finish(struct bench *bench, struct store_op *op) {
     op->path_missing = false;
-    op->result = store_perform((struct bench *)store, op);
+    op->result = store_perform(bench, op);
     op->done(op);
+}
+
+static void fake_submit(struct store *store, struct store_op *op) {
+    struct bench *bench = (struct bench *)store;
+
+    if (bench->slow_kind == (int)op->kind && bench->slow == NULL)
+        bench->slow = op;
+    else
+        store_finish(bench, op);
+}
+
+static void slow_finish(struct bench *bench) {
+    struct store_op *op = bench->slow;
+
+    assert_non_null(op);
+    bench->slow = NULL;
+    store_finish(bench, op);
 }
 
 static int fake_path(struct store *store, struct store_file *file, char *path) {
@@ -320,7 +339,7 @@ static struct bench *bench_new(void) {
     bench->connection.loop = (struct loop *)bench;
     bench->connection.server.policy = &bench->policy;
     bench->tree.owner = &bench->share;
-    bench->fault_kind = -1;
+    bench->fault_kind = bench->slow_kind = -1;
     return bench;
 }
 
@@ -363,7 +382,7 @@ static uint32_t ask(struct bench *bench, uint16_t command, const struct writer *
     request->message.bytes = writer_done(writer);
     memcpy(request->file_id, bench->file_id, sizeof request->file_id);
     dispatch(&bench->connection, &bench->frame);
-    assert_int_equal(bench->answers + (bench->pends > 0), before + 1);
+    assert_int_equal(bench->answers + (bench->pends > 0 || bench->slow != NULL), before + 1);
     return bench->status;
 }
 
@@ -585,6 +604,51 @@ static void test_create_refuses(void **state) {
     assert_int_equal(create_with(bench, "a*", good), STATUS_OBJECT_NAME_INVALID);
     bench->share.read_only = true;
     assert_int_equal(create_with(bench, "a", good), STATUS_ACCESS_DENIED);
+    bench_end(bench);
+}
+
+/* What a CREATE had made is gone before its refusal is told, so that the next CREATE of the name does not meet it; and a
+ * file that goes with its CLOSE before that is answered. However long the disk takes. */
+static void test_gone_before_the_answer(void **state) {
+    struct bench *bench = bench_new();
+    const struct create_request refused = {.desired_access = ACCESS_GENERIC_ALL, .create_disposition = FILE_CREATE,
+        .create_options = FILE_DELETE_ON_CLOSE, .file_attributes = FILE_ATTRIBUTE_READONLY};
+
+    (void)state;
+    bench->slow_kind = STORE_REMOVE;
+    create_with(bench, "a", refused);
+    assert_int_equal(bench->answers, 0);
+    assert_true(bench->exists);
+    slow_finish(bench);
+    assert_int_equal(bench->answers, 1);
+    assert_int_equal(bench->status, STATUS_CANNOT_DELETE);
+    assert_false(bench->exists);
+    assert_int_equal(create(bench, FILE_CREATE, FILE_SHARE_ALL, FILE_DELETE_ON_CLOSE), STATUS_SUCCESS);
+    close_file(bench);
+    assert_int_equal(bench->answers, 2);
+    slow_finish(bench);
+    assert_int_equal(bench->answers, 3);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_false(bench->exists);
+    bench_end(bench);
+}
+
+/* The session ends while what a refused CREATE had made is being removed: it is answered once, and ends with it. */
+static void test_end_meets_a_refusal(void **state) {
+    struct bench *bench = bench_new();
+    struct count count = {.ending.done = count_end};
+    const struct create_request refused = {.desired_access = ACCESS_GENERIC_ALL, .create_disposition = FILE_CREATE,
+        .create_options = FILE_DELETE_ON_CLOSE, .file_attributes = FILE_ATTRIBUTE_READONLY};
+
+    (void)state;
+    bench->slow_kind = STORE_REMOVE;
+    create_with(bench, "a", refused);
+    dispatch_end(&bench->connection, &bench->session, NULL, &count.ending);
+    assert_int_equal(bench->answers, 0);
+    assert_int_equal(count.ends, 0);
+    slow_finish(bench);
+    assert_int_equal(bench->answers, 1);
+    assert_int_equal(count.ends, 1);
     bench_end(bench);
 }
 
@@ -875,6 +939,7 @@ static void test_faults(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_comes_and_goes), cmocka_unit_test(test_create_refuses),
+        cmocka_unit_test(test_gone_before_the_answer), cmocka_unit_test(test_end_meets_a_refusal),
         cmocka_unit_test(test_share_modes), cmocka_unit_test(test_locks),
         cmocka_unit_test(test_oplock_is_broken), cmocka_unit_test(test_oplock_wait_ends),
         cmocka_unit_test(test_change_notify), cmocka_unit_test(test_faults),

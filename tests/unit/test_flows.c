@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "capture/backlog.h"
 #include "capture/flows.h"
 
 #define MILLISECOND 1000000ull
@@ -1071,6 +1072,33 @@ static void tombstones_go_first(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* What is held comes out as it came in, the total follows, and a large buffer is not kept for nothing. */
+static void backlogs(void **state) {
+    enum { PARTS = 100, PART = 777 };
+    struct backlog first = {0}, second = {0};
+    uint64_t total = 0;
+    uint8_t part[PART];
+    (void)state;
+    for (unsigned i = 0; i < PARTS; i++) {
+        memset(part, (int)i, sizeof part);
+        assert_true(backlog_append(&first, (struct span){part, sizeof part}, &total));
+    }
+    assert_true(backlog_append(&second, (struct span){part, 5}, &total));
+    assert_int_equal(total, PARTS * PART + 5);
+    backlog_drop(&first, PART - 1, &total);
+    backlog_drop(&first, 0, &total);
+    assert_int_equal(first.size, (PARTS - 1) * PART + 1);
+    for (unsigned i = 0; i < first.size; i++)
+        assert_int_equal(first.data[i], (i + PART - 1) / PART);
+    backlog_drop(&first, first.size, &total);
+    backlog_clear(&second, &total);
+    assert_int_equal(total, 0);
+    assert_int_equal(first.room, 0);
+    assert_int_not_equal(second.room, 0);
+    backlog_free(&second, &total);
+    assert_null(second.data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(in_order),
@@ -1118,6 +1146,7 @@ int main(void) {
         TEST(closed_in_order),
         cmocka_unit_test(too_many_connections),
         cmocka_unit_test(tombstones_go_first),
+        cmocka_unit_test(backlogs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

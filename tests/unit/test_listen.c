@@ -150,7 +150,7 @@ static void test_repeats(void **state) {
     (void)state;
     make_echoes(octets, 1);
     listen_bytes(&hearing->heard, FROM_CLIENT, (struct span){octets, 40}, 1, 0);
-    assert_int_equal(hearing->heard.held[FROM_CLIENT].size, 40 - 4); /* the frame's own four are used */
+    assert_int_equal(hearing->heard.held[FROM_CLIENT].octets.size, 40 - 4); /* the frame's own four are used */
     memcpy(other, octets, sizeof other);
     listen_repeat(&hearing->heard, FROM_CLIENT, (struct span){other, sizeof other}, 40);
     listen_repeat(&hearing->heard, FROM_CLIENT, (struct span){other + 30, 10}, 10);
