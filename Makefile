@@ -27,7 +27,8 @@ check:
 	@bash .ci/check
 
 install: all
-	@meson install -C $(BUILD) --no-rebuild
+	@ninja -C $(BUILD) --quiet installed
+	@meson install -C $(BUILD) --no-rebuild --quiet
 
 # Coverage-guided fuzzing of each target; what is found lies in $(BUILD)-fuzz.
 fuzz:

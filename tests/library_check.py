@@ -96,6 +96,18 @@ def pkg_config(folder, *arguments):
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.split()
 
 
+def check_files(tap, build, source):
+    """Whatever has to be installed beside the library: the command, and all that docs/ and systemd/ have for others."""
+    wanted = {"smbproof", "smbproof.service", *(path.name for path in (source / "docs").glob("*.schema.json"))}
+    wanted |= {path.name for path in source.glob("docs/*.[1-8]")} | {path.name for path in source.glob("systemd/*.socket")}
+    with tempfile.TemporaryDirectory(prefix="smbproof-install-") as name:
+        done = subprocess.run(["make", "-s", "-C", source, f"BUILD={build}", "install"], capture_output=True, text=True,
+                              env={**os.environ, "DESTDIR": name})  # fmt: skip
+        missing = wanted - {path.name for path in Path(name).rglob("*") if path.is_file()}
+    complaints = [f"not installed: {', '.join(sorted(missing))}"] if missing else []
+    tap.result("make install", complaints + ([done.stderr] if done.returncode != 0 else []))
+
+
 def check_installed(tap, build, example):
     with tempfile.TemporaryDirectory(prefix="smbproof-library-") as name, Samba() as samba:
         folder = Path(name)
@@ -133,6 +145,8 @@ def main():
     tap.result("the header stands by itself", check_header(header))
     if options.update:
         return tap.done()
+    if options.build:
+        check_files(tap, options.build, options.source)
     if Samba.missing():
         tap.skip("the example against smbd", Samba.missing())
         return tap.done()

@@ -359,7 +359,7 @@ static void compare_logs(struct comparison *comparison, const struct evidence *n
 /* Did `end` close first at its own capture, or only after it had been told that the other end closed? */
 static bool closed_of_its_own(const struct evidence *own, enum direction end) {
     const struct closing_segment *mine = first_of(&own->tcp[end]);
-    const struct closing_segment *theirs = first_of(&own->tcp[end == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT]);
+    const struct closing_segment *theirs = first_of(&own->tcp[direction_other(end)]);
 
     return mine != NULL && (theirs == NULL || mine->packet < theirs->packet);
 }
