@@ -17,8 +17,8 @@ static inline struct span backlog_span(const struct backlog *backlog) {
     return (struct span){backlog->data, backlog->size};
 }
 
-/* Here and below `total` counts the octets of all; what is to be done beyond its limit is for its owner to say. False: no
- * memory, and nothing has changed. */
+/* Here and below `total` counts the octets of all; what is to be done beyond its limit is for its owner to say. False:
+ * no memory, and nothing has changed. */
 bool backlog_append(struct backlog *backlog, struct span bytes, uint64_t *total);
 /* The first octets were used. The buffer of an empty one is given back where it is large. */
 void backlog_drop(struct backlog *backlog, size_t used, uint64_t *total);

@@ -15,8 +15,8 @@
 #define RECEIVE_SIZE 65536u
 /* Frames that are received before the first of them is looked at, where the caller expects as many. */
 #define GATHERED_MAX SIGN_TOGETHER_MAX
-/* Milliseconds that are waited for another frame to be whole, for the sake of those that are here already. A server that has
- * it in memory needs a fraction of one; on a slow network there is nothing to be gained. */
+/* Milliseconds that are waited for another frame to be whole, for the sake of those that are here already. A server that
+ * has it in memory needs a fraction of one; on a slow network there is nothing to be gained. */
 #define GATHER_MS 10
 /* Room for one request that is sent by itself, besides its payload. */
 #define REQUEST_ROOM 8192u
@@ -46,8 +46,7 @@ struct session {
     struct buffer received[GATHERED_MAX];
     struct client_arrival arrivals[GATHERED_MAX];
     unsigned expected; /* frames, by the caller's word */
-    uint8_t *sending;
-    size_t sending_size;
+    struct buffer sending;
     struct span taken; /* the response that was taken last */
     uint8_t collected[COLLECTED_MAX]; /* frames that wait to be sent together */
     size_t collected_size;
@@ -116,16 +115,15 @@ const char *session_address(const struct session *session) {
 
 /* ---- octets ---- */
 
-static bool grow(uint8_t **data, size_t *size, size_t wanted) {
+static bool grow(struct buffer *buffer, size_t wanted) {
     uint8_t *larger;
 
-    if (wanted <= *size)
+    if (wanted <= buffer->size)
         return true;
-    larger = realloc(*data, wanted);
+    larger = realloc(buffer->data, wanted);
     if (larger == NULL)
         return false;
-    *data = larger;
-    *size = wanted;
+    *buffer = (struct buffer){larger, wanted};
     return true;
 }
 
@@ -142,7 +140,7 @@ static bool receive_content(struct session *session, unsigned index, size_t size
     struct buffer *buffer = &session->received[index];
     int status;
 
-    if (!grow(&buffer->data, &buffer->size, size))
+    if (!grow(buffer, size))
         return fail_memory(session, error);
     status = transport_read(&session->transport, buffer->data, size, deadline_ms);
     if (status < 0)
@@ -171,9 +169,10 @@ static bool receive_more(struct session *session, unsigned *count, int64_t deadl
         size = transport_whole_frame(&session->transport, GATHER_MS);
         if (size == 0 || size > client_frame_max(&session->client))
             break;
-        if (transport_next_frame(&session->transport, deadline_ms) != size ||
-            !receive_content(session, *count, size, deadline_ms, error))
+        if (transport_next_frame(&session->transport, deadline_ms) != size)
             return fail_transport(session, -ECONNRESET, error);
+        if (!receive_content(session, *count, size, deadline_ms, error))
+            return false;
         ++*count;
     }
     return true;
@@ -290,7 +289,7 @@ static struct session *session_new(const struct session_options *options) {
     snprintf(session->host, sizeof session->host, "%s", options->host);
     if (session->credentials.host == NULL)
         session->credentials.host = session->host;
-    if (!grow(&session->received[0].data, &session->received[0].size, RECEIVE_SIZE) || !new_initiator(session)) {
+    if (!grow(&session->received[0], RECEIVE_SIZE) || !new_initiator(session)) {
         session_close(session);
         return NULL;
     }
@@ -375,7 +374,7 @@ void session_close(struct session *session) {
     auth_initiator_free(session->initiator);
     for (unsigned i = 0; i < GATHERED_MAX; i++)
         free(session->received[i].data);
-    free(session->sending);
+    free(session->sending.data);
     crypto_wipe(session->output, sizeof session->output);
     free(session);
 }
@@ -535,11 +534,11 @@ static bool request_once(struct session *session, struct client_request *request
     if (!session_is_open(session))
         return fail(session, 0, error);
     assert(session->client.pending_count == 0);
-    if (!grow(&session->sending, &session->sending_size, room)) {
+    if (!grow(&session->sending, room)) {
         set_error(error, SESSION_ERROR_SYSTEM, 0, ENOMEM);
         return false;
     }
-    client_frame_begin(&frame, session->sending, session->sending_size);
+    client_frame_begin(&frame, session->sending.data, session->sending.size);
     if (!client_frame_add(&session->client, &frame, request, encode, arguments)) {
         set_error(error, SESSION_ERROR_ARGUMENT, STATUS_INSUFFICIENT_RESOURCES, 0);
         return false;

@@ -21,6 +21,10 @@
 
 enum direction { FROM_CLIENT = 0, FROM_SERVER = 1 };
 
+static inline enum direction direction_other(enum direction from) {
+    return from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
+}
+
 /* Requests remembered per connection, to match responses with them ([MS-SMB2] Connection.OutstandingRequests).
  * An older one is forgotten first; a peer with more in flight loses only the match. */
 #define CONVERSATION_OUTSTANDING_MAX 128

@@ -103,8 +103,8 @@ static bool carries_data(uint16_t command) {
     }
 }
 
-/* The header, and whether this command may come now (3.3.5.2.2, 3.3.5.2.6). An unknown one closes the connection, but in a
- * compound it is only refused, as others do it. */
+/* The header, and whether this command may come now (3.3.5.2.2, 3.3.5.2.6). An unknown one closes the connection; in a
+ * compound it is only refused, later, as smbd does it. */
 static struct verdict check_header(const struct server *server, const struct server_frame *frame) {
     const struct server_request *request = &frame->request;
     const struct smb2_header *header = &request->message.header;

@@ -246,14 +246,29 @@ static bool same_message(const struct log_entry *a, const struct log_entry *b) {
            (a->status == STATUS_PENDING) == (b->status == STATUS_PENDING) && a->chained == b->chained;
 }
 
-static const struct log_entry *counterpart(const struct log_entry *entry, const struct evidence *other, bool *used) {
-    const struct log_entry *entries;
-    unsigned count = log_of(other, &entries);
+static bool has_digest(const struct evidence *evidence, const struct log_entry *sought) {
+    for (uint32_t i = 0; i < evidence->log_count; i++)
+        if (evidence->log[i].from == sought->from && evidence->log[i].digest == sought->digest)
+            return true;
+    return false;
+}
 
-    for (unsigned i = 0; i < count; i++)
-        if (!used[i] && same_message(entry, &entries[i])) {
+/* Encrypted messages are told apart by their octets alone; one that was altered is left over on both sides. */
+static bool may_be_counterpart(const struct log_entry *entry, const struct evidence *own, const struct log_entry *other,
+                               const struct evidence *others) {
+    if (!same_message(entry, other))
+        return false;
+    if (entry->kind != MESSAGE_TRANSFORM || entry->digest == 0 || other->digest == 0 || entry->digest == other->digest)
+        return true;
+    return !has_digest(others, entry) && !has_digest(own, other);
+}
+
+static const struct log_entry *counterpart(const struct log_entry *entry, const struct evidence *own,
+                                           const struct evidence *others, bool *used) {
+    for (uint32_t i = 0; i < others->log_count; i++)
+        if (!used[i] && may_be_counterpart(entry, own, &others->log[i], others)) {
             used[i] = true;
-            return &entries[i];
+            return &others->log[i];
         }
     return NULL;
 }
@@ -273,6 +288,12 @@ static void add_change(struct comparison *comparison, enum change_kind kind, con
         change->far = *far;
 }
 
+static const struct closing_segment *first_of(const struct tcp_side *side) {
+    if (side->fin.packet == 0 || (side->rst.packet != 0 && side->rst.packet < side->fin.packet))
+        return side->rst.packet != 0 ? &side->rst : NULL;
+    return &side->fin;
+}
+
 /* A message that only one side has: dropped when its sender has it, added when its receiver has it. What a capture
  * itself lost, or what came after its end, proves nothing. */
 static bool captured_whole(const struct evidence *evidence) {
@@ -284,47 +305,72 @@ static bool reliable(const struct evidence *evidence) {
     return captured_whole(evidence) && evidence->log_seen <= EVIDENCE_LOG_HEAD_MAX;
 }
 
+static bool is_over(const struct evidence *evidence) {
+    return first_of(&evidence->tcp[FROM_CLIENT]) != NULL || first_of(&evidence->tcp[FROM_SERVER]) != NULL;
+}
+
+/* The last message from each end that both captures have. What one of them has behind it is missing in the other for
+ * certain only where that one goes on to the end of the connection. */
+struct last_common {
+    uint32_t near[2], far[2];
+};
+
+static bool is_settled(const struct log_entry *entry, const struct evidence *own, const uint32_t last[2],
+                       const struct evidence *others) {
+    return !entry->cut && (is_over(others) || (uint32_t)(entry - own->log) < last[entry->from]);
+}
+
+static struct last_common last_common(const struct evidence *near, const struct evidence *far) {
+    struct last_common last = {0};
+
+    for (uint32_t i = 0; i < near->log_count; i++)
+        for (uint32_t j = 0; j < far->log_count; j++)
+            if (near->log[i].digest != 0 && near->log[i].digest == far->log[j].digest &&
+                near->log[i].from == far->log[j].from) {
+                last.near[near->log[i].from] = i;
+                last.far[near->log[i].from] = last.far[near->log[i].from] < j ? j : last.far[near->log[i].from];
+            }
+    return last;
+}
+
 static void compare_logs(struct comparison *comparison, const struct evidence *near, const struct evidence *far) {
     const struct log_entry *near_log, *far_log;
     unsigned near_count = log_of(near, &near_log), far_count = log_of(far, &far_log);
     bool far_used[EVIDENCE_LOG_HEAD_MAX] = {false};
     bool whole = reliable(near) && reliable(far) && near_count == near->log_seen && far_count == far->log_seen;
+    struct last_common last = last_common(near, far);
 
     for (unsigned i = 0; i < near_count; i++) {
-        const struct log_entry *other = counterpart(&near_log[i], far, far_used);
+        const struct log_entry *other = counterpart(&near_log[i], near, far, far_used);
 
         if (other == NULL) {
-            if (whole && !near_log[i].cut)
+            if (whole && is_settled(&near_log[i], near, last.near, far))
                 add_change(comparison, near_log[i].from == FROM_CLIENT ? CHANGE_DROPPED : CHANGE_ADDED, &near_log[i], NULL);
         } else if (near_log[i].digest != 0 && other->digest != 0 && near_log[i].digest != other->digest &&
-                   near_log[i].command != SMB2_NEGOTIATE) {
+                   (near_log[i].kind == MESSAGE_TRANSFORM ? whole : near_log[i].command != SMB2_NEGOTIATE)) {
             add_change(comparison, CHANGE_ALTERED, &near_log[i], other);
         }
     }
     for (unsigned i = 0; i < far_count && whole; i++)
-        if (!far_used[i] && !far_log[i].cut)
+        if (!far_used[i] && is_settled(&far_log[i], far, last.far, near))
             add_change(comparison, far_log[i].from == FROM_SERVER ? CHANGE_DROPPED : CHANGE_ADDED, NULL, &far_log[i]);
-}
-
-static const struct closing_segment *first_of(const struct tcp_side *side) {
-    if (side->fin.packet == 0 || (side->rst.packet != 0 && side->rst.packet < side->fin.packet))
-        return side->rst.packet != 0 ? &side->rst : NULL;
-    return &side->fin;
 }
 
 /* Did `end` close first at its own capture, or only after it had been told that the other end closed? */
 static bool closed_of_its_own(const struct evidence *own, enum direction end) {
     const struct closing_segment *mine = first_of(&own->tcp[end]);
-    const struct closing_segment *theirs = first_of(&own->tcp[end == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT]);
+    const struct closing_segment *theirs = first_of(&own->tcp[direction_other(end)]);
 
     return mine != NULL && (theirs == NULL || mine->packet < theirs->packet);
 }
 
 static void compare_closings(struct comparison *comparison, const struct evidence *near, const struct evidence *far) {
+    bool whole = captured_whole(near) && captured_whole(far) && is_over(near) && is_over(far);
+
     comparison->close_not_sent_by_server =
-        closed_of_its_own(near, FROM_SERVER) && !closed_of_its_own(far, FROM_SERVER) && captured_whole(far);
+        whole && closed_of_its_own(near, FROM_SERVER) && !closed_of_its_own(far, FROM_SERVER);
     comparison->close_not_sent_by_client =
-        closed_of_its_own(far, FROM_CLIENT) && !closed_of_its_own(near, FROM_CLIENT) && captured_whole(near);
+        whole && closed_of_its_own(far, FROM_CLIENT) && !closed_of_its_own(near, FROM_CLIENT);
     if (comparison->close_not_sent_by_server)
         comparison->close_near_packet = first_of(&near->tcp[FROM_SERVER])->packet;
     if (comparison->close_not_sent_by_client)
@@ -364,17 +410,32 @@ static void compare_smb1_dialects(struct comparison *comparison, const struct ne
     smb1_dialects_value(values->arrived, far);
 }
 
+static uint64_t message_id_of(const struct negotiate_side *side) {
+    struct smb2_header header = {0};
+
+    smb2_header_decode((struct span){side->raw, side->raw_size}, &header);
+    return header.message_id;
+}
+
+/* Behind an SMB 1 NEGOTIATE there are two exchanges, of which a capture may have lost one. */
+static bool same_exchange(const struct evidence *near, const struct negotiate_side *a, const struct evidence *far,
+                          const struct negotiate_side *b) {
+    return a->whole && b->whole && (message_id_of(a) == message_id_of(b) || (reliable(near) && reliable(far)));
+}
+
 void compare(const struct evidence *near, const struct evidence *far, struct comparison *comparison) {
     const struct negotiate_evidence *a = &near->negotiate, *b = &far->negotiate;
+    bool requests = same_exchange(near, &a->request, far, &b->request);
+    bool responses = same_exchange(near, &a->response, far, &b->response);
 
     memset(comparison, 0, sizeof *comparison);
-    comparison->comparable = (a->request.whole && b->request.whole) || (a->response.whole && b->response.whole) ||
+    comparison->comparable = requests || responses ||
                              (a->request.packet == 0 && b->request.packet == 0 && reliable(near) && reliable(far));
-    if (a->request.whole && b->request.whole && !same_octets(&a->request, &b->request)) {
+    if (requests && !same_octets(&a->request, &b->request)) {
         compare_request(comparison, &a->request, &b->request);
         comparison->negotiate_request_altered = true;
     }
-    if (a->response.whole && b->response.whole && !same_octets(&a->response, &b->response)) {
+    if (responses && !same_octets(&a->response, &b->response)) {
         compare_response(comparison, &b->response, &a->response);
         comparison->negotiate_response_altered = true;
     }
@@ -405,6 +466,28 @@ bool compare_is_singular(const struct log_entry *entry) {
                                  (entry->from == FROM_SERVER || entry->size >= LOGON_PROOF_SIZE_MIN)));
 }
 
+uint64_t compare_answer(const struct evidence *evidence) {
+    for (uint32_t i = 0; i < evidence->log_count; i++)
+        if (evidence->log[i].packet == evidence->negotiate.response.packet && evidence->log[i].command == SMB2_NEGOTIATE &&
+            evidence->log[i].kind == MESSAGE_NEGOTIATE_RESPONSE)
+            return evidence->log[i].digest;
+    return 0;
+}
+
+/* [MS-DTYP] 2.3.3: the units of SystemTime in a second. */
+#define FILETIME_SECOND 10000000u
+
+bool compare_answer_is_singular(const struct evidence *evidence) {
+    struct message message;
+
+    if (evidence->negotiate.dialect == SMB2_DIALECT_311)
+        return true;
+    if (!evidence->negotiate.response.whole)
+        return false;
+    message = decoded(&evidence->negotiate.response);
+    return message.kind == MESSAGE_NEGOTIATE_RESPONSE && message.body.negotiate_response.system_time % FILETIME_SECOND != 0;
+}
+
 /* Messages that are octet by octet the same on both sides: *singular counts those that cannot be so by chance. */
 static unsigned common_messages(const struct evidence *a, const struct evidence *b, unsigned *singular) {
     unsigned common = 0;
@@ -431,6 +514,8 @@ unsigned compare_likeness(const struct evidence *a, const struct evidence *b) {
     likeness += LIKENESS_SINGULAR * singular;
     if (guid_known(x->request.guid) && memcmp(x->request.guid, y->request.guid, 16) == 0)
         likeness += 3;
+    if (compare_answer(a) != 0 && compare_answer(a) == compare_answer(b) && compare_answer_is_singular(a))
+        likeness += LIKENESS_SINGULAR;
     if (a->sessions_count > 0 && b->sessions_count > 0 && a->sessions[0].session_id > UINT32_MAX &&
         a->sessions[0].session_id == b->sessions[0].session_id)
         likeness += LIKENESS_SINGULAR;

@@ -36,6 +36,10 @@ void compare(const struct evidence *near, const struct evidence *far, struct com
 
 /* Does a message carry what no two connections have in common: a challenge, a signature, a random session id? */
 bool compare_is_singular(const struct log_entry *entry);
+/* The digest of the NEGOTIATE response; 0 where it was not seen whole. */
+uint64_t compare_answer(const struct evidence *evidence);
+/* Does that response hold what no other one does: a salt, or a time finer than a second? */
+bool compare_answer_is_singular(const struct evidence *evidence);
 /* Is it a GUID, and not the zeros of a client that has none? */
 bool guid_known(const uint8_t guid[16]);
 

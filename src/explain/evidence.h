@@ -202,6 +202,7 @@ struct evidence {
     bool client_known;          /* by SYN or by an SMB message, not guessed from ports */
     bool reversed;              /* the flow's initiator turned out to be the server (no SYN seen) */
     bool smb;                   /* SMB was seen */
+    bool many_interfaces;       /* until its end there had been flows on several: its other leg may be among them */
     bool began_before_capture;  /* the first bytes seen were not the connection's first */
     uint64_t first_packet, last_packet, first_time_ns, last_time_ns;
     struct tcp_side tcp[2];     /* by enum direction */

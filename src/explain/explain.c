@@ -74,7 +74,8 @@ static void keep(void *context, struct evidence *evidence) {
     if (error == 0 && evidence->file == 0 &&
         pairs_partner(run->pairs, spill_count(run->spill), &is_server) == PAIR_NONE)
         company_note(run->book, evidence, &facts); /* the other side of one is not another connection */
-    if (error == 0 && !run->options->style.verbose && run->options->captures[1] == NULL && is_uneventful(&facts))
+    if (error == 0 && !run->options->style.verbose && run->options->captures[1] == NULL && !evidence->many_interfaces &&
+        is_uneventful(&facts))
         evidence_shorten(evidence); /* of its ladder at most the start will be drawn */
     if (error == 0)
         error = spill_put(run->spill, evidence);

@@ -97,6 +97,30 @@ const struct change *change_of_command(const struct comparison *comparison, enum
     return NULL;
 }
 
+/* A VALIDATE message from this end that both captures have, and not alike. */
+static bool validate_altered(const struct inquiry *inquiry, enum direction from) {
+    const struct comparison *comparison = inquiry->comparison;
+
+    for (unsigned i = 0; comparison != NULL && i < comparison->changes_count; i++)
+        if (comparison->changes[i].kind == CHANGE_ALTERED && comparison->changes[i].near.validate &&
+            comparison->changes[i].near.from == (uint8_t)from)
+            return true;
+    return false;
+}
+
+bool claim_altered(const struct inquiry *inquiry) {
+    return validate_altered(inquiry, FROM_CLIENT);
+}
+
+bool confirmation_altered(const struct inquiry *inquiry) {
+    return validate_altered(inquiry, FROM_SERVER);
+}
+
+bool logon_request_unaltered(const struct inquiry *inquiry) {
+    return inquiry->comparison == NULL ||
+           change_of_command(inquiry->comparison, CHANGE_ALTERED, SMB2_SESSION_SETUP, FROM_CLIENT) == NULL;
+}
+
 bool logon_answer_unaltered(const struct inquiry *inquiry) {
     return inquiry->comparison == NULL ||
            change_of_command(inquiry->comparison, CHANGE_ALTERED, SMB2_SESSION_SETUP, FROM_SERVER) == NULL;
@@ -108,7 +132,7 @@ bool negotiation_unaltered(const struct inquiry *inquiry) {
     return comparison == NULL ||
            (comparison->comparable && !comparison->negotiate_request_altered &&
             !comparison->negotiate_response_altered && logon_answer_unaltered(inquiry) &&
-            change_of_command(comparison, CHANGE_ALTERED, SMB2_SESSION_SETUP, FROM_CLIENT) == NULL);
+            logon_request_unaltered(inquiry));
 }
 
 const char *closer_text(const struct facts *facts) {

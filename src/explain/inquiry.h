@@ -55,6 +55,10 @@ bool place_known(const struct inquiry *inquiry);
 /* Both sides at hand, or only one: is this the message as its sender sent it, as far as can be seen? */
 bool negotiation_unaltered(const struct inquiry *inquiry);  /* NEGOTIATE and SESSION_SETUP */
 bool logon_answer_unaltered(const struct inquiry *inquiry); /* the SESSION_SETUP responses */
+bool logon_request_unaltered(const struct inquiry *inquiry);
+/* Both sides are at hand, and show different VALIDATE requests, or answers, under one MessageId. */
+bool claim_altered(const struct inquiry *inquiry);
+bool confirmation_altered(const struct inquiry *inquiry);
 /* The first change of this kind to a message of `command` from this end; NULL none. */
 const struct change *change_of_command(const struct comparison *comparison, enum change_kind kind, uint16_t command,
                                        enum direction from);

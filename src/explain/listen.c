@@ -55,7 +55,8 @@ static size_t feed_held(struct heard *heard, enum direction from, struct span by
 
     if (!held_append(heard->listener, held, part))
         give_up(heard, from, packet, time_ns);
-    backlog_drop(&held->octets, feed(heard, from, backlog_span(&held->octets), packet, time_ns), &heard->listener->held_total);
+    backlog_drop(&held->octets, feed(heard, from, backlog_span(&held->octets), packet, time_ns),
+                 &heard->listener->held_total);
     return part.size;
 }
 

@@ -71,16 +71,23 @@ static struct log_entry *log_place(struct evidence *evidence, uint64_t packet) {
     return &evidence->log_tail[(seen - EVIDENCE_LOG_HEAD_MAX) % EVIDENCE_LOG_TAIL_MAX];
 }
 
+/* Of the operations behind the negotiation, of which there may be many, only those are compared that the front of the
+ * log has, and of each the first CONVERSATION_HEAD_MAX octets. */
+static uint64_t digest_for_log(const struct evidence *evidence, const struct message *message) {
+    bool operation = message->kind == MESSAGE_OTHER_REQUEST || message->kind == MESSAGE_OTHER_RESPONSE;
+
+    return operation && evidence->log_count == EVIDENCE_LOG_HEAD_MAX ? 0 : digest_of(message->bytes);
+}
+
 static void log_message(struct evidence *evidence, const struct event *event, uint64_t packet,
                         uint64_t time_ns) {
     const struct message *message = &event->message;
-    bool bulk = message->kind == MESSAGE_OTHER_REQUEST || message->kind == MESSAGE_OTHER_RESPONSE;
     bool smb2 = message_is_smb2(message);
     /* Put together before it is written: a bit field that is set in its place waits for what was there. */
     struct log_entry entry = {
         .time_ns = time_ns,
         .message_id = smb2 ? message->header.message_id : 0,
-        .digest = event->whole && !bulk ? digest_of(message->bytes) : 0,
+        .digest = event->whole ? digest_for_log(evidence, message) : 0,
         .size = (uint32_t)message->size,
         .status = smb2 && message_is_response(message) ? message->header.status : 0,
         .packet = packet & LOG_PACKET_MAX,
@@ -121,13 +128,24 @@ static bool is_before(uint64_t time_ns, uint64_t packet, const struct negotiate_
     return time_ns != other->time_ns ? time_ns < other->time_ns : packet < other->packet;
 }
 
+/* In a capture out of order a request may come behind its own answer, which has the same MessageId. */
+static bool was_answered_before(const struct negotiate_evidence *negotiate, const struct smb2_header *request) {
+    struct smb2_header answer;
+
+    if (negotiate->requests > 1 || negotiate->response.raw_size < SMB2_HEADER_SIZE)
+        return false;
+    smb2_header_decode((struct span){negotiate->response.raw, negotiate->response.raw_size}, &answer);
+    return answer.message_id == request->message_id;
+}
+
 static void observe_negotiate_request(struct evidence *evidence, const struct event *event,
                                       uint64_t packet, uint64_t time_ns) {
     struct negotiate_evidence *negotiate = &evidence->negotiate;
     const struct negotiate_request *request = &event->message.body.negotiate_request;
 
     negotiate->requests++;
-    if (is_agreed(negotiate) && !is_before(time_ns, packet, &negotiate->response)) {
+    if (is_agreed(negotiate) && !is_before(time_ns, packet, &negotiate->response) &&
+        !was_answered_before(negotiate, &event->message.header)) {
         if (negotiate->second_request_packet == 0)
             negotiate->second_request_packet = packet;
         return; /* the ones that led to the agreed dialect stay */

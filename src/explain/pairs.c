@@ -37,7 +37,8 @@ struct leg {
     uint8_t from[LEG_MARKS_MAX];
     uint64_t asked_ns, answered_ns; /* NEGOTIATE, of SMB1 where there was no other; 0 not seen */
     uint64_t closed_ns;             /* by the server; 0 it did not */
-    bool only_smb1;
+    uint64_t answer;                /* digest of the NEGOTIATE response; 0 none */
+    bool only_smb1, salted;         /* salted: no other connection got that answer */
     uint8_t guid[16];               /* of the client; zero where there is none */
     uint8_t mac[6], ttl, marks;
     uint32_t record, interface, isn;
@@ -127,6 +128,8 @@ static struct leg leg_of(const struct evidence *evidence, size_t record) {
     leg.answered_ns = leg.only_smb1 ? first_time_ns(evidence, FROM_SERVER) : evidence->negotiate.response.time_ns;
     leg.closed_ns = evidence->tcp[FROM_SERVER].fin.packet != 0 ? evidence->tcp[FROM_SERVER].fin.time_ns
                                                                : evidence->tcp[FROM_SERVER].rst.time_ns;
+    leg.answer = compare_answer(evidence);
+    leg.salted = compare_answer_is_singular(evidence);
     memcpy(leg.guid, evidence->negotiate.request.guid, sizeof leg.guid);
     memcpy(leg.mac, evidence->tcp[FROM_CLIENT].mac, sizeof leg.mac);
     for (uint32_t i = 0; i < evidence->log_count && leg.marks < LEG_MARKS_MAX; i++) {
@@ -139,20 +142,37 @@ static struct leg leg_of(const struct evidence *evidence, size_t record) {
     return leg;
 }
 
+/* Which leg had something first, by the end that it came from. */
+struct order {
+    bool seen[2], a_first[2], b_first[2];
+};
+
+static void order_note(struct order *order, enum direction from, uint64_t a_ns, uint64_t b_ns) {
+    order->seen[from] = true;
+    order->a_first[from] |= a_ns < b_ns;
+    order->b_first[from] |= b_ns < a_ns;
+}
+
+/* A box that alters whatever one end sends leaves only NEGOTIATE to tell the order of that direction. */
+static void order_note_negotiate(struct order *order, const struct leg *a, const struct leg *b) {
+    if (!order->seen[FROM_CLIENT] && order->seen[FROM_SERVER] && a->asked_ns != 0 && b->asked_ns != 0)
+        order_note(order, FROM_CLIENT, a->asked_ns, b->asked_ns);
+    else if (!order->seen[FROM_SERVER] && order->seen[FROM_CLIENT] && a->answered_ns != 0 && b->answered_ns != 0)
+        order_note(order, FROM_SERVER, a->answered_ns, b->answered_ns);
+}
+
 /* On the way a request passes the client's leg first and an answer the server's. A replay, or a retry, lags in both. */
 static bool passes_both(const struct leg *a, const struct leg *b) {
-    bool a_first[2] = {false, false}, b_first[2] = {false, false}, seen[2] = {false, false};
+    struct order order = {0};
 
     for (unsigned i = 0; i < a->marks; i++)
         for (unsigned j = 0; j < b->marks; j++)
-            if (a->digests[i] == b->digests[j] && a->from[i] == b->from[j]) {
-                seen[a->from[i]] = true;
-                a_first[a->from[i]] |= a->times[i] < b->times[j];
-                b_first[a->from[i]] |= b->times[j] < a->times[i];
-            }
-    if (!seen[FROM_CLIENT] || !seen[FROM_SERVER])
+            if (a->digests[i] == b->digests[j] && a->from[i] == b->from[j])
+                order_note(&order, a->from[i], a->times[i], b->times[j]);
+    order_note_negotiate(&order, a, b);
+    if (!order.seen[FROM_CLIENT] || !order.seen[FROM_SERVER])
         return false;
-    return !(a_first[0] && a_first[1]) && !(b_first[0] && b_first[1]);
+    return !(order.a_first[0] && order.a_first[1]) && !(order.b_first[0] && order.b_first[1]);
 }
 
 /* One NEGOTIATE and its refusal, or the end without an answer, lie within the other in time. */
@@ -168,15 +188,36 @@ static bool is_handed_on(const struct leg *from, const struct leg *to) {
     return memcmp(from->server.address, to->client.address, sizeof from->server.address) == 0 && is_within(to, from);
 }
 
+static bool same_client(const struct leg *a, const struct leg *b) {
+    return guid_known(a->guid) && memcmp(a->guid, b->guid, sizeof a->guid) == 0;
+}
+
+/* The same of a client that is not answered, because the box between them keeps the answer. */
+static bool is_kept(const struct leg *from, const struct leg *to) {
+    return from->answered_ns == 0 && to->answered_ns != 0 && from->asked_ns <= to->asked_ns &&
+           memcmp(from->server.address, to->client.address, sizeof from->server.address) == 0;
+}
+
 /* Of connections that ended with NEGOTIATE nothing is left to compare but who asked, when, and where it was seen. SMB1
  * does not say who asks. */
 static bool are_legs_of_refusal(const struct leg *a, const struct leg *b) {
-    if (a->marks > 0 || b->marks > 0 || a->interface == b->interface || a->asked_ns == 0 || b->asked_ns == 0 ||
-        (a->answered_ns == 0) != (b->answered_ns == 0) || (a->answered_ns == 0 && (a->closed_ns == 0 || b->closed_ns == 0)))
+    if (a->marks > 0 || b->marks > 0 || a->interface == b->interface || a->asked_ns == 0 || b->asked_ns == 0)
+        return false;
+    if ((a->answered_ns == 0) != (b->answered_ns == 0))
+        return same_client(a, b) && (is_kept(a, b) || is_kept(b, a));
+    if (a->answered_ns == 0 && (a->closed_ns == 0 || b->closed_ns == 0))
         return false;
     if (a->only_smb1 && b->only_smb1)
         return is_handed_on(a, b) || is_handed_on(b, a);
-    return guid_known(a->guid) && memcmp(a->guid, b->guid, sizeof a->guid) == 0 && (is_within(a, b) || is_within(b, a));
+    return same_client(a, b) && (is_within(a, b) || is_within(b, a));
+}
+
+/* The same client got the same answer at the same time: so it is where the messages behind NEGOTIATE were altered, and
+ * there are not many. */
+static bool are_legs_of_answer(const struct leg *a, const struct leg *b) {
+    if (a->answer == 0 || a->answer != b->answer || a->interface == b->interface || !same_client(a, b))
+        return false;
+    return is_handed_on(a, b) || is_handed_on(b, a) || (a->salted && (is_within(a, b) || is_within(b, a)));
 }
 
 static bool are_legs(const struct leg *a, const struct leg *b) {
@@ -186,7 +227,7 @@ static bool are_legs(const struct leg *a, const struct leg *b) {
 
     if (!other_path || a->first_time_ns > b->last_time_ns || b->first_time_ns > a->last_time_ns)
         return false;
-    return same_ends || passes_both(a, b) || are_legs_of_refusal(a, b);
+    return same_ends || passes_both(a, b) || are_legs_of_refusal(a, b) || are_legs_of_answer(a, b);
 }
 
 /* The client's leg: the one whose client is nearer (TTL), else the one where the connection was seen first. */
@@ -213,7 +254,7 @@ static bool join(struct pairs *pairs, const struct leg *a, const struct leg *b) 
 /* Looks among the legs that ended last for the other one, by what they have in common. */
 static void note_leg(struct pairs *pairs, const struct evidence *evidence, size_t record) {
     struct leg leg = leg_of(evidence, record);
-    uint64_t keys[LEG_MARKS_MAX + 3];
+    uint64_t keys[LEG_MARKS_MAX + 4];
     unsigned count = 0;
 
     keys[count++] = endpoints_mark(&leg.client, &leg.server);
@@ -225,6 +266,8 @@ static void note_leg(struct pairs *pairs, const struct evidence *evidence, size_
     }
     for (unsigned i = 0; i < leg.marks; i++)
         keys[count++] = leg.digests[i];
+    if (leg.answer != 0)
+        keys[count++] = leg.answer;
     pairs->legs[pairs->legs_seen++ % LEGS_RECENT_MAX] = leg;
     for (unsigned i = 0; i < count; i++) {
         uint32_t *slot = &pairs->slots[keys[i] % LEG_SLOTS];

@@ -6,6 +6,9 @@
 
 /* An answer to VALIDATE that did not come for so long did not come. */
 #define SILENCE_NS 1000000000u
+/* Nor one to another request, or to those that open a connection where the client leaves. */
+#define PATIENCE_NS 10000000000u
+#define OPENING_PATIENCE_NS 2000000000u
 
 static const struct negotiate_evidence *negotiate_of(const struct inquiry *inquiry) {
     return &inquiry->evidence->negotiate;
@@ -126,31 +129,6 @@ static bool request_differs_here(const struct inquiry *inquiry, struct finding *
     return true;
 }
 
-/* Both sides are at hand, and it is the client's claim that differs, not NEGOTIATE. */
-static bool claim_altered(const struct inquiry *inquiry, struct finding *finding) {
-    const struct comparison *comparison = inquiry->comparison;
-
-    for (unsigned i = 0; i < comparison->changes_count; i++) {
-        const struct change *change = &comparison->changes[i];
-
-        if (change->kind != CHANGE_ALTERED || !change->near.validate || change->near.from != FROM_CLIENT)
-            continue;
-        finding->confidence = CONFIDENCE_LIKELY; /* that it differs is certain; who did it is concluded */
-        finding_say(
-            finding,
-            "The VALIDATE request that the client sent (packet %llu) is not the one that reached the server (packet "
-            "%llu of its capture): it was altered between the two captures.",
-            (unsigned long long)change->near.packet, (unsigned long long)change->far.packet);
-        say_how_it_ended(inquiry, finding);
-        packets_of_validation(inquiry, finding);
-        finding_rule_out(finding, CAUSE_V05,
-                         "the two captures show two different VALIDATE requests for one connection");
-        remedies_for_alteration(inquiry, finding);
-        return true;
-    }
-    return false;
-}
-
 /* The server chose 2.0.2 right from the SMB 1 NEGOTIATE: there is no SMB 2 request to compare VALIDATE with. */
 static bool chosen_in_smb1(const struct inquiry *inquiry) {
     const struct negotiate_evidence *negotiate = negotiate_of(inquiry);
@@ -190,8 +168,7 @@ bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
 
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
-        return negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 &&
-               (altered_proven(inquiry, finding, true) || claim_altered(inquiry, finding));
+        return negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 && altered_proven(inquiry, finding, true);
     if (facts->asked != NULL)
         return request_differs_here(inquiry, finding);
     if (smb1_list_cut(inquiry, finding))
@@ -281,8 +258,10 @@ static bool response_contradicted(const struct inquiry *inquiry, struct finding 
     finding_packet(finding, facts->told->response_packet);
     if (facts->closing != NULL)
         finding_packet(finding, facts->closing->packet);
-    if (facts->told->response_signed)
+    if (facts->told->response_signed) {
         finding_rule_out(finding, CAUSE_V01, "the VALIDATE answer is signed");
+        finding_rule_out(finding, CAUSE_M04, "not ruled out: without the session's key nobody sees whether that signature fits");
+    }
     remedies_for_alteration(inquiry, finding);
     finding_remedy(finding, REMEDY_FIX_SERVER);
     return true;
@@ -466,7 +445,7 @@ bool find_M03(const struct inquiry *inquiry, struct finding *finding) {
 }
 
 /* What a box without the key rewrote: the VALIDATE answer before all, then the answer to the logon, then any other
- * message. Of NEGOTIATE, of the VALIDATE request and of a logon on 3.1.1 other rules speak. */
+ * message. Of NEGOTIATE and of a logon on 3.1.1 other rules speak. */
 static const struct change *rewritten(const struct inquiry *inquiry) {
     const struct comparison *comparison = inquiry->comparison;
     bool preauth = negotiate_of(inquiry)->dialect == SMB2_DIALECT_311;
@@ -478,11 +457,17 @@ static const struct change *rewritten(const struct inquiry *inquiry) {
 
         if (answer && change->kind != CHANGE_DROPPED)
             return change;
-        if (change->kind == CHANGE_ALTERED && found == NULL && !change->near.validate &&
+        if (change->kind == CHANGE_ALTERED && found == NULL &&
             !(preauth && change->near.command == SMB2_SESSION_SETUP))
             found = change;
     }
     return found;
+}
+
+static const char *message_name(const struct log_entry *entry) {
+    return entry->validate                     ? "VALIDATE"
+           : entry->kind == MESSAGE_TRANSFORM ? "encrypted"
+                                              : command_name(entry->command);
 }
 
 static bool answer_forged(const struct inquiry *inquiry, struct finding *finding) {
@@ -492,9 +477,10 @@ static bool answer_forged(const struct inquiry *inquiry, struct finding *finding
 
     if (change == NULL)
         return false;
-    name = change->near.validate ? "VALIDATE" : command_name(change->near.command);
+    name = message_name(&change->near);
     by_server = change->near.from == FROM_SERVER;
-    finding->explains_end = inquiry->facts->closer == (by_server ? CLOSER_CLIENT : CLOSER_SERVER);
+    finding->explains_end = inquiry->facts->closer == (by_server ? CLOSER_CLIENT : CLOSER_SERVER) ||
+                            (inquiry->facts->closer == CLOSER_CLIENT && claim_altered(inquiry));
     finding->confidence = CONFIDENCE_LIKELY; /* that it differs is certain; who did it is concluded */
     if (change->kind == CHANGE_ADDED)
         finding_say(finding,
@@ -511,11 +497,13 @@ static bool answer_forged(const struct inquiry *inquiry, struct finding *finding
                     change->far.is_signed && !change->near.is_signed ? "; its signature was stripped" : "");
     finding_packet(finding, change->near.packet);
     packets_of_validation(inquiry, finding);
-    if (change->near.validate)
+    if (change->near.validate && by_server)
         finding_rule_out(finding, CAUSE_V01, "the server's own answer is %s",
                          change->kind == CHANGE_ADDED ? "not in its capture"
                          : change->far.is_signed      ? "signed"
                                                       : "a different one");
+    else if (change->near.validate)
+        finding_rule_out(finding, CAUSE_V05, "the two captures show two different VALIDATE requests for one connection");
     remedies_for_alteration(inquiry, finding);
     return true;
 }
@@ -655,10 +643,9 @@ static bool reset_in_doubt(const struct inquiry *inquiry, struct finding *findin
 static void say_what_differs(const struct inquiry *inquiry, const struct change *change,
                              struct finding *finding) {
     const struct log_entry *entry = change->near.packet != 0 ? &change->near : &change->far;
-    const char *name = entry->validate ? "VALIDATE_NEGOTIATE_INFO" : command_name(entry->command);
     bool at_near = change->near.packet != 0;
 
-    finding_say(finding, "The %s %s (packet %llu of the %s's capture) %s:", name,
+    finding_say(finding, "The %s %s (packet %llu of the %s's capture) %s:", message_name(entry),
                 entry->from == FROM_CLIENT ? "request" : "response", (unsigned long long)entry->packet,
                 at_near ? "client" : "server",
                 change->kind == CHANGE_DROPPED ? "never reached the other end" : "was never sent by the other end");
@@ -856,6 +843,14 @@ bool find_M08(const struct inquiry *inquiry, struct finding *finding) {
     return true;
 }
 
+/* An answer that takes longer than this is none. Nothing holds up those to the first messages, so that a client that
+ * leaves sooner has given up, too. */
+static uint64_t patience_ns(const struct facts *facts) {
+    bool opening = facts->stage == STAGE_NEGOTIATE_SENT || facts->stage == STAGE_SESSION_SENT || facts->stage == STAGE_TREE_SENT;
+
+    return opening && facts->closer == CLOSER_CLIENT ? OPENING_PATIENCE_NS : PATIENCE_NS;
+}
+
 bool find_M09(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
@@ -867,7 +862,7 @@ bool find_M09(const struct inquiry *inquiry, struct finding *finding) {
         traffic->last_message_packet[FROM_CLIENT] != traffic->unanswered_packet || facts->one_way || facts->lossy ||
         facts->stage == STAGE_VALIDATE_SENT || traffic->unanswered_command == SMB2_CHANGE_NOTIFY)
         return false;
-    if (end < traffic->unanswered_time_ns || end - traffic->unanswered_time_ns < 10000000000u)
+    if (end < traffic->unanswered_time_ns || end - traffic->unanswered_time_ns < patience_ns(facts))
         return false;
     if (client->tail_retransmissions > 0 || server->last_time_ns < traffic->unanswered_time_ns)
         return false; /* not even acknowledged: T05 */

@@ -143,7 +143,7 @@ bool find_Q04(const struct inquiry *inquiry, struct finding *finding) {
 /* The most that this end put into one segment beyond what the other one asked for; 0: never more. */
 static uint32_t beyond_mss(const struct evidence *evidence, enum direction from) {
     const struct tcp_side *side = &evidence->tcp[from];
-    uint16_t mss = evidence->tcp[from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT].mss;
+    uint16_t mss = evidence->tcp[direction_other(from)].mss;
 
     return mss != 0 && side->largest_acked > mss ? side->largest_acked : 0;
 }

@@ -151,11 +151,14 @@ bool find_D06(const struct inquiry *inquiry, struct finding *finding) {
     finding_say(finding, "The server refused NEGOTIATE as malformed (STATUS_INVALID_PARAMETER, packet %llu)",
                 (unsigned long long)negotiate->response.packet);
     if (fault != NULL)
-        finding_say(finding, ", rightly: %s.", fault);
+        finding_say(finding, ", rightly: %s", fault);
     else
         finding_say(finding, ". As captured here the request (packet %llu) is well-formed, so either the server is too strict, "
                              "or the request was altered on its way (M01).",
                     (unsigned long long)negotiate->request.packet);
+    if (fault != NULL && inquiry->comparison == NULL && inquiry->vantage.place != PLACE_CLIENT)
+        finding_rule_out(finding, CAUSE_M01,
+                         "not ruled out: only a capture at the client shows whether it sent the request so");
     finding_remedy(finding, REMEDY_FIX_NEGOTIATE);
     if (inquiry->comparison == NULL)
         finding_remedy(finding, REMEDY_BOTH_ENDS);
@@ -208,12 +211,14 @@ bool find_A01(const struct inquiry *inquiry, struct finding *finding) {
     if (session == NULL || inquiry->facts->authenticated || !session_failed(session) || session->binding ||
         !logon_answer_unaltered(inquiry))
         return false;
-    finding->explains_end = true;
-    finding->confidence = refused_for_encryption(inquiry) ? CONFIDENCE_POSSIBLE : CONFIDENCE_CERTAIN;
+    finding->explains_end = logon_request_unaltered(inquiry);
+    finding->confidence =
+        finding->explains_end && !refused_for_encryption(inquiry) ? CONFIDENCE_CERTAIN : CONFIDENCE_POSSIBLE;
     finding_say(finding, "The server refused the logon with ");
     say_status(finding, session->status);
-    finding_say(finding, ", packet %llu. Negotiation itself is not to blame.",
-                (unsigned long long)session->response_packet);
+    finding_say(finding, ", packet %llu. %s", (unsigned long long)session->response_packet,
+                finding->explains_end ? "Negotiation itself is not to blame."
+                                      : "What it refused is not what the client sent; the credentials may be right.");
     finding_packet(finding, session->last_request_packet);
     finding_packet(finding, session->response_packet);
     finding_rule_out(finding, CAUSE_M01, "the connection ended before anything was validated");

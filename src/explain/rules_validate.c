@@ -60,6 +60,8 @@ static bool is_servers_own(const struct inquiry *inquiry, const struct validatio
 
     if (far == NULL)
         return true; /* as far as one side shows */
+    if (confirmation_altered(inquiry))
+        return false;
     for (uint32_t i = 0; i < far->validations_count; i++) {
         const struct validation_evidence *sent = &far->validations[i];
 
@@ -108,7 +110,7 @@ bool find_V02(const struct inquiry *inquiry, struct finding *finding) {
     char status[64];
 
     if (validation == NULL || facts->evidence->negotiate.dialect >= SMB2_DIALECT_300 ||
-        validation->status == STATUS_ACCESS_DENIED || gave_up_after_validation(facts))
+        validation->status == STATUS_ACCESS_DENIED || gave_up_after_validation(facts) || !is_servers_own(inquiry, validation))
         return false;
     finding->severity = SEVERITY_FINDING_NOTE;
     finding->confidence = CONFIDENCE_CERTAIN;
@@ -126,7 +128,8 @@ bool find_V03(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = first_with(facts, VALIDATION_REFUSED);
 
-    if (validation == NULL || validation->status != STATUS_ACCESS_DENIED || !is_servers_own(inquiry, validation))
+    if (validation == NULL || validation->status != STATUS_ACCESS_DENIED || !is_servers_own(inquiry, validation) ||
+        claim_altered(inquiry)) /* M04, which that follows from */
         return false;
     finding->explains_end = facts->closer != CLOSER_NONE;
     finding->confidence = CONFIDENCE_CERTAIN;
@@ -152,9 +155,9 @@ bool find_V04(const struct inquiry *inquiry, struct finding *finding) {
 
     if (facts->told == NULL)
         return false;
-    if (inquiry->comparison != NULL ? inquiry->comparison->negotiate_response_altered
+    if (inquiry->comparison != NULL ? inquiry->comparison->negotiate_response_altered || confirmation_altered(inquiry)
                                     : at_client(inquiry) && place_known(inquiry))
-        return false; /* then it is M02, with V04 as its alternative */
+        return false; /* then it is M02, with V04 as its alternative, or M04 */
     finding->explains_end = closed_by_client(facts);
     finding->confidence = inquiry->comparison != NULL ? CONFIDENCE_CERTAIN
                           : at_server(inquiry)        ? CONFIDENCE_LIKELY
@@ -257,6 +260,13 @@ bool validate_request_at_fault(const struct facts *facts) {
            (facts->keyed && !facts->validation->request_signed);
 }
 
+/* A request that arrived wrong need not have been sent so. */
+static void leave_open_what_was_sent(const struct inquiry *inquiry, struct finding *finding) {
+    if (inquiry->comparison == NULL && inquiry->vantage.place != PLACE_CLIENT)
+        finding_rule_out(finding, CAUSE_M04,
+                         "not ruled out: only a capture at the client shows whether it sent the request so");
+}
+
 bool find_V06(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct validation_evidence *validation = facts->validation;
@@ -271,6 +281,7 @@ bool find_V06(const struct inquiry *inquiry, struct finding *finding) {
     finding_say(finding, "The client's VALIDATE request (packet %llu) is malformed: %s ([MS-SMB2] 2.2.31.4).",
                 (unsigned long long)validation->request_packet, what);
     packets_of_validation(inquiry, finding);
+    leave_open_what_was_sent(inquiry, finding);
     finding_remedy(finding, REMEDY_FIX_CLIENT_VALIDATE);
     return true;
 }
@@ -309,6 +320,7 @@ bool find_V08(const struct inquiry *inquiry, struct finding *finding) {
                 "demands one even where signing is not required; unsigned it proves nothing.",
                 (unsigned long long)validation->request_packet);
     packets_of_validation(inquiry, finding);
+    leave_open_what_was_sent(inquiry, finding);
     finding_rule_out(finding, CAUSE_G01, "the session belongs to an authenticated user, so there is a key");
     finding_remedy(finding, REMEDY_FIX_CLIENT_VALIDATE);
     return true;
@@ -416,7 +428,7 @@ static bool refused_by_smb3(const struct inquiry *inquiry, struct finding *findi
     char status[64];
 
     if (validation == NULL || validation->status == STATUS_ACCESS_DENIED ||
-        facts->evidence->negotiate.dialect < SMB2_DIALECT_300)
+        facts->evidence->negotiate.dialect < SMB2_DIALECT_300 || !is_servers_own(inquiry, validation))
         return false;
     finding->explains_end = facts->closer == CLOSER_CLIENT && gave_up_after_validation(facts);
     finding->confidence = CONFIDENCE_LIKELY;

@@ -68,20 +68,25 @@ static void *watch_opened(void *context, const struct endpoint *initiator,
     watched->evidence.file = watch->file;
     watched->evidence.serial = watch->serial++;
     watched->evidence.interface = interface;
+    watch->many_interfaces |= interface != 0;
     watched->evidence.client = *initiator;
     watched->evidence.server = *responder;
     watched->evidence.client_known = initiator_known;
     return watched;
 }
 
+/* Is this segment, of the other end, the first to acknowledge octets that wait for it? */
+static bool acknowledges(const struct watched *watched, enum direction acked, const struct segment *segment) {
+    return watched->ack_wanted_since[acked] != 0 && (segment->flags & TCP_ACK) &&
+           (int32_t)(segment->acknowledgment - watched->ack_wanted[acked]) >= 0;
+}
+
 /* Time since the octets of the other end that this segment is the first to acknowledge; 0 where there are none. */
 static uint64_t reaction_of(const struct watched *watched, enum direction from, const struct packet *packet,
                             const struct segment *segment) {
-    enum direction other = from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
-    uint64_t since = watched->ack_wanted_since[other];
+    uint64_t since = watched->ack_wanted_since[direction_other(from)];
 
-    if (since == 0 || packet->time_ns < since || !(segment->flags & TCP_ACK) ||
-        (int32_t)(segment->acknowledgment - watched->ack_wanted[other]) < 0)
+    if (packet->time_ns < since || !acknowledges(watched, direction_other(from), segment))
         return 0;
     return packet->time_ns - since + 1;
 }
@@ -151,42 +156,51 @@ static void note_syn(struct evidence *evidence, enum direction from, const struc
         evidence->syn_answer_ns = packet->time_ns - client->syn_time_ns;
 }
 
+/* 0 is for "never". */
+static void note_least(uint64_t *least_ns, uint64_t wait_ns) {
+    if (*least_ns == 0 || wait_ns < *least_ns)
+        *least_ns = wait_ns + (wait_ns == 0);
+}
+
 /* How long each end's octets wait for an acknowledgment at this place: near the client, what the server says
  * is acknowledged at once and what the client says a round trip later. */
+static void note_acknowledged(struct watched *watched, enum direction from, const struct packet *packet,
+                              const struct segment *segment) {
+    enum direction acked = direction_other(from);
+    struct evidence *evidence = &watched->evidence;
+    uint64_t since = watched->ack_wanted_since[acked];
+
+    if (!(segment->flags & (TCP_FIN | TCP_RST)) && packet->time_ns >= since) {
+        /* Only a bare acknowledgment: one that comes with the next message waited for the program, too. */
+        if (segment->payload_size == 0)
+            note_least(acked == FROM_CLIENT ? &evidence->request_wait_ns : &evidence->answer_wait_ns, packet->time_ns - since);
+        note_least(&evidence->tcp[from].least_reaction_ns, packet->time_ns - since);
+    }
+    watched->ack_wanted_since[acked] = 0;
+    if (watched->ack_wanted_size[acked] > evidence->tcp[acked].largest_acked)
+        evidence->tcp[acked].largest_acked = watched->ack_wanted_size[acked];
+}
+
+/* A client's next packet that carries octets waited for its program: the handshake's own acknowledgment is lost. */
+static void note_answer_ack(struct evidence *evidence, const struct packet *packet, const struct segment *segment) {
+    const struct tcp_side *client = &evidence->tcp[FROM_CLIENT], *server = &evidence->tcp[FROM_SERVER];
+
+    if (evidence->answer_ack_ns == 0 && segment->payload_size == 0 && client->octets == 0 &&
+        !(segment->flags & (TCP_SYN | TCP_FIN | TCP_RST)) && server->syn_packet != 0 && packet->time_ns > server->syn_time_ns)
+        evidence->answer_ack_ns = packet->time_ns - server->syn_time_ns;
+}
+
 static void note_waits(struct watched *watched, enum direction from, const struct packet *packet,
                        const struct segment *segment, const struct segment_note *note) {
-    struct evidence *evidence = &watched->evidence;
-    enum direction other = from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
-
-    if (watched->ack_wanted_since[other] != 0 && (segment->flags & TCP_ACK) &&
-        (int32_t)(segment->acknowledgment - watched->ack_wanted[other]) >= 0) {
-        uint64_t *least =
-            other == FROM_CLIENT ? &evidence->request_wait_ns : &evidence->answer_wait_ns;
-        uint64_t wait = packet->time_ns - watched->ack_wanted_since[other];
-        uint64_t *reaction = &evidence->tcp[from].least_reaction_ns;
-
-        /* Only a bare acknowledgment: one that comes with the next message waited for the program, too. */
-        if (segment->payload_size == 0 && !(segment->flags & (TCP_FIN | TCP_RST)) && packet->time_ns >= watched->ack_wanted_since[other] &&
-            (*least == 0 || wait < *least))
-            *least = wait + (wait == 0);
-        if (!(segment->flags & (TCP_FIN | TCP_RST)) && packet->time_ns >= watched->ack_wanted_since[other] &&
-            (*reaction == 0 || wait < *reaction))
-            *reaction = wait + (wait == 0);
-        watched->ack_wanted_since[other] = 0;
-        if (watched->ack_wanted_size[other] > evidence->tcp[other].largest_acked)
-            evidence->tcp[other].largest_acked = watched->ack_wanted_size[other];
-    }
+    if (acknowledges(watched, direction_other(from), segment))
+        note_acknowledged(watched, from, packet, segment);
     if (segment->payload_size > 0 && !note->retransmission && !note->duplicate) {
         watched->ack_wanted[from] = segment->sequence + segment->payload_size;
         watched->ack_wanted_since[from] = packet->time_ns;
         watched->ack_wanted_size[from] = segment->payload_size;
     }
-    /* A client's next packet that carries octets waited for its program: the handshake's own acknowledgment is lost.
-     */
-    if (from == FROM_CLIENT && evidence->answer_ack_ns == 0 && segment->payload_size == 0 &&
-        evidence->tcp[FROM_CLIENT].octets == 0 && !(segment->flags & (TCP_SYN | TCP_FIN | TCP_RST)) &&
-        evidence->tcp[FROM_SERVER].syn_packet != 0 && packet->time_ns > evidence->tcp[FROM_SERVER].syn_time_ns)
-        evidence->answer_ack_ns = packet->time_ns - evidence->tcp[FROM_SERVER].syn_time_ns;
+    if (from == FROM_CLIENT)
+        note_answer_ack(&watched->evidence, packet, segment);
 }
 
 static void note_payload(struct tcp_side *side, const struct packet *packet,
@@ -405,7 +419,7 @@ static void watch_segment(void *flow, const struct packet *packet, const struct 
         note_payload(side, packet, segment, note);
     if (note->before > 0 && watched->begun && !note->conflict)
         hand_repeat(watched, from, packet, segment, note->before);
-    note_acknowledgment(side, &evidence->tcp[from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT], segment);
+    note_acknowledgment(side, &evidence->tcp[direction_other(from)], segment);
 }
 
 /* The direction bit of the first message tells who is the server, whatever the ports suggested. */
@@ -525,11 +539,23 @@ static void watch_gap(void *flow, enum flow_side side, struct span partial, size
     hand_gap(watched, from, partial, lost, packet);
 }
 
+/* In a capture out of order an acknowledgment may come before what it is of. Nothing was lost where in the end there are as
+ * many octets as were acknowledged. */
+static void settle_acknowledged(struct tcp_side *side, const struct tcp_side *other) {
+    uint32_t end = other->isn + 1 + (uint32_t)other->octets + (other->fin.packet != 0);
+
+    if (other->syn_packet != 0 && other->gaps == 0 && (int32_t)(side->highest_ack - end) <= 0)
+        side->unseen_acked = 0;
+}
+
 static void watch_closed(void *flow) {
     struct watched *watched = flow;
 
     if (watched == NULL)
         return;
+    settle_acknowledged(&watched->evidence.tcp[FROM_CLIENT], &watched->evidence.tcp[FROM_SERVER]);
+    settle_acknowledged(&watched->evidence.tcp[FROM_SERVER], &watched->evidence.tcp[FROM_CLIENT]);
+    watched->evidence.many_interfaces = watched->watch->many_interfaces;
     hand(&(struct handed){.watched = watched, .kind = HANDED_END}, true);
 }
 

@@ -18,6 +18,7 @@ struct watch {
     /* The watch's own: */
     uint64_t serial;
     bool failed; /* no memory for a connection */
+    bool many_interfaces; /* a flow was not on the first one */
     struct handover *handover; /* NULL: nothing is handed over */
     _Alignas(CACHE_LINE) struct listener listener; /* of the thread that listens */
     _Alignas(CACHE_LINE) pthread_mutex_t lock;     /* of `spare` */

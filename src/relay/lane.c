@@ -10,10 +10,6 @@
 /* Reads of one direction before others have their turn. */
 #define READS_MAX 8u
 
-static enum direction other(enum direction from) {
-    return from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
-}
-
 void lane_go_on(struct lane *lane) {
     lane->waits = lane->gathers = false;
 }
@@ -35,7 +31,7 @@ static void record_source(const struct lane *lane, const struct lane_world *worl
 
 /* What is to be written now, on the other side. */
 static void record_target(struct lane *lane, const struct lane_world *world) {
-    struct recorded *recorded = &world->recorded[other(lane->from)];
+    struct recorded *recorded = &world->recorded[direction_other(lane->from)];
     bool altered = lane->out_size > lane->out_at;
 
     if (!lane->unrecorded || world->recorder == NULL)
@@ -210,7 +206,7 @@ static bool end_of_source(struct lane *lane, const struct lane_world *world) {
     shutdown(lane->target, SHUT_WR);
     lane->shut = true;
     if (world->recorder != NULL)
-        recorder_finish(world->recorder, &world->recorded[other(lane->from)], lane->from, "");
+        recorder_finish(world->recorder, &world->recorded[direction_other(lane->from)], lane->from, "");
     return true;
 }
 
@@ -299,5 +295,5 @@ enum lane_state lane_run(struct lane *lane, const struct lane_world *world, enum
             break;
     }
     drop_buffer(lane, world);
-    return failed ? failed_at(culprit, other(lane->from)) : LANE_WAITS;
+    return failed ? failed_at(culprit, direction_other(lane->from)) : LANE_WAITS;
 }

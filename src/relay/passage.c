@@ -342,13 +342,9 @@ static const struct event *next_message(struct passage *passage, enum direction 
     return NULL;
 }
 
-static enum direction other(enum direction end) {
-    return end == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
-}
-
 /* What arrives at the other end; with what is noted of it. */
 static void arrive(struct passage *passage, enum direction from, struct span octets, bool is_altered) {
-    enum direction end = other(from);
+    enum direction end = direction_other(from);
     const struct event *event;
     size_t used = 0, step = 1;
 

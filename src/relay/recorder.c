@@ -205,7 +205,7 @@ static void write_mac(struct writer *writer, enum direction side, enum direction
 }
 
 static void write_ethernet(struct writer *writer, const struct recorded *connection, enum direction from, bool ipv4) {
-    write_mac(writer, connection->side, from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT);
+    write_mac(writer, connection->side, direction_other(from));
     write_mac(writer, connection->side, from);
     writer_u16_be(writer, ipv4 ? 0x0800 : 0x86dd);
 }
@@ -243,7 +243,7 @@ static void write_ipv6(struct writer *writer, const struct sockaddr_storage *sou
 
 static void write_tcp(struct writer *writer, const struct recorded *connection, enum direction from, uint8_t flags,
                       struct span payload) {
-    enum direction to = from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
+    enum direction to = direction_other(from);
     const struct sockaddr_storage *source = &connection->ends[from], *target = &connection->ends[to];
     uint8_t *header = writer->data + writer->at;
     uint32_t sum;
@@ -267,7 +267,7 @@ static void write_tcp(struct writer *writer, const struct recorded *connection, 
 
 static void send_packet(struct recorder *recorder, struct recorded *connection, enum direction from, uint8_t flags,
                         struct span payload, const char *comment) {
-    enum direction to = from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
+    enum direction to = direction_other(from);
     const struct sockaddr_storage *source = &connection->ends[from], *target = &connection->ends[to];
     uint8_t octets[HEADERS_MAX];
     struct writer writer = writer_over(octets, sizeof octets);
@@ -311,7 +311,7 @@ void recorder_refuse(struct recorder *recorder, struct recorded *connection, enu
 
 void recorder_data(struct recorder *recorder, struct recorded *connection, enum direction from, struct span octets,
                    const char *comment) {
-    enum direction to = from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
+    enum direction to = direction_other(from);
 
     for (size_t at = 0; at < octets.size && !connection->is_reset && !connection->finished[from]; at += SEGMENT_MAX) {
         send_packet(recorder, connection, from, PSH | ACK, span_slice(octets, at, SEGMENT_MAX), at == 0 ? comment : "");
@@ -320,7 +320,7 @@ void recorder_data(struct recorder *recorder, struct recorded *connection, enum 
 }
 
 void recorder_finish(struct recorder *recorder, struct recorded *connection, enum direction from, const char *comment) {
-    enum direction to = from == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
+    enum direction to = direction_other(from);
 
     if (connection->finished[from] || connection->is_reset)
         return;

@@ -139,7 +139,7 @@ static void reset_ends(struct connection *connection, const enum direction *culp
 
     for (unsigned end = 0; end < 2; end++) {
         /* On the client's side the relay is the server, and the other way round. */
-        enum direction relay_end = end == FROM_CLIENT ? FROM_SERVER : FROM_CLIENT;
+        enum direction relay_end = direction_other(end);
         enum direction resetter = culprit != NULL && end == (unsigned)*culprit ? *culprit : relay_end;
 
         make_reset(connection->ends[end].watch.descriptor);

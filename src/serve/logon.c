@@ -275,10 +275,9 @@ static const char *account_of(const struct auth_acceptor *acceptor) {
 /* On a worker. */
 static void step_logon(struct job *job) {
     struct packet *packet = CONTAINER(struct packet, job, job);
+    struct auth_acceptor *acceptor = packet->logon->acceptor;
 
-    const struct auth_acceptor *acceptor = packet->logon->acceptor;
-
-    packet->state = auth_acceptor_step(packet->logon->acceptor, server_token(&packet->frame), &packet->reply);
+    packet->state = auth_acceptor_step(acceptor, server_token(&packet->frame), &packet->reply);
     if (packet->state == AUTH_COMPLETE)
         packet->identity_error = mapping_identity(packet->logon->config->map, account_of(acceptor), &packet->identity);
 }
@@ -355,7 +354,6 @@ static bool end_previous(struct packet *packet) {
 
 static void logon_stepped(struct job *job) {
     struct packet *packet = CONTAINER(struct packet, job, job);
-
     bool is_new = packet->state == AUTH_COMPLETE && !packet->inside->closed && !dialect_differs(packet->inside);
 
     if (!is_new || !end_previous(packet))

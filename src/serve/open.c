@@ -99,8 +99,8 @@ static uint32_t create_access(struct work *work) {
     return STATUS_SUCCESS;
 }
 
-/* The work lets go of its open, which is closed where that has not begun, and goes on with `closed` when that is done, and a
- * file that had to go is gone: who has the answer may count on it. */
+/* The work lets go of its open, which is closed where that has not begun, and goes on with `closed` when that is done
+ * and a file that had to go is gone: who has the answer may count on it. */
 static void work_close(struct work *work, void (*closed)(void *work)) {
     struct open *open = work->open;
 

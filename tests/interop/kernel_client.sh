@@ -54,7 +54,7 @@ soak() {
     if command -v fio >/dev/null; then
         fio --name=verify --directory=. --size=8m --bs=64k --rw=randrw --verify=crc32c --verify_fatal=1 --do_verify=1 \
             --numjobs=2 --ioengine=psync --end_fsync=1 --minimal >/tmp/fio 2>&1 || fail "fio: $(tail -n 1 /tmp/fio)"
-        rm -f verify*
+        rm -f verify* local-verify* # and the state that fio keeps of it
     fi
     cd / && rmdir /mnt/soak || fail "not all goes away: $(ls -la /mnt/soak /mnt/soak/* 2>&1 | head -n 20)"
 }

@@ -76,8 +76,8 @@ static int64_t store_open(struct bench *bench, struct store_op *op) {
     op->file = malloc(sizeof *op->file);
     op->file->is_folder = bench->is_folder;
     bench->files++;
-    op->attributes = (struct store_attributes){.id = {1, 2}, .is_folder = bench->is_folder, .links = 1, .size = bench->size,
-        .dos_attributes = op->made ? op->attributes.dos_attributes : FILE_ATTRIBUTE_ARCHIVE};
+    op->attributes = (struct store_attributes){.id = {1, 2}, .is_folder = bench->is_folder, .links = 1,
+        .size = bench->size, .dos_attributes = op->made ? op->attributes.dos_attributes : FILE_ATTRIBUTE_ARCHIVE};
     return 0;
 }
 
@@ -607,8 +607,8 @@ static void test_create_refuses(void **state) {
     bench_end(bench);
 }
 
-/* What a CREATE had made is gone before its refusal is told, so that the next CREATE of the name does not meet it; and a
- * file that goes with its CLOSE before that is answered. However long the disk takes. */
+/* What a CREATE had made is gone before its refusal is told, so that the next CREATE of the name does not meet it; and
+ * a file that goes with its CLOSE before that is answered. However long the disk takes. */
 static void test_gone_before_the_answer(void **state) {
     struct bench *bench = bench_new();
     const struct create_request refused = {.desired_access = ACCESS_GENERIC_ALL, .create_disposition = FILE_CREATE,
