@@ -467,10 +467,12 @@ bool compare_is_singular(const struct log_entry *entry) {
 }
 
 uint64_t compare_answer(const struct evidence *evidence) {
-    for (uint32_t i = 0; i < evidence->log_count; i++)
-        if (evidence->log[i].packet == evidence->negotiate.response.packet && evidence->log[i].command == SMB2_NEGOTIATE &&
-            evidence->log[i].kind == MESSAGE_NEGOTIATE_RESPONSE)
-            return evidence->log[i].digest;
+    for (uint32_t i = 0; i < evidence->log_count; i++) {
+        const struct log_entry *entry = &evidence->log[i];
+
+        if (entry->packet == evidence->negotiate.response.packet && entry->kind == MESSAGE_NEGOTIATE_RESPONSE)
+            return entry->digest;
+    }
     return 0;
 }
 
@@ -485,7 +487,8 @@ bool compare_answer_is_singular(const struct evidence *evidence) {
     if (!evidence->negotiate.response.whole)
         return false;
     message = decoded(&evidence->negotiate.response);
-    return message.kind == MESSAGE_NEGOTIATE_RESPONSE && message.body.negotiate_response.system_time % FILETIME_SECOND != 0;
+    return message.kind == MESSAGE_NEGOTIATE_RESPONSE &&
+           message.body.negotiate_response.system_time % FILETIME_SECOND != 0;
 }
 
 /* Messages that are octet by octet the same on both sides: *singular counts those that cannot be so by chance. */

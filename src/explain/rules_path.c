@@ -260,7 +260,8 @@ static bool response_contradicted(const struct inquiry *inquiry, struct finding 
         finding_packet(finding, facts->closing->packet);
     if (facts->told->response_signed) {
         finding_rule_out(finding, CAUSE_V01, "the VALIDATE answer is signed");
-        finding_rule_out(finding, CAUSE_M04, "not ruled out: without the session's key nobody sees whether that signature fits");
+        finding_rule_out(finding, CAUSE_M04,
+                         "not ruled out: without the session's key nobody sees whether that signature fits");
     }
     remedies_for_alteration(inquiry, finding);
     finding_remedy(finding, REMEDY_FIX_SERVER);
@@ -503,7 +504,8 @@ static bool answer_forged(const struct inquiry *inquiry, struct finding *finding
                          : change->far.is_signed      ? "signed"
                                                       : "a different one");
     else if (change->near.validate)
-        finding_rule_out(finding, CAUSE_V05, "the two captures show two different VALIDATE requests for one connection");
+        finding_rule_out(finding, CAUSE_V05,
+                         "the two captures show two different VALIDATE requests for one connection");
     remedies_for_alteration(inquiry, finding);
     return true;
 }
@@ -846,7 +848,8 @@ bool find_M08(const struct inquiry *inquiry, struct finding *finding) {
 /* An answer that takes longer than this is none. Nothing holds up those to the first messages, so that a client that
  * leaves sooner has given up, too. */
 static uint64_t patience_ns(const struct facts *facts) {
-    bool opening = facts->stage == STAGE_NEGOTIATE_SENT || facts->stage == STAGE_SESSION_SENT || facts->stage == STAGE_TREE_SENT;
+    bool opening = facts->stage == STAGE_NEGOTIATE_SENT || facts->stage == STAGE_SESSION_SENT ||
+                   facts->stage == STAGE_TREE_SENT;
 
     return opening && facts->closer == CLOSER_CLIENT ? OPENING_PATIENCE_NS : PATIENCE_NS;
 }

@@ -110,7 +110,8 @@ bool find_V02(const struct inquiry *inquiry, struct finding *finding) {
     char status[64];
 
     if (validation == NULL || facts->evidence->negotiate.dialect >= SMB2_DIALECT_300 ||
-        validation->status == STATUS_ACCESS_DENIED || gave_up_after_validation(facts) || !is_servers_own(inquiry, validation))
+        validation->status == STATUS_ACCESS_DENIED || gave_up_after_validation(facts) ||
+        !is_servers_own(inquiry, validation))
         return false;
     finding->severity = SEVERITY_FINDING_NOTE;
     finding->confidence = CONFIDENCE_CERTAIN;

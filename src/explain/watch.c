@@ -539,8 +539,8 @@ static void watch_gap(void *flow, enum flow_side side, struct span partial, size
     hand_gap(watched, from, partial, lost, packet);
 }
 
-/* In a capture out of order an acknowledgment may come before what it is of. Nothing was lost where in the end there are as
- * many octets as were acknowledged. */
+/* In a capture out of order an acknowledgment may come before what it is of. Nothing was lost where in the end there
+ * are as many octets as were acknowledged. */
 static void settle_acknowledged(struct tcp_side *side, const struct tcp_side *other) {
     uint32_t end = other->isn + 1 + (uint32_t)other->octets + (other->fin.packet != 0);
 
