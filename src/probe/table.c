@@ -88,8 +88,9 @@ static const struct probe_test table[] = {
      PROBLEM, NEEDS_VALIDATION, test_bad_signature},
     {"validate-3.1.1", "the right VALIDATE on 3.1.1", "closed", "3.3.5.15.12", CAUSE_V09, NOTE, NEEDS_LOGON_311,
      test_validate_311},
-    {"unsigned-tree-3.1.1", "TREE_CONNECT without a signature on 3.1.1", "closed", "3.3.5.7", CAUSE_S02, NOTE,
-     NEEDS_LOGON_311, test_unsigned_tree},
+    {"unsigned-tree-3.1.1", "TREE_CONNECT without a signature on 3.1.1",
+     "closed, or refused where signing or encryption is required", "3.3.5.7", CAUSE_S02, NOTE, NEEDS_LOGON_311,
+     test_unsigned_tree},
 };
 
 _Static_assert(sizeof table / sizeof table[0] <= PROBE_TESTS_MAX, "the results have room for each test");

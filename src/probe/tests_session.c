@@ -262,6 +262,14 @@ void test_hash(struct probe *probe, struct probe_result *result) {
     result_say(result, PROBE_RIGHT, "both ends have hashed the same NEGOTIATE, octet for octet");
 }
 
+/* What it is refused for anyway where signing is required (3.3.5.2.4) or the session is encrypted (3.3.5.2.9): that comes
+ * before 3.3.5.7. */
+static bool is_refused_before(const struct line *line, const struct line_reply *reply) {
+    bool signs = (line->negotiation.answered.security_mode & SMB2_SIGNING_REQUIRED) != 0;
+
+    return reply_has(reply, STATUS_ACCESS_DENIED) && (signs || line->encrypts);
+}
+
 void test_unsigned_tree(struct probe *probe, struct probe_result *result) {
     struct id_list list = list_one(SMB2_DIALECT_311);
     struct line_logon logon;
@@ -271,7 +279,7 @@ void test_unsigned_tree(struct probe *probe, struct probe_result *result) {
     if (!probe_log_on(probe, &list, &logon, result))
         return;
     reply = line_connect_tree(probe->line, LINE_PLAIN);
-    if (reply_is_close(&reply)) {
+    if (reply_is_close(&reply) || is_refused_before(probe->line, &reply)) {
         result_say(result, PROBE_RIGHT, "%s", reply_text(&reply, text));
         return;
     }

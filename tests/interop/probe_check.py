@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`smbproof probe` against smbd, impacket's smbserver, ksmbd, nobody, and through a relay that changes one NEGOTIATE field.
 
-usage: probe_check.py --smbproof PROGRAM [--slow] [--machine PROGRAM]
+usage: probe_check.py --smbproof PROGRAM [--slow] [--serve] [--machine PROGRAM]
 
 Prints TAP. What it should find of each is written down here, test by test: more and less than that is an error. --slow:
 with sanitizers, where the search through all octets takes its time, fewer relays are tried. --machine: boots Linux's
@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from machine import KernelServer  # noqa: E402
 from samba import Samba, free_port  # noqa: E402
+from serve_check import Server  # noqa: E402
 from tamper_relay import TamperRelay  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -210,10 +211,10 @@ def dry_run(prober):
 
 def smbd_settings(prober):
     with Samba({"server signing": "mandatory"}) as samba:
-        deviates = without(SMBD_DEVIATES, "unsigned")
+        deviates = without(SMBD_DEVIATES, "unsigned", "unsigned-tree-3.1.1")
         expect(prober, "smbd: signing mandatory", samba.port, "server-deviates", deviates, {}, 0)
     with Samba({"server smb encrypt": "required"}) as samba:
-        deviates = without(SMBD_DEVIATES, "unsigned")
+        deviates = without(SMBD_DEVIATES, "unsigned", "unsigned-tree-3.1.1")
         expect(prober, "smbd: encryption required", samba.port, "server-deviates", deviates, SMBD_EXPOSED, 0)
     with Samba({"server max protocol": "SMB3_02"}) as samba:
         deviates = {name: SMBD_DEVIATES[name] for name in ("small-output", "unsigned")}
@@ -224,6 +225,16 @@ def smbd_settings(prober):
         if validation is None or (validation["outcome"], validation["rules"]) != ("right", ["V02"]):
             complaints.append(f"validate-2.0.2: {validation}")
         prober.tap.result("smbd: 2.0.2 alone says under signature that it knows no validation", complaints)
+
+
+def own_server(prober):
+    """No deviation, in whichever way it is run."""
+    for options in ((), ("--sign=allowed",), ("--encrypt=required",), ("--dialects=2.0.2-3.0.2",)):
+        exposed = {"signing-offered": "X02"} if "--sign=allowed" in options else {}
+        name = f"our own server {' '.join(options)}"
+        with tempfile.TemporaryDirectory(prefix="smbproof-probe-") as folder, \
+             Server(prober.command, folder, *options) as server:
+            expect(prober, name, server.port, "healthy", {}, exposed, 0, user="ada", password="secret")
 
 
 def relays(prober, names):
@@ -338,6 +349,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--smbproof", required=True, type=os.path.abspath)
     parser.add_argument("--slow", action="store_true")
+    parser.add_argument("--serve", action="store_true", help="the program has the file server")
     parser.add_argument("--machine")
     options = parser.parse_args()
     tap = Tap()
@@ -351,6 +363,8 @@ def main():
         return tap.done()
     prober = Prober(tap, options.smbproof, validator)
     unreachable(prober)
+    if options.serve:
+        own_server(prober)
     smbd(prober)
     smbd_settings(prober)
     relays(prober, SLOW_RELAYS if options.slow else RELAYS)
