@@ -234,6 +234,10 @@ bool capture_is_lasting(const struct capture *capture) {
     return capture->source.map != NULL;
 }
 
+bool capture_help(void *capture) {
+    return source_help(&((struct capture *)capture)->source);
+}
+
 bool capture_is_packed(const struct capture *capture) {
     return source_packing(&capture->source) != NULL;
 }

@@ -51,6 +51,9 @@ uint64_t capture_size(const struct capture *capture);
 /* Do the octets of a packet stay valid until capture_close (a mapped file), not just until the next
  * one? */
 bool capture_is_lasting(const struct capture *capture);
+/* Of a capture that is lasting: a piece of what reading it costs the system, done for the reader by another thread that has
+ * nothing else to do. False: nothing is to be done for now. */
+bool capture_help(void *capture);
 /* Compressed: offsets are those of what is inside. */
 bool capture_is_packed(const struct capture *capture);
 void capture_close(struct capture *capture);

@@ -173,29 +173,41 @@ bool source_skip(struct source *source, uint64_t size) {
     return true;
 }
 
-void source_release(struct source *source) {
-    if (!source->map) {
-        source->released = SIZE_MAX; /* and never again: the difference wraps to a small number */
-        return;
-    }
-    /* The packet that was handed out last may still be read; the pages would come back if they
-     * were. */
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t until = (source->at - SOURCE_RESIDENT / 2) / page * page;
-    madvise((uint8_t *)source->map + source->released, until - source->released, MADV_DONTNEED);
-    source->released = until;
+/* Somebody's turn at pages that begin less than `ahead` octets in front of the reader; false where they are there. */
+static bool source_populate(struct source *source, size_t ahead) {
+    size_t from = atomic_load_explicit(&source->populated, memory_order_relaxed);
+    size_t left = source->size > from ? source->size - from : 0;
+    if (left == 0 || from >= atomic_load_explicit(&source->reached, memory_order_relaxed) + ahead)
+        return false;
+    if (atomic_compare_exchange_strong(&source->populated, &from, from + SOURCE_PAGES))
+        madvise((uint8_t *)source->map + from, left < SOURCE_PAGES ? left : SOURCE_PAGES, MADV_POPULATE_READ);
+    return true;
 }
 
-void source_populate(struct source *source) {
-    size_t size = source->size - source->populated;
-    if (!source->map || size == 0) {
-        source->populated = SIZE_MAX / 2;
-        return;
-    }
-    if (size > SOURCE_POPULATE)
-        size = SOURCE_POPULATE;
-    madvise((uint8_t *)source->map + source->populated, size, MADV_POPULATE_READ);
-    source->populated += size;
+/* The same with those that lie `resident` octets behind it. What was handed out of them may still be read: the pages
+ * would come back. */
+static bool source_release(struct source *source, size_t resident) {
+    size_t from = atomic_load_explicit(&source->released, memory_order_relaxed);
+    size_t reached = atomic_load_explicit(&source->reached, memory_order_relaxed);
+    if (reached < from + resident)
+        return false;
+    if (atomic_compare_exchange_strong(&source->released, &from, from + SOURCE_RELEASE))
+        madvise((uint8_t *)source->map + from, SOURCE_RELEASE, MADV_DONTNEED);
+    return true;
+}
+
+void source_pages(struct source *source) {
+    source->pages_end = (source->at / SOURCE_PAGES + 1) * SOURCE_PAGES;
+    atomic_store_explicit(&source->reached, source->at, memory_order_relaxed);
+    while (source_populate(source, SOURCE_AHEAD_MIN))
+        ;
+    while (source_release(source, SOURCE_RESIDENT))
+        ;
+}
+
+bool source_help(struct source *source) {
+    return source->map &&
+           (source_populate(source, SOURCE_AHEAD_MAX) || source_release(source, SOURCE_RESIDENT / 2));
 }
 
 static bool source_map(struct source *source, int fd, size_t size) {
@@ -209,8 +221,10 @@ static bool source_map(struct source *source, int fd, size_t size) {
     source->size = size;
     source->at = 0;
     source->base = 0;
-    source->released = 0;
+    source->pages_end = 0;
+    source->reached = 0;
     source->populated = 0;
+    source->released = 0;
     source->ended = true;
     return true;
 }
@@ -251,7 +265,7 @@ static int source_unpack(struct source *source, const char *name) {
 }
 
 static void source_init(struct source *source) {
-    *source = (struct source){.fd = -1, .released = SIZE_MAX, .populated = SIZE_MAX / 2};
+    *source = (struct source){.fd = -1, .pages_end = SIZE_MAX};
 }
 
 /* Reads the first octets of a stream, few enough that an inflater can take them over. */

@@ -4,6 +4,8 @@
 #ifndef SMBPROOF_CAPTURE_SOURCE_H
 #define SMBPROOF_CAPTURE_SOURCE_H
 
+#include <stdatomic.h>
+
 #include "wire/bytes.h"
 
 /* The longest look ahead, in octets: the largest record that any format may have. */
@@ -12,12 +14,15 @@
  * octets. */
 #define SOURCE_WINDOW (1024u * 1024u)
 #define SOURCE_CHUNK  (256u * 1024u)
-/* Mapped files: records whose beginnings are fetched into the cache ahead of the reader, and octets of each; how many octets
- * ahead of it pages are in the page table, and at a time; and how many that were read stay resident. */
+/* Mapped files: records whose beginnings are fetched into the cache ahead of the reader, and octets of each. */
 #define SOURCE_FETCH_RECORDS 4u
 #define SOURCE_FETCH_SIZE 128u
-#define SOURCE_AHEAD (64u * 1024u)
-#define SOURCE_POPULATE (1024u * 1024u)
+/* Octets whose pages enter the page table together; how many it holds ahead of the reader at least, and at most. */
+#define SOURCE_PAGES (256u * 1024u)
+#define SOURCE_AHEAD_MIN (2u * SOURCE_PAGES)
+#define SOURCE_AHEAD_MAX (4u * 1024u * 1024u)
+/* And octets whose pages leave it together; how many that were read stay in it. */
+#define SOURCE_RELEASE (4u * 1024u * 1024u)
 #define SOURCE_RESIDENT (32u * 1024u * 1024u)
 /* The largest stream that is put aside to be read at random (Network Monitor's offsets have 32
  * bits). */
@@ -30,8 +35,10 @@ struct source {
     size_t size;         /* its octets, */
     size_t at;           /* and how many of them were read */
     uint64_t base;       /* offset of the window in the (decompressed) file */
-    size_t populated;    /* mapped: up to where pages are in the page table */
-    size_t released;     /* mapped: up to where pages were given back */
+    size_t pages_end;    /* mapped: when the reader gets there it sees to the pages */
+    atomic_size_t reached;   /* mapped: where the reader was then, */
+    atomic_size_t populated; /* up to where pages are in the page table, or somebody is putting them there, */
+    atomic_size_t released;  /* and up to where they were given back */
     const char *failure; /* why the stream ended, where it should not have; else NULL */
     bool ended;          /* nothing follows the window */
     int fd;              /* -1: none */
@@ -55,9 +62,11 @@ uint64_t source_position(const struct source *source);
 bool source_fill(struct source *source, size_t size);
 /* Moves over any number of octets; false where the file ends before. */
 bool source_skip(struct source *source, uint64_t size);
-/* Slow paths of source_advance. */
-void source_populate(struct source *source);
-void source_release(struct source *source);
+/* Slow path of source_advance. */
+void source_pages(struct source *source);
+/* For another thread than the reader's, which has the time: a piece of what the reader would have to do to the page
+ * table. False: nothing is to be done for now. */
+bool source_help(struct source *source);
 /* Makes all of the input one span (a stream goes to a temporary file). 0, or a negative errno. */
 int source_whole(struct source *source, struct span *whole);
 
@@ -82,11 +91,9 @@ static inline void source_prefetch(const struct source *source, size_t length) {
 /* Moves over octets that were peeked. */
 static inline void source_advance(struct source *source, size_t size) {
     source->at += size;
-    if (source->at + SOURCE_AHEAD >= source->populated)
-        source_populate(source);
+    if (source->at >= source->pages_end)
+        source_pages(source);
     source_prefetch(source, size);
-    if (source->at - source->released >= SOURCE_RESIDENT)
-        source_release(source);
 }
 
 static inline uint64_t source_offset(const struct source *source) {

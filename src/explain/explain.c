@@ -134,9 +134,10 @@ static void *read_packets(void *argument) {
 
 /* Packets that stay where they are can be read on a second thread, while this one listens to what they say. */
 static void read_and_listen(struct reading *reading) {
+    struct meanwhile meanwhile = {capture_help, reading->capture};
     pthread_t thread;
 
-    if (!capture_is_lasting(reading->capture) || !watch_hand_over(reading->watch)) {
+    if (!capture_is_lasting(reading->capture) || !watch_hand_over(reading->watch, &meanwhile)) {
         read_packets(reading);
     } else if (pthread_create(&thread, NULL, read_packets, reading) != 0) {
         watch_hand_nothing(reading->watch);

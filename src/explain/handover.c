@@ -24,6 +24,7 @@ struct handover {
     _Alignas(CACHE_LINE) struct batch *filled; /* of whoever puts: not handed over yet; NULL none */
     _Alignas(CACHE_LINE) struct batch *taken;  /* of whoever takes: handed over, and being looked at; NULL none */
     unsigned at;                               /* in it */
+    struct meanwhile meanwhile;
     _Alignas(CACHE_LINE) pthread_mutex_t lock;
     pthread_cond_t emptied, ready;
     unsigned long written, read; /* batches; under the lock */
@@ -31,12 +32,13 @@ struct handover {
     _Alignas(CACHE_LINE) struct batch batches[HANDOVER_BATCHES];
 };
 
-struct handover *handover_new(void) {
+struct handover *handover_new(const struct meanwhile *meanwhile) {
     struct handover *handover = aligned_alloc(CACHE_LINE, sizeof *handover); /* most of it will never be touched */
 
     if (handover == NULL)
         return NULL;
     memset(handover, 0, offsetof(struct handover, batches));
+    handover->meanwhile = *meanwhile;
     pthread_mutex_init(&handover->lock, NULL);
     pthread_cond_init(&handover->emptied, NULL);
     pthread_cond_init(&handover->ready, NULL);
@@ -109,8 +111,11 @@ static inline void pause_briefly(void) {
 
 /* The next batch is often under way already, and to sleep and be woken takes longer than to wait for it. */
 static void spin(struct handover *handover, unsigned long next) {
+    const struct meanwhile *meanwhile = &handover->meanwhile;
+
     for (unsigned i = 0; i < SPIN_MAX && atomic_load_explicit(&handover->seen, memory_order_relaxed) == next; i++)
-        pause_briefly();
+        if (!meanwhile->work(meanwhile->context))
+            pause_briefly();
 }
 
 static struct batch *batch_next(struct handover *handover) {

@@ -23,6 +23,12 @@ enum handed_kind {
 
 struct watched;
 
+/* What there is to do while nothing is to be taken, a piece at a time; false: nothing for now. */
+struct meanwhile {
+    bool (*work)(void *context);
+    void *context;
+};
+
 struct handed {
     struct watched *watched;
     struct span bytes;
@@ -34,7 +40,8 @@ struct handed {
 
 struct handover;
 
-struct handover *handover_new(void); /* NULL where there is no memory */
+/* NULL where there is no memory. */
+struct handover *handover_new(const struct meanwhile *meanwhile);
 /* The one thread. `lasting`: the octets stay where they are until all was taken; else they are copied, at most
  * HANDOVER_SPARE of them. */
 void handover_put(struct handover *handover, const struct handed *handed, bool lasting);

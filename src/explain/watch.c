@@ -568,8 +568,8 @@ void watch_init(struct watch *watch, uint32_t file, void (*done)(void *context, 
     pthread_mutex_init(&watch->lock, NULL);
 }
 
-bool watch_hand_over(struct watch *watch) {
-    watch->handover = handover_new();
+bool watch_hand_over(struct watch *watch, const struct meanwhile *meanwhile) {
+    watch->handover = handover_new(meanwhile);
     return watch->handover != NULL;
 }
 

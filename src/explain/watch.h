@@ -29,7 +29,7 @@ void watch_init(struct watch *watch, uint32_t file, void (*done)(void *context, 
 /* A sink that fills evidence and hands each SMB connection to `done`. `watch` must outlive the flows. */
 struct flow_sink watch_sink(struct watch *watch);
 /* From here on octets are handed over. False where there is no memory. */
-bool watch_hand_over(struct watch *watch);
+bool watch_hand_over(struct watch *watch, const struct meanwhile *meanwhile);
 /* Or not after all, as long as nothing was. */
 void watch_hand_nothing(struct watch *watch);
 /* The thread that runs the flows: they are finished. */

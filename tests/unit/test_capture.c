@@ -592,6 +592,30 @@ static void from_a_file(void **state) {
     unlink(path);
 }
 
+/* Records without octets, so many that pages are given back on the way: all come, whoever sees to the pages. */
+static void from_a_large_file(void **state) {
+    struct fixture *f = *state;
+    char path[] = "/tmp/smbproof-test-XXXXXX";
+    struct pcap_options options = {.link_type = 1};
+    uint64_t records = 3u << 20, helped = 0, count = 0;
+    struct packet packet;
+    close(mkstemp(path));
+    make_pcap(f, options);
+    f->file.size = 24; /* the header */
+    write_file(path, &f->file);
+    assert_int_equal(truncate(path, (off_t)(24 + records * 16)), 0);
+    assert_int_equal(capture_open(&f->capture, path, &f->error), 0);
+    unlink(path);
+    while (capture_next(f->capture, &packet) == CAPTURE_PACKET)
+        if (++count % 50000 == 0 && count < records / 2)
+            while (capture_help(f->capture))
+                helped++;
+    assert_int_equal(count, records);
+    assert_true(helped > 0);
+    while (capture_help(f->capture)) /* there is an end to it */
+        ;
+}
+
 static void files_that_cannot_be_opened(void **state) {
     struct fixture *f = *state;
     assert_int_equal(capture_open(&f->capture, "/nonexistent/x.pcap", &f->error), -ENOENT);
@@ -708,6 +732,7 @@ int main(void) {
         TEST(not_captures),
         TEST(event_traces),
         TEST(from_a_file),
+        TEST(from_a_large_file),
         TEST(files_that_cannot_be_opened),
         TEST(from_a_live_pipe),
         TEST(netmon_from_a_pipe),

@@ -46,9 +46,19 @@ static void *put_items(void *argument) {
     return NULL;
 }
 
+/* Nobody has to do more in a pause than this. */
+#define PIECES 5u
+
+static bool do_piece(void *context) {
+    unsigned *pieces = context;
+
+    return *pieces > 0 && (*pieces)-- > 0;
+}
+
 /* All of it comes, in order, though the octets that were to be copied have changed meanwhile. */
 static void test_handover(void **state) {
-    struct handover *handover = handover_new();
+    unsigned pieces = PIECES;
+    struct handover *handover = handover_new(&(struct meanwhile){do_piece, &pieces});
     uint8_t *expected = malloc(HANDOVER_SPARE);
     const struct handed *handed;
     unsigned taken = 0;
@@ -76,7 +86,8 @@ static void test_handover(void **state) {
 }
 
 static void test_handover_of_nothing(void **state) {
-    struct handover *handover = handover_new();
+    unsigned pieces = 0;
+    struct handover *handover = handover_new(&(struct meanwhile){do_piece, &pieces});
 
     (void)state;
     assert_non_null(handover);
