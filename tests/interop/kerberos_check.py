@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 import kerberos  # noqa: E402
+import mounts  # noqa: E402
 from samba import Samba  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -69,7 +70,8 @@ class Torture:
 
     def __init__(self, realm, own):
         self.processes, folder = {}, realm.folder
-        if shutil.which("smbtorture") is None or os.geteuid() != 0:
+        self.missing = "smbtorture is not installed" if shutil.which("smbtorture") is None else mounts.missing()
+        if self.missing:
             return
         realm.admin(f"addprinc -randkey cifs/{self.HOST}", f"modprinc +no_auth_data_required cifs/{self.HOST}",
                     f"ktadd -k {folder}/keytab cifs/{self.HOST}")  # fmt: skip
@@ -84,8 +86,8 @@ class Torture:
                                                     env={**realm.env, "TMPDIR": str(folder)})  # fmt: skip
 
     def judge(self, tap):
-        if not self.processes:
-            tap.skip("smbtorture with Kerberos", "smbtorture is not installed, or this is not root")
+        if self.missing:
+            tap.skip("smbtorture with Kerberos", self.missing)
         for test, process in self.processes.items():
             said = process.communicate(timeout=TIMEOUT_SECONDS)[0]
             tap.result(f"smbtorture: {test}", [] if f"\nsuccess: smb2.session.{test}\n" in said else [said[-2000:]])
