@@ -49,6 +49,19 @@ void output_format(struct output *output, const char *format, ...) {
         output_octets(output, text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
 }
 
+void output_number(struct output *output, uint64_t value, unsigned columns) {
+    char digits[OUTPUT_NUMBER_COLUMNS];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    while (sizeof digits - at < columns && at > 0)
+        digits[--at] = ' ';
+    output_octets(output, digits + at, sizeof digits - at);
+}
+
 int output_finish(struct output *output) {
     flush(output);
     if (fflush(output->file) != 0 && output->error == 0)
@@ -180,15 +193,8 @@ void json_string(struct output *output, const char *key, const char *value) {
 }
 
 void json_number(struct output *output, const char *key, uint64_t value) {
-    char digits[20];
-    size_t at = sizeof digits;
-
     begin(output, key);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    output_octets(output, digits + at, sizeof digits - at);
+    output_number(output, value, 0);
 }
 
 void json_packet(struct output *output, const char *key, uint64_t packet) {

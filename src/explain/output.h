@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #define OUTPUT_BUFFER_SIZE 65536u /* octets */
+/* Columns of the longest number, and the most that one may be given. */
+#define OUTPUT_NUMBER_COLUMNS 20u
 
 struct output {
     FILE *file;
@@ -21,6 +23,8 @@ void output_init(struct output *output, FILE *file);
 void output_text(struct output *output, const char *text);
 void output_octets(struct output *output, const char *text, size_t size);
 void output_format(struct output *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* In decimal, at the right end of so many columns where it is shorter. */
+void output_number(struct output *output, uint64_t value, unsigned columns);
 /* The text for a terminal: control characters and octets that are not UTF-8 become `?`; cut where `visible` is full. */
 void visible_text(const char *text, char *visible, size_t size);
 

@@ -1,4 +1,5 @@
 /* Text for people: 80 columns, the verdict first, colour only where it was asked for. */
+#include <assert.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #define LADDER_HEAD_LINES 12u
 #define LADDER_TAIL_LINES 6u
 #define NUMBER_COLUMNS 7u
+#define LABEL_MAX 128u /* octets */
 
 static const char *paint(const struct text_style *style, const char *code) {
     return style->colour ? code : "";
@@ -39,20 +41,44 @@ static size_t octets_of(const char *text, size_t size, size_t columns) {
     return octets;
 }
 
+/* Blanks up to the column where a text begins. */
+static void indent_by(struct output *output, unsigned columns) {
+    static const char blanks[] = "                                ";
+
+    assert(columns < sizeof blanks);
+    output_octets(output, blanks, columns);
+}
+
+static size_t next_line(struct output *output, unsigned hang) {
+    output_octets(output, "\n", 1);
+    indent_by(output, hang);
+    return hang;
+}
+
 /* A word, broken where it is longer than a line. Returns the column behind it. */
 static size_t wrap_word(struct output *output, const struct text_style *style, size_t column, unsigned hang,
-                        const char *word, size_t size) {
-    while (column + columns_of(word, size) > style->width && column < style->width) {
+                        const char *word, size_t size, size_t columns) {
+    while (column + columns > style->width && column < style->width) {
         size_t part = octets_of(word, size, style->width - column);
 
         output_octets(output, word, part);
-        output_format(output, "\n%*s", (int)hang, "");
-        column = hang;
+        columns -= style->width - column;
+        column = next_line(output, hang);
         word += part;
         size -= part;
     }
     output_octets(output, word, size);
-    return column + columns_of(word, size);
+    return column + columns;
+}
+
+/* The octets of the word that begins here, and its columns. */
+static size_t measure_word(const char *text, size_t *columns) {
+    size_t size = 0;
+
+    *columns = 0;
+    for (; text[size] != ' ' && text[size] != '\0'; size++)
+        *columns += ((unsigned char)text[size] & 0xc0) != 0x80;
+    return size;
 }
 
 /* Breaks at blanks; what follows the first line is indented. The first begins where the cursor is, in `column`. */
@@ -61,18 +87,17 @@ static void wrap_from(struct output *output, const struct text_style *style, siz
     bool first = true;
 
     while (*text != '\0') {
-        size_t size = strcspn(text, " ");
+        size_t columns, size = measure_word(text, &columns);
 
-        if (!first && column + 1 + columns_of(text, size) > style->width) {
-            output_format(output, "\n%*s", (int)hang, "");
-            column = hang;
+        if (!first && column + 1 + columns > style->width) {
+            column = next_line(output, hang);
             first = true;
         }
         if (!first) {
             output_octets(output, " ", 1);
             column++;
         }
-        column = wrap_word(output, style, column, hang, text, size);
+        column = wrap_word(output, style, column, hang, text, size, columns);
         first = false;
         text += size;
         while (*text == ' ')
@@ -83,7 +108,7 @@ static void wrap_from(struct output *output, const struct text_style *style, siz
 
 static void wrap(struct output *output, const struct text_style *style, unsigned indent, unsigned hang,
                  const char *text) {
-    output_format(output, "%*s", (int)indent, "");
+    indent_by(output, indent);
     wrap_from(output, style, indent, hang, text);
 }
 
@@ -293,44 +318,88 @@ static void finding_lines(struct output *output, const struct text_style *style,
             wrap_format(output, style, 4, 7, "%u. %s", ++number, remedy_text(finding->remedies[i]));
 }
 
-static void ladder_label(const struct log_entry *entry, char *text, size_t size) {
-    const char *name = entry->validate ? "VALIDATE_NEGOTIATE_INFO"
-                       : entry->kind == MESSAGE_TRANSFORM ? "encrypted"
-                       : entry->kind == MESSAGE_COMPRESSED ? "compressed"
-                       : entry->kind == MESSAGE_SMB1_NEGOTIATE_REQUEST || entry->kind == MESSAGE_SMB1_NEGOTIATE_RESPONSE
-                           ? "SMB1 NEGOTIATE"
-                       : entry->kind == MESSAGE_SMB1_OTHER ? "SMB1"
-                                                           : command_name(entry->command);
-    const char *status = entry->status != 0 ? ntstatus_name(entry->status) : NULL;
-    char number[16] = "";
+/* What a line of the ladder says behind its arrow; what has no room is left away. */
+struct label {
+    char text[LABEL_MAX];
+    size_t size;
+};
 
-    if (entry->status != 0 && status == NULL) {
-        snprintf(number, sizeof number, "0x%08x", entry->status);
-        status = number;
+static void label_add(struct label *label, const char *text) {
+    while (*text != '\0' && label->size < sizeof label->text)
+        label->text[label->size++] = *text++;
+}
+
+static const char *rung_name(const struct log_entry *entry) {
+    if (entry->validate)
+        return "VALIDATE_NEGOTIATE_INFO";
+    switch (entry->kind) {
+    case MESSAGE_TRANSFORM:
+        return "encrypted";
+    case MESSAGE_COMPRESSED:
+        return "compressed";
+    case MESSAGE_SMB1_NEGOTIATE_REQUEST:
+    case MESSAGE_SMB1_NEGOTIATE_RESPONSE:
+        return "SMB1 NEGOTIATE";
+    case MESSAGE_SMB1_OTHER:
+        return "SMB1";
+    default:
+        return command_name(entry->command);
     }
-    snprintf(text, size, "%s%s%s%s%s", name, status ? " " : "",
-             status ? (strncmp(status, "STATUS_", 7) == 0 ? status + 7 : status) : "",
-             entry->is_signed ? " [signed]" : "", entry->cut ? " [cut]" : "");
+}
+
+static void label_add_status(struct label *label, uint32_t status) {
+    const char *name = ntstatus_name(status);
+    char number[16];
+
+    if (name == NULL) {
+        snprintf(number, sizeof number, "0x%08x", status);
+        name = number;
+    }
+    label_add(label, " ");
+    label_add(label, strncmp(name, "STATUS_", 7) == 0 ? name + 7 : name);
+}
+
+static struct label label_of(const struct log_entry *entry) {
+    struct label label;
+
+    label.size = 0;
+    label_add(&label, rung_name(entry));
+    if (entry->status != 0)
+        label_add_status(&label, entry->status);
+    if (entry->is_signed)
+        label_add(&label, " [signed]");
+    if (entry->cut)
+        label_add(&label, " [cut]");
+    return label;
 }
 
 /* A line of the ladder: the arrow says who sent it, in words too short to be misread without colour. */
 static void rung(struct output *output, const struct text_style *style, uint64_t packet, enum direction from,
-                 const char *label) {
+                 const struct label *label) {
     size_t room = style->width - NUMBER_COLUMNS - 18;
-    size_t size = strlen(label) < room ? strlen(label) : room;
 
-    output_format(output, "  %*llu  %s %.*s\n", (int)NUMBER_COLUMNS, (unsigned long long)packet,
-                  from == FROM_CLIENT ? "client ->       " : "       <- server", (int)size, label);
+    output_text(output, "  ");
+    output_number(output, packet, NUMBER_COLUMNS);
+    output_text(output, from == FROM_CLIENT ? "  client ->        " : "         <- server ");
+    output_octets(output, label->text, label->size < room ? label->size : room);
+    output_text(output, "\n");
+}
+
+static void message_rung(struct output *output, const struct text_style *style, const struct log_entry *entry) {
+    struct label label = label_of(entry);
+
+    rung(output, style, entry->packet, (enum direction)entry->from, &label);
 }
 
 static void closing_rungs(struct output *output, const struct text_style *style, const struct facts *facts) {
-    char label[64];
+    struct label label = {.size = 0};
 
     if (facts->closing == NULL)
         return;
-    snprintf(label, sizeof label, "%s%s", ending_text(facts),
-             facts->closer == CLOSER_INJECTED ? " (not sent by that end)" : "");
-    rung(output, style, facts->closing->packet, facts->closing_from, label);
+    label_add(&label, ending_text(facts));
+    if (facts->closer == CLOSER_INJECTED)
+        label_add(&label, " (not sent by that end)");
+    rung(output, style, facts->closing->packet, facts->closing_from, &label);
 }
 
 static void left_out(struct output *output, uint64_t messages) {
@@ -342,14 +411,12 @@ static void left_out(struct output *output, uint64_t messages) {
 /* The last messages of a connection that had more of them than were kept from its start. */
 static void ladder_tail(struct output *output, const struct text_style *style, const struct evidence *evidence) {
     uint64_t kept = evidence->log_tail_count < LADDER_TAIL_LINES ? evidence->log_tail_count : LADDER_TAIL_LINES;
-    char label[128];
 
     left_out(output, evidence->log_seen - evidence->log_count - kept);
     for (uint64_t i = evidence->log_seen - kept; i < evidence->log_seen; i++) {
         const struct log_entry *entry = &evidence->log_tail[(i - EVIDENCE_LOG_HEAD_MAX) % EVIDENCE_LOG_TAIL_MAX];
 
-        ladder_label(entry, label, sizeof label);
-        rung(output, style, entry->packet, (enum direction)entry->from, label);
+        message_rung(output, style, entry);
     }
 }
 
@@ -357,7 +424,6 @@ static void ladder(struct output *output, const struct text_style *style, const 
     const struct evidence *evidence = facts->evidence;
     unsigned count = evidence->log_count;
     unsigned skip_from = count, skip_to = count;
-    char label[128];
 
     if (count == 0 && facts->closing == NULL)
         return;
@@ -370,8 +436,7 @@ static void ladder(struct output *output, const struct text_style *style, const 
             left_out(output, skip_to - skip_from);
             i = skip_to;
         }
-        ladder_label(&evidence->log[i], label, sizeof label);
-        rung(output, style, evidence->log[i].packet, (enum direction)evidence->log[i].from, label);
+        message_rung(output, style, &evidence->log[i]);
     }
     ladder_tail(output, style, evidence);
     closing_rungs(output, style, facts);
