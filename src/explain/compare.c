@@ -233,13 +233,6 @@ static bool same_octets(const struct negotiate_side *a, const struct negotiate_s
            memcmp(a->raw, b->raw, a->raw_size) == 0;
 }
 
-/* Whole log of a record: the head, then what the ring holds, oldest first. Returns the number of entries; they are
- * contiguous from the connection's start only as far as the head reaches. */
-static unsigned log_of(const struct evidence *evidence, const struct log_entry **entries) {
-    *entries = evidence->log;
-    return evidence->log_count;
-}
-
 static bool same_message(const struct log_entry *a, const struct log_entry *b) {
     return a->from == b->from && a->command == b->command && a->message_id == b->message_id &&
            (a->kind == MESSAGE_TRANSFORM) == (b->kind == MESSAGE_TRANSFORM) &&
@@ -334,26 +327,27 @@ static struct last_common last_common(const struct evidence *near, const struct 
 }
 
 static void compare_logs(struct comparison *comparison, const struct evidence *near, const struct evidence *far) {
-    const struct log_entry *near_log, *far_log;
-    unsigned near_count = log_of(near, &near_log), far_count = log_of(far, &far_log);
     bool far_used[EVIDENCE_LOG_HEAD_MAX] = {false};
-    bool whole = reliable(near) && reliable(far) && near_count == near->log_seen && far_count == far->log_seen;
+    bool whole = reliable(near) && reliable(far) && near->log_count == near->log_seen && far->log_count == far->log_seen;
     struct last_common last = last_common(near, far);
 
-    for (unsigned i = 0; i < near_count; i++) {
-        const struct log_entry *other = counterpart(&near_log[i], near, far, far_used);
+    for (unsigned i = 0; i < near->log_count; i++) {
+        const struct log_entry *entry = &near->log[i], *other = counterpart(entry, near, far, far_used);
 
         if (other == NULL) {
-            if (whole && is_settled(&near_log[i], near, last.near, far))
-                add_change(comparison, near_log[i].from == FROM_CLIENT ? CHANGE_DROPPED : CHANGE_ADDED, &near_log[i], NULL);
-        } else if (near_log[i].digest != 0 && other->digest != 0 && near_log[i].digest != other->digest &&
-                   (near_log[i].kind == MESSAGE_TRANSFORM ? whole : near_log[i].command != SMB2_NEGOTIATE)) {
-            add_change(comparison, CHANGE_ALTERED, &near_log[i], other);
+            if (whole && is_settled(entry, near, last.near, far))
+                add_change(comparison, entry->from == FROM_CLIENT ? CHANGE_DROPPED : CHANGE_ADDED, entry, NULL);
+        } else if (entry->digest != 0 && other->digest != 0 && entry->digest != other->digest &&
+                   (entry->kind == MESSAGE_TRANSFORM ? whole : entry->command != SMB2_NEGOTIATE)) {
+            add_change(comparison, CHANGE_ALTERED, entry, other);
         }
     }
-    for (unsigned i = 0; i < far_count && whole; i++)
-        if (!far_used[i] && is_settled(&far_log[i], far, last.far, near))
-            add_change(comparison, far_log[i].from == FROM_SERVER ? CHANGE_DROPPED : CHANGE_ADDED, NULL, &far_log[i]);
+    for (unsigned i = 0; i < far->log_count && whole; i++) {
+        const struct log_entry *entry = &far->log[i];
+
+        if (!far_used[i] && is_settled(entry, far, last.far, near))
+            add_change(comparison, entry->from == FROM_SERVER ? CHANGE_DROPPED : CHANGE_ADDED, NULL, entry);
+    }
 }
 
 /* Did `end` close first at its own capture, or only after it had been told that the other end closed? */
