@@ -27,6 +27,7 @@ struct node {
     struct node_wait *waits;
     struct node_queue *queue;
     bool delete_pending;
+    unsigned removers;       /* seats that have left and remove it now */
     bool is_late;            /* its time of writing shows as `written`, */
     struct timespec written;
     uint64_t written_until_ms; /* until then */
@@ -37,6 +38,8 @@ struct node {
 struct nodes {
     pthread_mutex_t mutex;
     atomic_uint late; /* nodes whose time of writing shows late */
+    atomic_uint_fast64_t removals;
+    struct node_making *makings[NODE_BUCKETS]; /* by the name */
     struct node *buckets[NODE_BUCKETS];
 };
 
@@ -102,16 +105,17 @@ static struct node *node_of(struct nodes *nodes, struct store_id id, uint64_t st
 static bool has_streams_open(struct nodes *nodes, struct store_id id) {
     const struct node *node = *bucket_of(nodes, id);
 
-    while (node != NULL && (node->stream == 0 || !is_same_file(node, id)))
+    while (node != NULL && (node->stream == 0 || node->seats == NULL || !is_same_file(node, id)))
         node = node->next;
     return node != NULL;
 }
 
-/* A file that is to go stays known, so that nobody opens it any more, until the last of its streams is closed. */
+/* A file that is to go stays known, so that nobody opens it any more, until the last of its streams is closed and it is
+ * gone. */
 static void node_drop_unused(struct nodes *nodes, struct node *node) {
     struct node **at = bucket_of(nodes, node->id);
 
-    if (node->seats != NULL || (node->stream == 0 && node->delete_pending && has_streams_open(nodes, node->id)))
+    if (node->seats != NULL || node->removers > 0 || (node->stream == 0 && node->delete_pending && has_streams_open(nodes, node->id)))
         return;
     free(node->path);
     while (*at != node)
@@ -174,12 +178,18 @@ static void shared_break(struct node *node) {
             seat_break(seat, OPLOCK_LEVEL_NONE);
 }
 
-static void queue_wake(struct node *node) {
-    while (node->queue != NULL) {
-        struct node_queue *queue = node->queue;
+static void queue_join(struct node_queue **list, struct node_queue *queue) {
+    queue->next = *list;
+    queue->queue = list;
+    *list = queue;
+}
 
-        node->queue = queue->next;
-        queue->node = NULL;
+static void queue_wake(struct node_queue **list) {
+    while (*list != NULL) {
+        struct node_queue *queue = *list;
+
+        *list = queue->next;
+        queue->queue = NULL;
         loop_post(queue->loop, &queue->task);
     }
 }
@@ -234,51 +244,124 @@ static bool streams_agree(struct nodes *nodes, const struct node_seat *seat, str
     return true;
 }
 
-/* A node that is to go has seats, since the last one to leave takes it away. */
-static uint32_t seat_admit(struct nodes *nodes, const struct node *node, const struct node_seat *seat) {
-    const struct node *whole = node->stream != 0 ? node_find(nodes, node->id, 0) : node;
+/* Waits for what is being removed: the name is another file's then, or nobody's. A node that is to go otherwise has seats,
+ * here or at its streams. */
+static uint32_t seat_admit(struct nodes *nodes, struct node *node, const struct node_seat *seat, struct node_queue *queue) {
+    struct node *whole = node->stream != 0 ? node_find(nodes, node->id, 0) : node;
+    struct node *going = whole != NULL && whole->removers > 0 ? whole : node;
 
+    if (going->removers > 0) {
+        queue_join(&going->queue, queue);
+        return STATUS_PENDING;
+    }
     if (node->delete_pending || (whole != NULL && whole->delete_pending))
         return STATUS_DELETE_PENDING;
     return node->stream != 0 || streams_agree(nodes, seat, node->id) ? STATUS_SUCCESS : STATUS_SHARING_VIOLATION;
+}
+
+static void seat_link(struct node *node, struct node_seat *seat) {
+    seat->next = node->seats;
+    node->seats = seat;
+    seat->node = node;
 }
 
 static uint32_t seat_take(struct node *node, struct node_seat *seat, const struct node_entry *entry,
                           struct node_queue *queue) {
     uint32_t status = seats_clear(node, seat, entry);
 
-    if (status == STATUS_PENDING) {
-        queue->next = node->queue;
-        queue->node = node;
-        node->queue = queue;
-    }
+    if (status == STATUS_PENDING)
+        queue_join(&node->queue, queue);
     if (status != STATUS_SUCCESS)
         return status;
     seat->oplock = seat->broken_to = seat_grant(node, seat, entry);
-    seat->next = node->seats;
-    node->seats = seat;
-    seat->node = node;
+    seat_link(node, seat);
     return STATUS_SUCCESS;
+}
+
+uint64_t node_removals(struct nodes *nodes) {
+    return atomic_load(&nodes->removals);
+}
+
+/* ---- names that are being made ---- */
+
+static struct node_making *making_find(struct nodes *nodes, const struct node_entry *entry) {
+    uint32_t hash = name_hash(entry->path);
+    struct node_making *making = nodes->makings[hash % NODE_BUCKETS];
+
+    while (making != NULL && (making->hash != hash || making->share != entry->share || !name_equal(making->path, entry->path)))
+        making = making->next;
+    return making;
+}
+
+static void making_end(struct node_making *making) {
+    *making->link = making->next;
+    if (making->next != NULL)
+        making->next->link = making->link;
+    making->path = NULL;
+    queue_wake(&making->queue);
+}
+
+void node_make(struct nodes *nodes, struct node_making *making, const void *share, const char *path) {
+    uint32_t hash = name_hash(path);
+    struct node_making **first = &nodes->makings[hash % NODE_BUCKETS];
+
+    assert(making->path == NULL);
+    pthread_mutex_lock(&nodes->mutex);
+    *making = (struct node_making){.next = *first, .link = first, .share = share, .path = path, .hash = hash};
+    if (*first != NULL)
+        (*first)->link = &making->next;
+    *first = making;
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
+void node_make_end(struct nodes *nodes, struct node_making *making) {
+    if (making->path == NULL)
+        return;
+    pthread_mutex_lock(&nodes->mutex);
+    making_end(making);
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
+/* Whoever only found the file waits for its maker to come to it. */
+static uint32_t maker_first(struct nodes *nodes, const struct node_entry *entry, struct node_queue *queue) {
+    struct node_making *making = entry->making != NULL || entry->path == NULL ? NULL : making_find(nodes, entry);
+
+    if (making != NULL)
+        queue_join(&making->queue, queue);
+    return making != NULL ? STATUS_PENDING : STATUS_SUCCESS;
+}
+
+static uint32_t seat_join(struct nodes *nodes, struct node *node, struct node_seat *seat, const struct node_entry *entry,
+                          struct node_queue *queue) {
+    uint32_t status = maker_first(nodes, entry, queue);
+
+    if (status == STATUS_SUCCESS)
+        status = seat_admit(nodes, node, seat, queue);
+    if (status == STATUS_SUCCESS && entry->removals != node_removals(nodes))
+        status = STATUS_RETRY;
+    return status == STATUS_SUCCESS ? seat_take(node, seat, entry, queue) : status;
 }
 
 uint32_t node_join(struct nodes *nodes, struct node_seat *seat, const struct node_entry *entry,
                    struct node_queue *queue) {
     struct node *node;
-    uint32_t status = STATUS_INSUFFICIENT_RESOURCES;
+    uint32_t access = seat->access, status = STATUS_INSUFFICIENT_RESOURCES;
 
     assert(seat->node == NULL && seat->loop != NULL);
     pthread_mutex_lock(&nodes->mutex);
+    seat->access |= entry->overwrites ? FILE_WRITE_DATA : 0; /* emptying a file takes part in sharing as writing does */
     node = node_of(nodes, entry->id, stream_hash(entry->stream));
     if (node != NULL && node->path == NULL && entry->path != NULL) {
         node->share = entry->share;
         node->path = strdup(entry->path);
     }
-    if (node != NULL)
-        status = seat_admit(nodes, node, seat);
-    if (status == STATUS_SUCCESS)
-        status = seat_take(node, seat, entry, queue);
-    if (node != NULL)
+    if (node != NULL) {
+        status = seat_join(nodes, node, seat, entry, queue);
         node_drop_unused(nodes, node);
+    }
+    seat->access = access;
+    if (entry->making != NULL && entry->making->path != NULL && status != STATUS_RETRY)
+        making_end(entry->making);
     pthread_mutex_unlock(&nodes->mutex);
     return status;
 }
@@ -287,14 +370,14 @@ bool node_take_queue(struct nodes *nodes, struct node_queue *queue) {
     bool waits;
 
     pthread_mutex_lock(&nodes->mutex);
-    waits = queue->node != NULL;
+    waits = queue->queue != NULL;
     if (waits) {
-        struct node_queue **at = &queue->node->queue;
+        struct node_queue **at = queue->queue;
 
         while (*at != queue)
             at = &(*at)->next;
         *at = queue->next;
-        queue->node = NULL;
+        queue->queue = NULL;
     }
     pthread_mutex_unlock(&nodes->mutex);
     return waits;
@@ -345,7 +428,7 @@ static void node_doom(struct node *node) {
 
 static void seat_settle(struct node_seat *seat, enum oplock_level level) {
     seat->oplock = seat->broken_to = level;
-    queue_wake(seat->node);
+    queue_wake(&seat->node->queue);
 }
 
 uint32_t node_acknowledge(struct nodes *nodes, struct node_seat *seat, enum oplock_level level,
@@ -594,26 +677,20 @@ static void seat_unlink(struct node *node, struct node_seat *seat) {
     *at = seat->next;
 }
 
-/* Where the last stream of a file that is to go was closed, the file goes. */
-static bool leave_whole(struct nodes *nodes, struct node *node, struct node_seat *seat, bool remove) {
-    struct store_id id = node->id;
-    bool is_stream = node->stream != 0;
-    struct node *whole;
+/* What goes with a seat that has left: the file, where nobody has that or a stream of it open any more, or its stream. */
+static struct node *node_going(struct nodes *nodes, struct node *node, const struct node_seat *seat) {
+    struct node *whole = node->stream != 0 ? node_find(nodes, node->id, 0) : node;
+    bool has_whole = (whole != NULL && whole->seats != NULL) || has_streams_open(nodes, node->id);
 
-    if (!is_stream && has_streams_open(nodes, id))
-        remove = false;
-    node_drop_unused(nodes, node);
-    whole = is_stream && !has_streams_open(nodes, id) ? node_find(nodes, id, 0) : NULL;
-    if (whole == NULL || whole->seats != NULL || !whole->delete_pending)
-        return remove;
-    seat->removes_whole = true;
-    node_drop_unused(nodes, whole);
-    return true;
+    if (whole != NULL && whole->delete_pending && !has_whole)
+        return whole;
+    if (seat->unmakes && seat->unmakes_whole)
+        return has_whole ? NULL : node_of(nodes, node->id, 0);
+    return node->stream != 0 && node->seats == NULL && (node->delete_pending || seat->unmakes) ? node : NULL;
 }
 
 bool node_leave(struct nodes *nodes, struct node_seat *seat) {
     struct node *node = seat->node;
-    bool remove;
 
     if (node == NULL)
         return false;
@@ -625,12 +702,42 @@ bool node_leave(struct nodes *nodes, struct node_seat *seat) {
         written_show(nodes, node);
     if (seat->delete_on_close)
         node_doom(node);
-    remove = node->delete_pending && node->seats == NULL;
     waits_grant(node);
-    queue_wake(node);
-    remove = leave_whole(nodes, node, seat, remove);
+    queue_wake(&node->queue);
+    seat->going = node_going(nodes, node, seat);
+    if (seat->going != NULL) {
+        seat->going->removers++;
+        seat->removes_whole = seat->going->stream == 0;
+    }
+    node_drop_unused(nodes, node);
     pthread_mutex_unlock(&nodes->mutex);
-    return remove;
+    return seat->going != NULL;
+}
+
+/* Whoever opened it by its name before now, and joins after, finds that something was removed. */
+void node_removed(struct nodes *nodes, struct node_seat *seat) {
+    pthread_mutex_lock(&nodes->mutex);
+    atomic_fetch_add(&nodes->removals, 1);
+    seat->going->removers--;
+    queue_wake(&seat->going->queue);
+    node_drop_unused(nodes, seat->going);
+    seat->going = NULL;
+    pthread_mutex_unlock(&nodes->mutex);
+}
+
+/* Without memory what was made stays. */
+void node_unmake(struct nodes *nodes, struct node_seat *seat, const struct node_entry *entry, bool whole) {
+    pthread_mutex_lock(&nodes->mutex);
+    if (seat->node == NULL) {
+        struct node *node = node_of(nodes, entry->id, stream_hash(entry->stream));
+
+        seat->access = 0; /* it is in nobody's way */
+        if (node != NULL)
+            seat_link(node, seat);
+    }
+    seat->unmakes = true;
+    seat->unmakes_whole = whole;
+    pthread_mutex_unlock(&nodes->mutex);
 }
 
 /* ---- renaming ---- */

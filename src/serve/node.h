@@ -24,8 +24,9 @@ struct node_seat {
     struct node_seat *next;
     struct node *node;            /* NULL: at none */
     uint32_t access, share;       /* access_mask, share_access */
-    bool delete_on_close;
-    bool removes_whole;           /* after node_leave() of a stream: its file is what is to go */
+    bool delete_on_close;         /* set once its CREATE has succeeded */
+    struct node *going;           /* after node_leave(): what is to be removed, until node_removed() */
+    bool removes_whole;           /* and that is the file, be the seat at a stream */
     unsigned locks;
     struct loop *loop;            /* the open's; with `notice`, set before the seat joins */
     struct loop_task notice;      /* posted to `loop` when its oplock is broken, or the file is to go */
@@ -36,6 +37,7 @@ struct node_seat {
     bool is_noticed;              /* `notice` is on its way */
     bool is_broken;               /* and says that the oplock is broken */
     bool was_shared;              /* it was at level II, and broken */
+    bool unmakes, unmakes_whole;  /* node_unmake() */
     bool hides_written;           /* node_hide_written() */
 };
 
@@ -46,15 +48,26 @@ struct node_entry {
     const void *share;
     const char *path;             /* below the share's root; copied */
     bool is_folder, overwrites;
+    struct node_making *making;   /* where it was made for this open; ends with the joining, unless that says RETRY */
     enum oplock_level wanted;
+    uint64_t removals;            /* node_removals() from before the file was opened, or known to have its name still */
 };
 
-/* An open that waits until an oplock is broken; embedded in a request. */
+/* An open that waits until an oplock is broken, a file is gone, or another CREATE has come to the file that it makes;
+ * embedded in a request. */
 struct node_queue {
     struct loop_task task; /* posted to `loop` when it is worth to join again */
-    struct node_queue *next;
-    struct node *node;     /* NULL: it does not wait */
+    struct node_queue *next, **queue; /* NULL: it does not wait */
     struct loop *loop;
+};
+
+/* A name that a CREATE may be about to make; embedded in a request. */
+struct node_making {
+    struct node_making *next, **link; /* `link` points to this one */
+    const void *share;
+    const char *path;         /* borrowed; NULL: there is none */
+    uint32_t hash;
+    struct node_queue *queue; /* who has found what was made before its maker has come to it */
 };
 
 struct node_range {
@@ -78,14 +91,26 @@ void nodes_free(struct nodes *nodes);
 
 /* Each yields an NTSTATUS. Joining checks the share modes ([MS-FSA] 2.1.5.1.2.2) and whether the file is to go, breaks
  * the oplocks of others, and grants one (node_oplock()). PENDING: the queue's task comes once it is worth another try,
- * unless it is taken out. */
+ * unless it is taken out. RETRY: files were removed meanwhile; the caller has to see that this is not one of them. */
 uint32_t node_join(struct nodes *nodes, struct node_seat *seat, const struct node_entry *entry,
                    struct node_queue *queue);
+/* The CREATE may make this name from now on: whoever else finds it joins after the maker, who is the first so. Two names of
+ * one file are not seen through; then whoever comes first is. */
+void node_make(struct nodes *nodes, struct node_making *making, const void *share, const char *path);
+/* It has not made it, or what it made goes; there need not be one. */
+void node_make_end(struct nodes *nodes, struct node_making *making);
 /* False: it does not wait, or its task is posted. */
 bool node_take_queue(struct nodes *nodes, struct node_queue *queue);
 /* Gives up locks and waits (none may be left waiting that is not the caller's to answer, see node_take_wait()). True:
- * that was the last open of a file that is to be deleted. */
+ * that was the last open of a file that is to be deleted. Nobody joins that any more until node_removed(). */
 bool node_leave(struct nodes *nodes, struct node_seat *seat);
+/* It is gone, or cannot be removed: those who came meanwhile look again. */
+void node_removed(struct nodes *nodes, struct node_seat *seat);
+/* How many files were removed so far. */
+uint64_t node_removals(struct nodes *nodes);
+/* The seat's CREATE failed after it had made what the entry names, `whole` with its file. That goes when the seat leaves,
+ * unless somebody else has it open then. The seat joins for that where it has not yet. */
+void node_unmake(struct nodes *nodes, struct node_seat *seat, const struct node_entry *entry, bool whole);
 /* Of a seat that has left: is its notice still on its way? It must stay where it is until then. */
 bool node_is_noticed(struct nodes *nodes, const struct node_seat *seat);
 /* May the file get this name ([MS-FSA] 2.1.5.15.11)? Not while somebody who may delete its folder has that open, nor while

@@ -86,16 +86,16 @@ static uint32_t create_check(const struct create_request *create) {
     return contexts_check(create);
 }
 
-static uint32_t create_access(struct work *work) {
+static uint32_t create_access(const struct work *work) {
     const struct create_request *create = &work->create;
-    struct open *open = work->open;
+    const struct share *share = work->open->share;
+    uint32_t access = access_grant(share, create->desired_access);
     bool may_make = create->create_disposition != FILE_OPEN;
 
-    open->access = access_grant(open->share, create->desired_access);
-    if (open->access == 0 || (may_make && open->share->read_only && create->create_disposition != FILE_OPEN_IF))
+    if (access == 0 || (may_make && share->read_only && create->create_disposition != FILE_OPEN_IF))
         return STATUS_ACCESS_DENIED;
-    if ((create->create_options & FILE_DELETE_ON_CLOSE) != 0 && (open->access & ACCESS_DELETE) == 0)
-        return open->share->read_only ? STATUS_ACCESS_DENIED : STATUS_INVALID_PARAMETER;
+    if ((create->create_options & FILE_DELETE_ON_CLOSE) != 0 && (access & ACCESS_DELETE) == 0)
+        return share->read_only ? STATUS_ACCESS_DENIED : STATUS_INVALID_PARAMETER;
     return STATUS_SUCCESS;
 }
 
@@ -118,15 +118,24 @@ static void create_refuse(void *argument) {
     work_refuse(work, work->status);
 }
 
-/* Ends a CREATE that came to nothing: the open goes, and its file where that was made for it. */
+static struct node_entry create_entry(const struct work *work) {
+    return (struct node_entry){.id = work->op.attributes.id, .stream = work->op.stream, .share = work->open->share,
+        .path = work->path, .is_folder = work->open->is_folder, .overwrites = replaces(work->create.create_disposition),
+        .wanted = work->create.requested_oplock_level, .removals = work->removals};
+}
+
+/* Ends a CREATE that came to nothing: the open goes, and with it what was made for it, unless somebody else has come to
+ * that meanwhile. */
 static void create_fail(struct work *work, uint32_t status) {
+    struct nodes *nodes = host_nodes(work->connection->host);
     struct open *open = work->open;
 
     if (open->file != NULL && work->op.made) {
-        open->unmakes = open->seat.node == NULL; /* nobody else can have it open */
-        open->seat.delete_on_close = true;
-        open->was_made = work->op.made_file;
+        struct node_entry entry = create_entry(work);
+
+        node_unmake(nodes, &open->seat, &entry, work->op.made_file);
     }
+    node_make_end(nodes, &work->making);
     work->status = status;
     work_close(work, create_refuse);
 }
@@ -181,8 +190,8 @@ static void create_answer(struct work *work) {
         create_fail(work, STATUS_FILE_CLOSED);
         return;
     }
-    if (!work_begin(work, CONTEXTS_AT - SMB2_HEADER_SIZE + CREATE_CONTEXTS_ROOM)) {
-        open_close(open);
+    if (!work_reserve(work, CONTEXTS_AT - SMB2_HEADER_SIZE + CREATE_CONTEXTS_ROOM)) {
+        create_fail(work, STATUS_INSUFFICIENT_RESOURCES);
         return;
     }
     work->start = work->out.at = CONTEXTS_AT;
@@ -198,6 +207,7 @@ static void create_answer(struct work *work) {
     }
     open_hold(open);
     open->is_ready = true;
+    open->seat.delete_on_close = (work->create.create_options & FILE_DELETE_ON_CLOSE) != 0;
     work_answer(work, STATUS_SUCCESS);
     open_ready(open);
     open_release(open);
@@ -364,29 +374,23 @@ static uint32_t action_of(const struct work *work) {
     return replaces(work->create.create_disposition) ? CREATED_OVERWRITTEN : CREATED_OPENED;
 }
 
-/* Emptying a file takes part in sharing as writing does. */
 static uint32_t create_join(struct work *work) {
     struct open *open = work->open;
-    bool changes = replaces(work->create.create_disposition);
-    struct node_entry entry = {.id = work->op.attributes.id, .stream = work->op.stream, .share = open->share, .path = work->path,
-                               .is_folder = open->is_folder, .overwrites = changes,
-                               .wanted = work->create.requested_oplock_level};
+    struct node_entry entry = create_entry(work);
     struct nodes *nodes = host_nodes(work->connection->host);
     uint32_t status;
 
-    open->seat.access = open->access | (changes ? FILE_WRITE_DATA : 0);
-    open->seat.share = work->create.share_access;
-    open->seat.delete_on_close = (work->create.create_options & FILE_DELETE_ON_CLOSE) != 0;
-    status = node_join(nodes, &open->seat, &entry, &work->queue);
     open->seat.access = open->access;
+    open->seat.share = work->create.share_access;
+    entry.making = work->op.made ? &work->making : NULL;
+    status = node_join(nodes, &open->seat, &entry, &work->queue);
     work->oplock = node_oplock(nodes, &open->seat);
     return status;
 }
 
 static void create_submit(struct work *work);
 
-/* The name may be another file's by now. */
-static void create_again(struct work *work) {
+static void create_closed(struct work *work) {
     work->open->file = NULL;
     if (work->open->is_closing)
         create_fail(work, STATUS_FILE_CLOSED);
@@ -394,11 +398,36 @@ static void create_again(struct work *work) {
         create_submit(work);
 }
 
+/* From the name on, which may be another file's by now, or nobody's. */
+static void create_again(struct work *work) {
+    node_make_end(host_nodes(work->connection->host), &work->making);
+    work_submit(work, STORE_CLOSE, create_closed);
+}
+
+static void create_enter(struct work *work);
+
+/* Is the file one of those that were removed meanwhile? */
+static void create_looked(struct work *work) {
+    if (work->op.result < 0 || work->op.attributes.links == 0)
+        create_again(work);
+    else
+        create_enter(work);
+}
+
+static void create_look(struct work *work) {
+    work->removals = node_removals(host_nodes(work->connection->host));
+    work_submit(work, STORE_STAT, create_looked);
+}
+
+/* What this CREATE has made itself it does not let go of: it would meet it under its name. */
 static void create_woken(struct loop_task *task) {
     struct work *work = (struct work *)((char *)task - offsetof(struct work, queue.task));
 
     work_resume(work);
-    work_submit(work, STORE_CLOSE, create_again);
+    if (work->op.made)
+        create_enter(work);
+    else
+        create_again(work);
 }
 
 static bool create_take_back(struct work *work) {
@@ -409,12 +438,14 @@ static const struct waiting create_waiting = {create_take_back, create_fail, STA
 
 /* Everything allows it: share modes and oplocks are next. */
 static void create_enter(struct work *work) {
-    uint32_t status = create_join(work);
+    uint32_t status = work->open->is_closing ? STATUS_FILE_CLOSED : create_join(work);
 
     if (status == STATUS_SUCCESS)
         create_fill(work);
     else if (status == STATUS_PENDING)
         work_wait(work, &create_waiting);
+    else if (status == STATUS_RETRY)
+        create_look(work);
     else
         create_fail(work, status);
 }
@@ -425,6 +456,8 @@ static void create_granted(struct work *work, uint32_t granted) {
 
     if (replaces(work->create.create_disposition))
         desired |= FILE_WRITE_DATA;
+    if ((work->create.create_options & FILE_DELETE_ON_CLOSE) != 0)
+        desired |= ACCESS_DELETE; /* which MAXIMUM_ALLOWED alone does not insist on */
     work->most &= granted;
     if ((desired & ~granted & ~(uint32_t)ACCESS_SYNCHRONIZE) != 0) {
         create_fail(work, STATUS_ACCESS_DENIED);
@@ -513,6 +546,8 @@ static void create_opened(struct work *work) {
         create_fail(work, STATUS_FILE_CLOSED);
         return;
     }
+    if (!work->op.made)
+        node_make_end(host_nodes(work->connection->host), &work->making);
     open->is_folder = work->op.attributes.is_folder && !open->is_stream;
     work->action = action_of(work);
     work->most = access_most(open->share);
@@ -536,12 +571,16 @@ static enum store_how how_of(const struct open *open, uint32_t disposition) {
 static void create_submit(struct work *work) {
     const struct create_request *create = &work->create;
     struct open *open = work->open;
-
+    struct nodes *nodes = host_nodes(work->connection->host);
     bool replaced = replaces(create->create_disposition);
 
+    work->removals = node_removals(nodes);
+    open->access = access_grant(open->share, create->desired_access);
     work->op.path = work->path;
     work->op.as = open->as;
     work->op.how = how_of(open, create->create_disposition);
+    if (work->op.how != STORE_MUST_EXIST)
+        node_make(nodes, &work->making, open->share, work->path);
     work->op.want_folder = (create->create_options & FILE_DIRECTORY_FILE) != 0;
     work->op.want_file = !open->is_stream && ((create->create_options & FILE_NON_DIRECTORY_FILE) != 0 || replaced ||
                                               open->is_data);

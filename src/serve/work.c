@@ -116,16 +116,22 @@ bool work_failed(struct work *work) {
     return true;
 }
 
-bool work_begin(struct work *work, size_t room) {
+bool work_reserve(struct work *work, size_t room) {
     uint8_t *body = connection_body(work->connection, work->frame, room);
 
-    if (body == NULL) {
-        work_refuse(work, STATUS_INSUFFICIENT_RESOURCES);
+    if (body == NULL)
         return false;
-    }
     work->out = writer_over(body - SMB2_HEADER_SIZE, SMB2_HEADER_SIZE + room);
     work->out.at = SMB2_HEADER_SIZE;
     return true;
+}
+
+bool work_begin(struct work *work, size_t room) {
+    bool has_room = work_reserve(work, room);
+
+    if (!has_room)
+        work_refuse(work, STATUS_INSUFFICIENT_RESOURCES);
+    return has_room;
 }
 
 enum { OUTPUT_HEAD = 8, OUTPUT_AT = SMB2_HEADER_SIZE + OUTPUT_HEAD };
@@ -248,14 +254,21 @@ static void file_close(struct store_op *op) {
     store_submit(open->share->store, op);
 }
 
+static void file_removed(struct store_op *op) {
+    struct open *open = op->owner;
+
+    node_removed(host_nodes(open->connection->host), &open->seat);
+    file_close(op);
+}
+
 void open_leave(struct open *open) {
     if (open->file == NULL) {
         open_free(open);
         return;
     }
-    open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_close,
+    open->op = (struct store_op){.kind = STORE_REMOVE, .file = open->file, .owner = open, .done = file_removed,
                                  .loop = open->connection->loop};
-    open->op.whole = open->was_made || open->seat.removes_whole;
+    open->op.whole = open->seat.removes_whole;
     if (open->is_removed)
         store_submit(open->share->store, &open->op);
     else
@@ -271,7 +284,7 @@ void open_release(struct open *open) {
         return;
     loop_timer_clear(open->connection->loop, &open->patience);
     notify_end(open);
-    open->is_removed = node_leave(nodes, &open->seat) || open->unmakes;
+    open->is_removed = node_leave(nodes, &open->seat);
     if (!node_is_noticed(nodes, &open->seat))
         open_leave(open);
 }

@@ -38,7 +38,6 @@ struct open {
     unsigned uses;
     bool is_folder, is_stream, is_ready, is_closing;
     bool is_data;                  /* a stream was named, be it "::$DATA" */
-    bool unmakes, was_made;        /* its CREATE failed: what was made for it goes; that is the file */
     bool has_listed;
     bool is_removed;               /* it was the last open of a file that is to go */
     bool is_notice_due;            /* its oplock was broken before its CREATE was answered */
@@ -56,7 +55,10 @@ struct work {
     struct store_op op;
     union {
         struct node_wait wait;     /* LOCK */
-        struct node_queue queue;   /* CREATE */
+        struct {                   /* CREATE */
+            struct node_queue queue;
+            struct node_making making;
+        };
     };
     struct work *next;             /* in open->waiting */
     struct pool *pool;             /* whose this memory is */
@@ -83,6 +85,7 @@ struct work {
     uint64_t done, total;          /* chunks, octets */
     struct create_request create;
     uint32_t action;
+    uint64_t removals;             /* CREATE: node_removals() when its file had its name for sure */
     uint32_t most, granted;        /* access_mask: all that can be had, and what the descriptors grant */
     enum oplock_level oplock;      /* that was granted */
     bool post_query;
@@ -115,7 +118,9 @@ void work_answer(struct work *work, uint32_t status);
 void work_answer_file(struct work *work, uint32_t status, const struct file_part *part);
 /* True where the last operation failed: the request was refused with that. */
 bool work_failed(struct work *work);
-/* Begins an answer with room for so many octets of body: work->out counts from the protocol id. False: refused. */
+/* The room for so many octets of body: work->out counts from the protocol id. False: no memory. */
+bool work_reserve(struct work *work, size_t room);
+/* Begins an answer with room for so many octets of body, as work_reserve(). False: refused. */
 bool work_begin(struct work *work, size_t room);
 /* The same for the answers of 2.2.34, 2.2.36, 2.2.38: work->out stands where the output begins. */
 bool work_begin_output(struct work *work, size_t room);

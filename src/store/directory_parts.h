@@ -109,7 +109,7 @@ int stream_find(int fd, const char *stream, char attribute[XATTR_NAME_SIZE]);
 int stream_open(struct directory *directory, struct store_op *op, int fd, char attribute[XATTR_NAME_SIZE]);
 /* Its bare name. */
 const char *stream_name(const struct store_file *file);
-/* Sets the sizes to those of the stream. */
+/* Sets the sizes to those of the stream, and the links to 0 where it is gone. */
 void stream_attributes(const struct store_file *file, struct store_attributes *attributes);
 void streams_list(struct store_op *op);
 void stream_work(struct directory *directory, struct store_op *op);

@@ -38,7 +38,7 @@ struct store_attributes {
     struct store_id id;
     bool is_folder;
     uint32_t dos_attributes; /* [MS-FSCC] 2.6, without DIRECTORY and NORMAL */
-    uint32_t links;
+    uint32_t links; /* 0: it has no name any more */
     uint32_t mode, user, group; /* of Unix: permissions, ids of the owners */
     uint64_t size, allocated; /* octets */
     struct timespec created, accessed, written, changed;

@@ -52,6 +52,8 @@ const char *stream_name(const struct store_file *file) {
 void stream_attributes(const struct store_file *file, struct store_attributes *attributes) {
     ssize_t size = fgetxattr(file->fd, file->stream, NULL, 0);
     attributes->size = size < 0 ? 0 : (uint64_t)size;
+    if (size < 0 && errno == ENODATA)
+        attributes->links = 0;
     attributes->allocated = stream_allocated(attributes->size);
 }
 

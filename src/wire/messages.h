@@ -170,6 +170,7 @@ enum smb2_session_flag {
     ONE(CONNECTION_RESET, 0xc000020du)                                                             \
     ONE(PASSWORD_MUST_CHANGE, 0xc0000224u)                                                         \
     ONE(NOT_FOUND, 0xc0000225u)                                                                    \
+    ONE(RETRY, 0xc000022du)                                                                        \
     ONE(ACCOUNT_LOCKED_OUT, 0xc0000234u)                                                           \
     ONE(USER_MAPPED_FILE, 0xc0000243u)                                                             \
     ONE(PATH_NOT_COVERED, 0xc0000257u)                                                             \

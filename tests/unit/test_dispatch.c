@@ -5,11 +5,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "serve/control.h"
 #include "serve/node.h"
+#include "serve/security.h"
 #include "serve/work.h"
 #include "store/watch.h"
 #include "wire/files.h"
@@ -20,6 +22,7 @@ enum { ROOM = 65536, REQUEST_ROOM = 4096, DATA_MAX = 64 };
 
 struct store_file {
     bool is_folder;
+    unsigned life; /* which of the files that had the name */
 };
 
 struct host {
@@ -36,12 +39,16 @@ struct bench {
     struct server_tree tree;
     struct loop_task *posted;
     bool exists, is_folder;
+    bool is_fixed;          /* read-only */
+    bool is_others;         /* somebody else's, who lets others read it; its folder likewise */
+    unsigned life;          /* counts the removals */
     char data[DATA_MAX];
     size_t size;
     unsigned files;         /* open in the store */
     int fault_kind;         /* -1: none */
     int fault;
     int slow_kind;          /* -1: none; one such operation waits until slow_finish() */
+    bool slow_tells;        /* it is done at once, and only told then */
     struct store_op *slow;
     struct store_attributes attributes;
     uint8_t output[ROOM], input[REQUEST_ROOM];
@@ -54,12 +61,24 @@ struct bench {
     size_t body_size;
     uint8_t file_id[16];
     uint64_t now_ms;        /* also the seconds of what is written */
+    bool lacks_memory;      /* for answers */
     bool sends;             /* files may be sent as they are */
     struct file_part part;  /* what is being sent */
     void (*sent)(void *argument), *sent_argument;
 };
 
 /* --- the store --- */
+
+static void security_give(const struct bench *bench, struct store_op *op) {
+    struct writer writer;
+
+    if (!bench->is_others)
+        return;
+    op->security = malloc(SECURITY_DEFAULT_MAX);
+    writer = writer_over(op->security, SECURITY_DEFAULT_MAX);
+    security_default(geteuid() + 1, getegid() + 1, 0744, false, &writer);
+    op->security_size = writer.at;
+}
 
 static int64_t store_open(struct bench *bench, struct store_op *op) {
     if (op->how == STORE_MUST_EXIST && !bench->exists)
@@ -74,10 +93,13 @@ static int64_t store_open(struct bench *bench, struct store_op *op) {
         return -EISDIR;
     bench->exists = true;
     op->file = malloc(sizeof *op->file);
-    op->file->is_folder = bench->is_folder;
+    *op->file = (struct store_file){bench->is_folder, bench->life};
     bench->files++;
-    op->attributes = (struct store_attributes){.id = {1, 2}, .is_folder = bench->is_folder, .links = 1,
+    op->attributes = (struct store_attributes){.id = {1, 2 + bench->life}, .is_folder = bench->is_folder, .links = 1,
         .size = bench->size, .dos_attributes = op->made ? op->attributes.dos_attributes : FILE_ATTRIBUTE_ARCHIVE};
+    if (bench->is_fixed)
+        op->attributes.dos_attributes |= FILE_ATTRIBUTE_READONLY;
+    security_give(bench, op);
     return 0;
 }
 
@@ -107,8 +129,15 @@ static int64_t store_perform(struct bench *bench, struct store_op *op) {
     case STORE_CLOSE: free(op->file); bench->files--; return 0;
     case STORE_READ: return store_read(bench, op);
     case STORE_WRITE: return store_write(bench, op);
-    case STORE_REMOVE: bench->exists = false; bench->size = 0; return 0;
+    case STORE_REMOVE:
+        if (op->file->life != bench->life)
+            return -ENOENT;
+        bench->exists = false;
+        bench->life++;
+        bench->size = 0;
+        return 0;
     case STORE_TRUNCATE: bench->size = op->size; return 0;
+    case STORE_SECURITY_GET: security_give(bench, op); return 0;
     case STORE_LIST: return op->restart || !bench->answers ? op->entry(op, "a", &bench->attributes) : 0;
     case STORE_SET:
         if ((op->set & STORE_SET_WRITTEN) != 0)
@@ -116,28 +145,30 @@ static int64_t store_perform(struct bench *bench, struct store_op *op) {
         return 0;
     case STORE_STAT:
         op->attributes.written = bench->attributes.written;
-        op->attributes.id = (struct store_id){1, 2};
+        op->attributes.id = (struct store_id){1, 2 + op->file->life};
         op->attributes.size = bench->size;
-        op->attributes.links = 1;
+        op->attributes.links = op->file->life == bench->life;
         op->attributes.is_folder = bench->is_folder;
         return 0;
     default: return 0;
     }
 }
 
-static void store_finish(struct bench *bench, struct store_op *op) {
+static void store_do(struct bench *bench, struct store_op *op) {
     op->path_missing = false;
     op->result = store_perform(bench, op);
-    op->done(op);
 }
 
 static void fake_submit(struct store *store, struct store_op *op) {
     struct bench *bench = (struct bench *)store;
+    bool is_slow = bench->slow_kind == (int)op->kind && bench->slow == NULL;
 
-    if (bench->slow_kind == (int)op->kind && bench->slow == NULL)
+    if (is_slow)
         bench->slow = op;
-    else
-        store_finish(bench, op);
+    if (!is_slow || bench->slow_tells)
+        store_do(bench, op);
+    if (!is_slow)
+        op->done(op);
 }
 
 static void slow_finish(struct bench *bench) {
@@ -145,7 +176,9 @@ static void slow_finish(struct bench *bench) {
 
     assert_non_null(op);
     bench->slow = NULL;
-    store_finish(bench, op);
+    if (!bench->slow_tells)
+        store_do(bench, op);
+    op->done(op);
 }
 
 static int fake_path(struct store *store, struct store_file *file, char *path) {
@@ -204,7 +237,7 @@ static struct bench *bench_of(struct connection *connection) {
 uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size) {
     (void)frame;
     assert_true(size <= ROOM - SMB2_HEADER_SIZE);
-    return bench_of(connection)->output + SMB2_HEADER_SIZE;
+    return bench_of(connection)->lacks_memory ? NULL : bench_of(connection)->output + SMB2_HEADER_SIZE;
 }
 
 void connection_answer(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size) {
@@ -936,6 +969,286 @@ static void test_faults(void **state) {
     }
 }
 
+/* --- CREATEs that meet each other --- */
+
+static const struct create_request batch_open = {.desired_access = ACCESS_GENERIC_ALL, .share_access = FILE_SHARE_ALL,
+    .create_disposition = FILE_OPEN, .requested_oplock_level = OPLOCK_LEVEL_BATCH};
+
+static uint32_t action(const struct bench *bench) {
+    return bench->output[SMB2_HEADER_SIZE + 4];
+}
+
+/* What the store has done for a CREATE is told to it only by the next slow_finish(). */
+static struct store_op *create_late(struct bench *bench, const struct create_request *request) {
+    struct store_op *late;
+
+    bench->slow_kind = STORE_OPEN;
+    bench->slow_tells = true;
+    create_with(bench, "a", *request);
+    bench->slow_kind = -1;
+    late = bench->slow;
+    assert_non_null(late);
+    bench->slow = NULL;
+    return late;
+}
+
+/* A CREATE makes the file; another opens that by another name, before the first one knows, and writes. */
+static void made_and_opened(struct bench *bench, uint32_t disposition, const struct create_request *second) {
+    const struct create_request first = {.desired_access = ACCESS_GENERIC_ALL, .share_access = FILE_SHARE_ALL,
+                                         .create_disposition = disposition};
+    struct store_op *late = create_late(bench, &first);
+
+    assert_true(bench->exists);
+    assert_int_equal(create_with(bench, "b", *second), STATUS_SUCCESS);
+    assert_int_equal(action(bench), CREATED_OPENED);
+    assert_int_equal(write_file(bench, "hello"), STATUS_SUCCESS);
+    bench->slow = late;
+    slow_finish(bench);
+}
+
+/* The one that made the file waits for the other's oplock: it has made it nevertheless, and empties nothing. */
+static void test_made_then_waits(void **state) {
+    static const uint32_t dispositions[] = {FILE_CREATE, FILE_OPEN_IF, FILE_OVERWRITE_IF, FILE_SUPERSEDE};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof dispositions / sizeof *dispositions; i++) {
+        struct bench *bench = bench_new();
+
+        made_and_opened(bench, dispositions[i], &batch_open);
+        assert_int_equal(bench->pends, 1);
+        bench->pends = 0;
+        post_run(bench);
+        assert_int_equal(bench->notices, 1);
+        assert_int_equal(acknowledge(bench, bench->notice.file_id, OPLOCK_LEVEL_NONE), STATUS_SUCCESS);
+        bench->status = STATUS_PENDING;
+        post_run(bench);
+        assert_int_equal(bench->status, STATUS_SUCCESS);
+        assert_int_equal(action(bench), CREATED_NEW);
+        assert_int_equal(bench->size, 5);
+        bench_end(bench);
+    }
+}
+
+/* The one that makes a file is the first to have it open, however late it learns that it has; the other one waits for that,
+ * in whatever case it spells the name. */
+static void test_maker_is_first(void **state) {
+    static const uint32_t shares[] = {FILE_SHARE_ALL, 0};
+    struct create_request first = {.desired_access = ACCESS_GENERIC_ALL, .create_disposition = FILE_CREATE};
+    struct create_request second = {.desired_access = ACCESS_GENERIC_ALL, .share_access = FILE_SHARE_ALL,
+                                    .create_disposition = FILE_OPEN_IF};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        struct bench *bench = bench_new();
+
+        first.share_access = shares[i];
+        struct store_op *late = create_late(bench, &first);
+        create_with(bench, "A", second);
+        assert_int_equal(bench->answers, 0);
+        assert_int_equal(bench->pends, 1);
+        bench->pends = 0;
+        bench->slow = late;
+        slow_finish(bench);
+        assert_int_equal(bench->answers, 1);
+        assert_int_equal(bench->status, STATUS_SUCCESS);
+        assert_int_equal(action(bench), CREATED_NEW);
+        post_run(bench);
+        assert_int_equal(bench->answers, 2);
+        assert_int_equal(bench->status, shares[i] != 0 ? STATUS_SUCCESS : STATUS_SHARING_VIOLATION);
+        assert_int_equal(action(bench), shares[i] != 0 ? CREATED_OPENED : CREATED_NEW);
+        bench_end(bench);
+    }
+}
+
+/* Of those that wait for a maker one may be taken back, and one comes to nothing with the maker; then it makes the file. */
+static void test_maker_comes_to_nothing(void **state) {
+    const struct create_request refused = {.desired_access = ACCESS_GENERIC_ALL, .create_disposition = FILE_CREATE,
+        .create_options = FILE_DELETE_ON_CLOSE, .file_attributes = FILE_ATTRIBUTE_READONLY};
+    struct bench *bench = bench_new();
+
+    (void)state;
+    struct store_op *late = create_late(bench, &refused);
+    create(bench, FILE_OPEN, FILE_SHARE_ALL, 0);
+    assert_int_equal(bench->pends, 1);
+    dispatch_cancel(&bench->connection, &bench->frame);
+    assert_int_equal(bench->status, STATUS_CANCELLED);
+    bench->pends = 0;
+    create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0);
+    assert_int_equal(bench->pends, 1);
+    bench->pends = 0;
+    bench->slow = late;
+    slow_finish(bench);
+    assert_int_equal(bench->status, STATUS_CANNOT_DELETE);
+    post_run(bench);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_int_equal(action(bench), CREATED_NEW);
+    assert_true(bench->exists);
+    bench_end(bench);
+}
+
+/* What it made stays where the other has it open, however its own CREATE ends. */
+static void test_made_stays_for_others(void **state) {
+    struct create_request alone = batch_open;
+    struct bench *bench = bench_new();
+
+    (void)state;
+    made_and_opened(bench, FILE_OPEN_IF, &batch_open);
+    dispatch_cancel(&bench->connection, &bench->frame);
+    assert_int_equal(bench->status, STATUS_CANCELLED);
+    bench->pends = 0;
+    post_run(bench);
+    assert_int_equal(close_file(bench), STATUS_SUCCESS);
+    assert_true(bench->exists);
+    bench_end(bench);
+    bench = bench_new();
+    alone.share_access = 0;
+    alone.requested_oplock_level = OPLOCK_LEVEL_NONE;
+    made_and_opened(bench, FILE_OPEN_IF, &alone);
+    assert_int_equal(bench->status, STATUS_SHARING_VIOLATION);
+    assert_int_equal(close_file(bench), STATUS_SUCCESS);
+    assert_true(bench->exists);
+    bench_end(bench);
+}
+
+/* The same where the other comes while the new file is being dressed, which fails. */
+static void test_made_then_fails(void **state) {
+    const struct create_request plain = {.desired_access = ACCESS_GENERIC_ALL, .share_access = FILE_SHARE_ALL,
+                                         .create_disposition = FILE_OPEN_IF};
+
+    (void)state;
+    for (unsigned others = 0; others < 2; others++) {
+        struct bench *bench = bench_new();
+
+        bench->slow_kind = STORE_STAT;
+        create_with(bench, "a", plain);
+        bench->slow_kind = -1;
+        struct store_op *late = bench->slow;
+        bench->slow = NULL;
+        if (others > 0)
+            assert_int_equal(create_with(bench, "a", plain), STATUS_SUCCESS);
+        bench->slow = late;
+        bench->fault_kind = STORE_STAT;
+        bench->fault = EIO;
+        slow_finish(bench);
+        assert_int_equal(bench->status, STATUS_IO_DEVICE_ERROR);
+        bench->fault_kind = -1;
+        assert_int_equal(bench->exists, others > 0);
+        if (others > 0)
+            assert_int_equal(close_file(bench), STATUS_SUCCESS);
+        assert_int_equal(bench->exists, others > 0);
+        bench_end(bench);
+    }
+}
+
+/* A CREATE that fails deletes nothing that was there, though it should have been deleted on its close. */
+static void test_refused_deletes_nothing(void **state) {
+    struct bench *bench = bench_new();
+
+    (void)state;
+    bench->exists = true;
+    bench->fault_kind = STORE_TRUNCATE;
+    bench->fault = EIO;
+    assert_int_equal(create(bench, FILE_OVERWRITE, FILE_SHARE_ALL, FILE_DELETE_ON_CLOSE), STATUS_IO_DEVICE_ERROR);
+    assert_true(bench->exists);
+    bench->fault_kind = -1;
+    bench->lacks_memory = true;
+    assert_int_equal(create(bench, FILE_OPEN, FILE_SHARE_ALL, FILE_DELETE_ON_CLOSE), STATUS_INSUFFICIENT_RESOURCES);
+    assert_true(bench->exists);
+    bench->exists = false;
+    assert_int_equal(create(bench, FILE_CREATE, FILE_SHARE_ALL, 0), STATUS_INSUFFICIENT_RESOURCES);
+    assert_false(bench->exists);
+    bench_end(bench);
+}
+
+/* Whoever comes while a file is being removed waits until it is gone, and makes a new one. */
+static void test_create_meets_removal(void **state) {
+    struct bench *bench = bench_new();
+
+    (void)state;
+    assert_int_equal(create(bench, FILE_CREATE, FILE_SHARE_ALL, FILE_DELETE_ON_CLOSE), STATUS_SUCCESS);
+    bench->slow_kind = STORE_REMOVE;
+    close_file(bench);
+    struct store_op *late = bench->slow;
+    bench->slow = NULL;
+    bench->slow_kind = -1;
+    create(bench, FILE_OPEN_IF, FILE_SHARE_ALL, 0);
+    assert_int_equal(bench->pends, 1);
+    bench->pends = 0;
+    bench->slow = late;
+    slow_finish(bench);
+    post_run(bench);
+    assert_int_equal(bench->answers, 3);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    assert_int_equal(action(bench), CREATED_NEW);
+    assert_true(bench->exists);
+    bench_end(bench);
+}
+
+/* The file that a CREATE found, or made, is removed before it is told: it looks again, and no other removal misleads it. */
+static void test_create_finds_what_is_gone(void **state) {
+    const struct create_request goes = {.desired_access = ACCESS_GENERIC_ALL, .share_access = FILE_SHARE_ALL,
+        .create_disposition = FILE_OPEN, .create_options = FILE_DELETE_ON_CLOSE};
+    const struct create_request plain = {.desired_access = ACCESS_GENERIC_ALL, .share_access = FILE_SHARE_ALL,
+                                         .create_disposition = FILE_OPEN_IF};
+
+    (void)state;
+    for (unsigned exists = 0; exists < 2; exists++) {
+        struct bench *bench = bench_new();
+
+        bench->exists = exists;
+        struct store_op *late = create_late(bench, &plain);
+        assert_int_equal(create_with(bench, "b", goes), STATUS_SUCCESS);
+        assert_int_equal(close_file(bench), STATUS_SUCCESS);
+        assert_false(bench->exists);
+        bench->slow = late;
+        slow_finish(bench);
+        assert_int_equal(bench->status, STATUS_SUCCESS);
+        assert_int_equal(action(bench), CREATED_NEW);
+        assert_true(bench->exists);
+        bench_end(bench);
+    }
+}
+
+/* Who may not delete a file has it not deleted on his close either, be it that he asks for whatever he may have. */
+static void test_delete_on_close_needs_the_right(void **state) {
+    struct bench *bench = bench_new();
+    struct create_request most = {.desired_access = ACCESS_MAXIMUM_ALLOWED, .share_access = FILE_SHARE_ALL,
+                                  .create_disposition = FILE_OPEN};
+
+    (void)state;
+    bench->exists = bench->is_others = true;
+    assert_int_equal(create_with(bench, "a", most), STATUS_SUCCESS);
+    most.create_options = FILE_DELETE_ON_CLOSE;
+    assert_int_equal(create_with(bench, "a", most), STATUS_ACCESS_DENIED);
+    bench->is_others = false;
+    assert_int_equal(create_with(bench, "a", most), STATUS_SUCCESS);
+    assert_true(bench->exists);
+    bench_end(bench);
+}
+
+/* Who waits for an oplock may get what can be had then, be it more than could be had at first. */
+static void test_maximum_after_waiting(void **state) {
+    struct bench *bench = bench_new();
+    struct create_request most = {.desired_access = ACCESS_MAXIMUM_ALLOWED, .share_access = FILE_SHARE_ALL,
+                                  .create_disposition = FILE_OPEN};
+    uint8_t first[16];
+
+    (void)state;
+    assert_int_equal(create_oplock(bench, FILE_CREATE, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_BATCH), STATUS_SUCCESS);
+    memcpy(first, bench->file_id, 16);
+    bench->is_fixed = true;
+    create_with(bench, "a", most);
+    assert_int_equal(bench->pends, 1);
+    bench->pends = 0;
+    bench->is_fixed = false;
+    assert_int_equal(acknowledge(bench, first, OPLOCK_LEVEL_NONE), STATUS_SUCCESS);
+    post_run(bench);
+    assert_int_equal(bench->status, STATUS_SUCCESS);
+    memcpy(bench->file_id, bench->output + SMB2_HEADER_SIZE + 64, 16);
+    assert_int_equal(write_file(bench, "x"), STATUS_SUCCESS);
+    bench_end(bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_comes_and_goes), cmocka_unit_test(test_create_refuses),
@@ -945,6 +1258,11 @@ int main(void) {
         cmocka_unit_test(test_change_notify), cmocka_unit_test(test_faults),
         cmocka_unit_test(test_read_is_sent), cmocka_unit_test(test_general_controls),
         cmocka_unit_test(test_written_shows_late), cmocka_unit_test(test_written_as_of_close),
+        cmocka_unit_test(test_maker_is_first), cmocka_unit_test(test_maker_comes_to_nothing),
+        cmocka_unit_test(test_made_then_waits), cmocka_unit_test(test_made_stays_for_others),
+        cmocka_unit_test(test_made_then_fails), cmocka_unit_test(test_refused_deletes_nothing),
+        cmocka_unit_test(test_create_meets_removal), cmocka_unit_test(test_create_finds_what_is_gone),
+        cmocka_unit_test(test_maximum_after_waiting), cmocka_unit_test(test_delete_on_close_needs_the_right),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,6 +126,12 @@ static void streams(void **state) {
     struct store_op security = {.kind = STORE_SECURITY_GET, .file = again.file};
     assert_int_equal(run(*state, &security), 0);
     assert_null(security.security);
+    struct store_op stat = {.kind = STORE_STAT, .file = again.file};
+    assert_int_equal(run(*state, &stat), 0);
+    assert_int_equal(stat.attributes.links, 1);
+    assert_int_equal(on(*state, again.file, STORE_REMOVE, NULL, 0), 0);
+    assert_int_equal(run(*state, &stat), 0);
+    assert_int_equal(stat.attributes.links, 0);
     assert_int_equal(on(*state, again.file, STORE_CLOSE, NULL, 0), 0);
 }
 
