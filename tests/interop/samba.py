@@ -6,6 +6,7 @@
 Runs as root, since smbd does. `Samba.missing()` says why it cannot be started here; a test then says that it skipped.
 From a shell: samba.py start FOLDER [KEY=VALUE...] prints the port, samba.py stop FOLDER ends it.
 """
+import contextlib
 import ctypes
 import os
 import random
@@ -21,6 +22,7 @@ from pathlib import Path
 START_SECONDS = 20
 STOP_SECONDS = 10
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+MARK = "SMBPROOF_SAMBA"  # with the folder, in the environment of a server and of all that it starts
 FOLDERS = ("private", "lock", "state", "cache", "pid", "ncalrpc", "log")
 
 
@@ -46,12 +48,12 @@ class Samba:
         self.users = {"root": "secret"} if users is None else users
         self.password = self.users.get("root")
         self.own_folder = folder is None
-        self.folder = Path(folder or tempfile.mkdtemp(prefix="smbproof-samba-"))
+        self.folder = Path(folder or tempfile.mkdtemp(prefix="smbproof-samba-")).resolve()
         self.port = port or free_port()
         self.share = self.folder / "share"
         self.settings = settings or {}
         self.shares = shares or {}
-        self.environment = {**(environment or os.environ), "PATH": search_path()}
+        self.environment = {**(environment or os.environ), "PATH": search_path(), MARK: str(self.folder)}
         self.process = None
 
     @staticmethod
@@ -166,10 +168,11 @@ class Samba:
         return "".join(path.read_text(errors="replace") for path in sorted((self.folder / "log").glob("log*")))
 
     def kill(self, how=signal.SIGTERM):
-        """Ends the server and the process of each connection, which are one process group."""
+        """Ends the server, the process of each connection, and those that answer RPC."""
         if self.process is None:
             return
-        end_group(self.process.pid, how)
+        end_all(self.folder, how)
+        bury(-self.process.pid)
         self.process.wait()
         self.process = None
 
@@ -183,49 +186,55 @@ def search_path():
     return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
-def end_group(leader, how=signal.SIGTERM):
-    deadline = time.monotonic() + STOP_SECONDS
+def belongs(process, folder):
+    """Has smbd of this folder started it? Not so a zombie, which has no environment any more."""
     try:
-        os.killpg(leader, how)
-        while time.monotonic() < deadline and group_lives(leader):
-            time.sleep(0.05)
-        os.killpg(leader, signal.SIGKILL)
+        return f"{MARK}={folder}".encode() in (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def send(process, folder, how):
+    """The number could be another process's by now; what the descriptor is of, it stays."""
+    try:
+        descriptor = os.pidfd_open(int(process.name))
     except ProcessLookupError:
-        pass
-    bury(leader)
+        return
+    if belongs(process, folder):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, how)
+    os.close(descriptor)
 
 
-def bury(leader):
-    """Reaps the dead of the group that are children of this process."""
+def end_all(folder, how=signal.SIGTERM):
+    """Ends smbd and all that it has started: samba-dcerpcd makes a session of its own, and stays when the others go."""
     deadline = time.monotonic() + STOP_SECONDS
-    try:
-        while time.monotonic() < deadline:
-            if os.waitpid(-leader, os.WNOHANG)[0] == 0:
-                time.sleep(0.02)
-    except ChildProcessError:
-        pass
+    seen = set()
+    while left := [process for process in Path("/proc").glob("[0-9]*") if belongs(process, folder)]:
+        is_late = time.monotonic() >= deadline
+        for process in left:
+            if is_late or process not in seen:
+                send(process, folder, signal.SIGKILL if is_late else how)
+        seen.update(left)
+        time.sleep(0.05)
+    for process in seen:
+        bury(int(process.name))
 
 
-def group_lives(leader):
-    """Is any process of the group left that is not a zombie?"""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-        except (OSError, IndexError):
-            continue
-        if int(fields[2]) == leader and fields[0] not in "ZX":
-            return True
-    return False
+def bury(which):
+    """Reaps a dead process, or with minus its number a group of them, as far as they are children of this one."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(which, 0)
 
 
 def main():
     if len(sys.argv) >= 3 and sys.argv[1] == "start":
         samba = Samba(dict(pair.split("=", 1) for pair in sys.argv[3:]), folder=sys.argv[2])
         samba.start()
-        (samba.folder / "leader").write_text(str(samba.process.pid))
         print(samba.port)
     elif len(sys.argv) == 3 and sys.argv[1] == "stop":
-        end_group(int((Path(sys.argv[2]) / "leader").read_text()))
+        end_all(Path(sys.argv[2]).resolve())
     else:
         print(__doc__, file=sys.stderr)
         return 2

@@ -344,8 +344,8 @@ def main():
     parser.add_argument("--smbproof", required=True, type=Path)
     options = parser.parse_args()
     tap = Tap()
-    if mounts.missing():
-        tap.skip("accounts as users of the system", mounts.missing())
+    if missing := mounts.missing():
+        tap.skip("accounts as users of the system", missing)
         return tap.done()
     with tempfile.TemporaryDirectory(prefix="smbproof-users-") as folder:
         hide_users(Path(folder))
