@@ -9,7 +9,6 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,8 +24,6 @@
 #define CONNECTION_HELD_MAX (32u * 1024u * 1024u)
 /* Octets of answers that wait to be sent, beyond which it is read from no more: who does not take them need not ask. */
 #define CONNECTION_UNSENT_MAX (2u * 1024u * 1024u)
-/* Octets of answers that are sent at once, while they lie in the processor's cache; fewer may go with the next. */
-#define CONNECTION_SEND_LEAST 32768u
 /* Without progress, while a frame is half here or an answer is not taken. */
 #define CONNECTION_STALL_MS 60000u
 /* Octets of a signed request that waits for others to be checked with; and milliseconds that are waited for the next one to be
@@ -131,7 +128,7 @@ void connection_logged_on(struct inside *inside) {
     loop_timer_clear(inside->connection.loop, &inside->timer);
 }
 
-static void close_connection(struct inside *inside, const char *why) {
+void connection_close(struct inside *inside, const char *why) {
     if (inside->closed)
         return;
     inside->closed = true;
@@ -195,114 +192,12 @@ void connection_settle(struct inside *inside) {
     if (inside->depth > 0)
         return;
     if (!inside->closed && inside->draining && inside->busy == 0 && inside->out_first == NULL && inside->gathered_count == 0)
-        close_connection(inside, "stopping");
+        connection_close(inside, "stopping");
     if (inside->closed && inside->busy == 0)
         free_connection(inside);
 }
 
-/* ---- out ---- */
-
-static ssize_t send_octets(const struct inside *inside, struct packet *packet) {
-    int more = packet->part.size > 0 ? MSG_MORE : 0;
-    ssize_t sent = send(inside->watch.descriptor, packet->out.data, packet->out.size, MSG_NOSIGNAL | more);
-
-    if (sent > 0)
-        packet->out = span_slice(packet->out, (size_t)sent, packet->out.size);
-    return sent;
-}
-
-static ssize_t send_file(const struct inside *inside, struct packet *packet) {
-    static const uint8_t zeros[4096];
-    off_t offset = (off_t)packet->part.offset;
-    ssize_t sent = sendfile(inside->watch.descriptor, packet->part.descriptor, &offset, packet->part.size);
-
-    if (sent == 0) /* it was longer when the answer was begun */
-        sent = send(inside->watch.descriptor, zeros, packet->part.size < sizeof zeros ? packet->part.size : sizeof zeros,
-                    MSG_NOSIGNAL);
-    if (sent > 0) {
-        packet->part.offset += (uint64_t)sent;
-        packet->part.size -= (size_t)sent;
-    }
-    return sent;
-}
-
-/* False: the peer takes no more at the moment, or the connection is closed. */
-static bool send_packet(struct inside *inside, struct packet *packet) {
-    while (packet->out.size > 0 || packet->part.size > 0) {
-        ssize_t sent = packet->out.size > 0 ? send_octets(inside, packet) : send_file(inside, packet);
-
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0 && errno != EAGAIN)
-            close_connection(inside, "lost");
-        if (sent < 0)
-            return false;
-        inside->unsent -= (size_t)sent;
-        inside->station->counters.sent += (size_t)sent;
-    }
-    return true;
-}
-
-static void flush(struct inside *inside) {
-    while (!inside->closed && inside->out_first != NULL) {
-        struct packet *packet = inside->out_first;
-
-        if (!send_packet(inside, packet))
-            return;
-        inside->out_first = packet->next_out;
-        if (inside->out_first == NULL)
-            inside->out_last = NULL;
-        packet_free(packet);
-    }
-}
-
-static void queue(struct inside *inside, struct packet *packet, struct span out) {
-    packet->out = out;
-    packet->next_out = NULL;
-    inside->unsent += out.size + packet->part.size;
-    if (inside->out_last != NULL)
-        inside->out_last->next_out = packet;
-    else
-        inside->out_first = packet;
-    inside->out_last = packet;
-}
-
-/* What is still in the socket of a request that is answered, since it was refused. */
-static void discard_late(struct inside *inside, struct packet *packet) {
-    while (inside->late > 0 && inside->late_packet == packet && !inside->closed) {
-        ssize_t gone = recv(inside->watch.descriptor, packet->content, inside->late, MSG_TRUNC);
-
-        if (gone > 0)
-            inside->late -= (size_t)gone;
-        else if (gone == 0 || errno != EINTR)
-            close_connection(inside, "lost");
-    }
-}
-
-/* What the bystander makes of an answer, in the packet's output. */
-static struct span changed_answer(struct inside *inside, struct packet *packet, struct span out) {
-    struct span changed = bystander_of(inside)->answers(inside->guest, &inside->connection.server, out);
-
-    if (changed.size > packet->output_size && !packet_grow(packet, changed.size))
-        return out;
-    if (changed.size > 0)
-        memmove(packet->output, changed.data, changed.size);
-    return (struct span){packet->output, changed.size};
-}
-
-static void send_answer(struct inside *inside) {
-    struct span out = server_output(&inside->connection.server);
-    struct packet *packet = server_sent(&inside->connection.server)->owner;
-
-    discard_late(inside, packet);
-    if (inside->closed) /* and the packet gone */
-        return;
-    if (bystander_of(inside) != NULL && out.size > 0 && packet->part.size == 0)
-        out = changed_answer(inside, packet, out);
-    queue(inside, packet, out);
-    if (inside->unsent >= CONNECTION_SEND_LEAST)
-        flush(inside);
-}
+/* ---- what is watched ---- */
 
 /* Is there room for another request of it? */
 static bool takes_more(const struct inside *inside) {
@@ -318,9 +213,9 @@ static void watch_again(struct inside *inside) {
     if (inside->closed)
         return;
     if (loop_watch_change(inside->connection.loop, &inside->watch, events) != 0)
-        close_connection(inside, "watch");
+        connection_close(inside, "watch");
     else if (inside->logged_on && waits && loop_timer_set(inside->connection.loop, &inside->timer, CONNECTION_STALL_MS) != 0)
-        close_connection(inside, "memory");
+        connection_close(inside, "memory");
     else if (inside->logged_on && !waits)
         loop_timer_clear(inside->connection.loop, &inside->timer);
 }
@@ -431,11 +326,11 @@ static bool step(struct inside *inside) {
     case SERVER_RECEIVE:
         return false;
     case SERVER_SEND:
-        send_answer(inside);
+        connection_send_answer(inside);
         return true;
     case SERVER_ROOM:
         if (!packet_grow(packet, packet->output_size + packet->output_size / 2 + SERVER_ANSWER_MAX))
-            close_connection(inside, "memory");
+            connection_close(inside, "memory");
         return true;
     case SERVER_TOKEN:
         logon_begin(inside, packet);
@@ -465,8 +360,8 @@ static bool step(struct inside *inside) {
         release(inside);
         return true;
     case SERVER_CLOSED:
-        flush(inside);
-        close_connection(inside, "rule");
+        connection_flush(inside);
+        connection_close(inside, "rule");
         return false;
     }
     return false;
@@ -479,7 +374,7 @@ static void step_all(struct inside *inside) {
         server_expect(&inside->connection.server, inside->out_first != NULL);
         while (!inside->closed && step(inside))
             continue;
-        flush(inside);
+        connection_flush(inside);
         server_expect(&inside->connection.server, inside->out_first != NULL);
     } while (!inside->closed && step(inside));
 }
@@ -566,7 +461,7 @@ static void close_after_answers(struct inside *inside, const char *why) {
     serve_gathered(inside);
     server_expect(&inside->connection.server, false);
     step_all(inside);
-    close_connection(inside, why);
+    connection_close(inside, why);
 }
 
 /* The header is there: false where the connection was closed. */
@@ -584,7 +479,7 @@ static bool begin_content(struct inside *inside) {
     }
     inside->incoming = packet_new(inside, frame.length, SERVER_OUTPUT_LEAST);
     if (inside->incoming == NULL)
-        close_connection(inside, "memory");
+        connection_close(inside, "memory");
     else
         inside->incoming->goal = first_goal(inside, frame.length);
     return inside->incoming != NULL;
@@ -612,7 +507,7 @@ static void wait_for(struct inside *inside, size_t least) {
 
     inside->incoming->waits = least > 1;
     if (setsockopt(inside->watch.descriptor, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof octets) < 0)
-        close_connection(inside, "lost");
+        connection_close(inside, "lost");
 }
 
 /* The whole frame is received to where it belongs, as it comes. */
@@ -660,7 +555,7 @@ static bool receive(struct inside *inside) {
         if (got == 0)
             close_after_answers(inside, "peer");
         else if (got < 0 && errno != EAGAIN && errno != EINTR)
-            close_connection(inside, "lost");
+            connection_close(inside, "lost");
         if (got <= 0)
             return false;
     }
@@ -680,14 +575,14 @@ static void ready(struct loop_watch *watch, uint32_t events) {
 
     inside->depth++;
     if (events & EPOLLOUT)
-        flush(inside);
+        connection_flush(inside);
     server_expect(&inside->connection.server, true);
     for (unsigned i = 0; i < 2 * CONNECTION_FRAMES_A_TURN && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0; i++)
         if (inside->closed || !takes_more(inside) || !receive(inside))
             break;
     stop_gathering(inside);
     if (!inside->closed && (events & (EPOLLHUP | EPOLLERR)) != 0)
-        close_connection(inside, "lost");
+        connection_close(inside, "lost");
     step_all(inside);
     watch_again(inside);
     inside->depth--;
@@ -701,7 +596,7 @@ static void expired(struct loop_timer *timer) {
         receive_all(inside);
         watch_again(inside);
     } else
-        close_connection(inside, inside->logged_on ? "stalled" : "no-logon");
+        connection_close(inside, inside->logged_on ? "stalled" : "no-logon");
     connection_settle(inside);
 }
 
@@ -748,7 +643,7 @@ static void make_room(struct station *station) {
         struct inside *oldest = inside_of(station->half_open_first);
 
         atomic_fetch_add(&host->refused_half_open, 1);
-        close_connection(oldest, "half-open");
+        connection_close(oldest, "half-open");
         connection_settle(oldest);
     }
 }
@@ -768,7 +663,7 @@ static void begin(struct loop_task *task) {
     make_room(station);
     if (loop_watch_add(station->loop, &inside->watch) != 0 ||
         loop_timer_set(station->loop, &inside->timer, inside->edition->config->limits.logon_ms) != 0)
-        close_connection(inside, "memory");
+        connection_close(inside, "memory");
     inside->draining = station->draining;
     connection_settle(inside);
 }
@@ -813,7 +708,7 @@ void connections_drain(struct station *station, bool now) {
         inside->draining = true;
         inside->depth++;
         if (now)
-            close_connection(inside, "stopping");
+            connection_close(inside, "stopping");
         else
             dispatch_cancel_all(connection);
         inside->depth--;
@@ -853,78 +748,11 @@ bool connection_receive_late(struct connection *connection, struct server_frame 
         if (got > 0)
             inside->late -= (size_t)got;
         else if (got == 0 || errno != EINTR) {
-            close_connection(inside, "lost");
+            connection_close(inside, "lost");
             return false;
         }
     }
     return true;
-}
-
-uint8_t *connection_body(struct connection *connection, struct server_frame *frame, size_t size) {
-    uint8_t *body = server_body(frame, size);
-    struct packet *packet = frame->owner;
-
-    (void)connection;
-    if (body != NULL || !packet_grow(packet, frame->end + size + SERVER_OUTPUT_LEAST))
-        return body;
-    return server_body(frame, size);
-}
-
-void connection_answer(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size) {
-    if (!packet_take_back(frame->owner))
-        return;
-    server_respond(&connection->server, frame, status, body_size);
-    connection_pump(connection->inside);
-}
-
-void connection_answer_file(struct connection *connection, struct server_frame *frame, uint32_t status, size_t body_size,
-                            const struct file_part *part, void (*sent)(void *argument), void *argument) {
-    struct packet *packet = frame->owner;
-
-    packet->part = *part;
-    packet->sent = sent;
-    packet->sent_argument = argument;
-    if (!packet_take_back(packet))
-        return;
-    server_respond_trailing(&connection->server, frame, status, body_size, part->size);
-    connection_pump(connection->inside);
-}
-
-void connection_refuse(struct connection *connection, struct server_frame *frame, uint32_t status) {
-    if (!packet_take_back(frame->owner))
-        return;
-    server_refuse(&connection->server, frame, status, (struct span){NULL, 0});
-    connection_pump(connection->inside);
-}
-
-static void send_extra(struct inside *inside, struct packet *packet, struct span out) {
-    if (out.size == 0) {
-        packet_free(packet);
-        return;
-    }
-    queue(inside, packet, out);
-    connection_pump(inside);
-}
-
-void connection_pend(struct connection *connection, struct server_frame *frame) {
-    struct inside *inside = connection->inside;
-    size_t size = SERVER_INTERIM_SIZE + frame->end;
-    struct packet *packet = inside->closed ? NULL : packet_new(inside, 0, size);
-
-    if (packet != NULL) /* without memory the client waits without being told */
-        send_extra(inside, packet, server_pend(&connection->server, frame, packet->output, size));
-}
-
-void connection_notify(struct connection *connection, struct server_session *session, const struct server_tree *tree,
-                       uint16_t command, const void *body, size_t body_size) {
-    struct inside *inside = connection->inside;
-    size_t before = SERVER_HEADROOM + SMB2_HEADER_SIZE;
-    struct packet *packet = inside->closed ? NULL : packet_new(inside, 0, before + body_size);
-
-    if (packet == NULL)
-        return;
-    memcpy(packet->output + before, body, body_size);
-    send_extra(inside, packet, server_notify(&connection->server, session, tree, command, packet->output, body_size));
 }
 
 struct identity *connection_identity(const struct server_session *session) {

@@ -1,6 +1,6 @@
-/* What a connection is made of, for the files that work on it: connection.c (what comes, what is done, what goes), packet.c
- * (frames with their memory), logon.c (who it is) and tell.c (what the status shows). All of it belongs to the loop of the
- * connection, but for what a step of a logon works on. */
+/* What a connection is made of, for the files that work on it: connection.c (what comes, what is done), send.c (what
+ * goes), packet.c (frames with their memory), logon.c (who it is) and tell.c (what the status shows). All of it belongs
+ * to the loop of the connection, but for what a step of a logon works on. */
 #ifndef SMBPROOF_SERVE_CONNECTION_PARTS_H
 #define SMBPROOF_SERVE_CONNECTION_PARTS_H
 
@@ -98,6 +98,15 @@ void connection_pump(struct inside *inside);
 void connection_settle(struct inside *inside);
 /* It is half-open no more, and has no time limit. */
 void connection_logged_on(struct inside *inside);
+/* `why` is for the log. What is on its way is given up; connection_settle() frees it. */
+void connection_close(struct inside *inside, const char *why);
+
+/* ---- send.c ---- */
+
+/* The server's next answer goes, at the latest with the next connection_flush(). It may close the connection. */
+void connection_send_answer(struct inside *inside);
+/* As much as the peer takes now. */
+void connection_flush(struct inside *inside);
 
 /* ---- packet.c ---- */
 
