@@ -6,7 +6,7 @@
  * says by bits 0 to 2 which of the files opened last it is about, and by bits 4 to 7 after how many operations the store
  * fails (0: never). 0x20: a request that waits is cancelled. 0x21: what was sent is sent. 0x22: timers ring. 0x23:
  * something changes in folders that are watched. 0x24: another tree is connected. 0x25: the tree ends, and a new one
- * begins. */
+ * begins. 0x26: from now on what the store does is told late, or at once again. 0x27: something of that is told. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +22,7 @@
 #define IDS            8u
 #define TIMERS_MAX     64u
 #define WATCHES_MAX    16u
+#define LATE_MAX       8u
 #define BODY_AT        SMB2_HEADER_SIZE
 #define FILE_ID_AT     (BODY_AT + 64u) /* in a CREATE response */
 
@@ -38,11 +39,12 @@ struct place {
     uint8_t data[DATA_MAX], security[256];
     size_t size, security_size;
     uint32_t dos_attributes;
+    unsigned life; /* which of the files that had this place */
 };
 
 struct store_file {
     struct place *place;
-    unsigned listed;
+    unsigned listed, life;
 };
 
 struct host {
@@ -73,7 +75,9 @@ struct run {
     struct watch *watches[WATCHES_MAX];
     struct asked asked[FRAMES_MAX];
     unsigned asked_count, files, fails_in;
-    bool sends;
+    struct store_op *late[LATE_MAX]; /* done, and not told yet */
+    unsigned late_count;
+    bool sends, is_late;
     uint8_t ids[IDS][16];
     unsigned id_count;
 };
@@ -92,7 +96,10 @@ static struct place *place_make(struct run *run, const char *path, bool is_folde
         if (!run->places[i].used) {
             struct place *place = &run->places[i];
 
+            unsigned life = place->life + 1;
+
             memset(place, 0, sizeof *place);
+            place->life = life;
             place->used = true;
             place->is_folder = is_folder;
             strcpy(place->name, path);
@@ -101,9 +108,12 @@ static struct place *place_make(struct run *run, const char *path, bool is_folde
     return NULL;
 }
 
-static void tell_attributes(const struct run *run, const struct place *place, struct store_attributes *attributes) {
-    *attributes = (struct store_attributes){.id = {1, (uint64_t)(place - run->places) + 1}, .is_folder = place->is_folder,
-        .dos_attributes = place->dos_attributes, .links = 1, .size = place->size, .allocated = DATA_MAX};
+static void tell_attributes(const struct run *run, const struct place *place, unsigned life,
+                            struct store_attributes *attributes) {
+    uint64_t number = (uint64_t)(place - run->places) + 1;
+
+    *attributes = (struct store_attributes){.id = {life + 1, number}, .is_folder = place->is_folder,
+        .dos_attributes = place->dos_attributes, .links = place->used && place->life == life, .size = place->size, .allocated = DATA_MAX};
 }
 
 static int64_t store_open(struct run *run, struct store_op *op) {
@@ -121,9 +131,9 @@ static int64_t store_open(struct run *run, struct store_op *op) {
     if (place == NULL && (place = place_make(run, op->path, op->want_folder)) == NULL)
         return -ENOSPC;
     op->file = calloc(1, sizeof *op->file);
-    op->file->place = place;
+    *op->file = (struct store_file){.place = place, .life = place->life};
     run->files++;
-    tell_attributes(run, place, &op->attributes);
+    tell_attributes(run, place, place->life, &op->attributes);
     return 0;
 }
 
@@ -165,7 +175,7 @@ static int64_t store_list(struct run *run, struct store_op *op) {
 
         if (!place->used)
             continue;
-        tell_attributes(run, place, &attributes);
+        tell_attributes(run, place, place->life, &attributes);
         if (!op->entry(op, place->name[0] != '\0' ? place->name : ".", &attributes))
             break;
         count++;
@@ -215,7 +225,7 @@ static int64_t store_perform(struct run *run, struct store_op *op) {
     case STORE_OPEN: return store_open(run, op);
     case STORE_READ: return store_read(place, op);
     case STORE_WRITE: return store_write(place, op);
-    case STORE_STAT: tell_attributes(run, place, &op->attributes); return 0;
+    case STORE_STAT: tell_attributes(run, place, op->file->life, &op->attributes); return 0;
     case STORE_SET:
         place->dos_attributes = (op->set & STORE_SET_DOS) != 0 ? op->attributes.dos_attributes : place->dos_attributes;
         return 0;
@@ -225,7 +235,11 @@ static int64_t store_perform(struct run *run, struct store_op *op) {
         place->size = op->size;
         return 0;
     case STORE_RENAME: return store_rename(run, op);
-    case STORE_REMOVE: place->used = place == run->places; return 0; /* its place may be taken again while it is open */
+    case STORE_REMOVE: /* its place may be taken again while it is open */
+        if (op->file->life != place->life)
+            return -ENOENT;
+        place->used = place == run->places;
+        return 0;
     case STORE_LIST: return store_list(run, op);
     case STORE_STREAMS: return op->entry(op, "one", &(struct store_attributes){.size = 3});
     case STORE_XATTR_GET: return -ENODATA;
@@ -241,9 +255,14 @@ static int64_t store_perform(struct run *run, struct store_op *op) {
 }
 
 static void made_up_submit(struct store *store, struct store_op *op) {
+    struct run *run = (struct run *)store;
+
     op->path_missing = false;
-    op->result = store_perform((struct run *)store, op);
-    op->done(op);
+    op->result = store_perform(run, op);
+    if (run->is_late && run->late_count < LATE_MAX)
+        run->late[run->late_count++] = op;
+    else
+        op->done(op);
 }
 
 static int made_up_path(struct store *store, struct store_file *file, char *path) {
@@ -489,7 +508,7 @@ static void ask(struct run *run, uint8_t command, uint8_t more, struct span octe
     memcpy(request->file_id, run->ids[(run->id_count - 1u - (more & 7u)) % IDS], sizeof request->file_id);
     run->fails_in = more >> 4;
     dispatch(&run->connection, &asked->frame);
-    CHECK(asked->answered || asked->pends || run->files > 0);
+    CHECK(asked->answered || asked->pends || run->files > 0 || run->late_count > 0);
     run_posts(run);
 }
 
@@ -513,6 +532,14 @@ static void send_all(struct run *run) {
     run_posts(run);
 }
 
+static void tell_late(struct run *run, unsigned which) {
+    struct store_op *op = run->late[which];
+
+    run->late[which] = run->late[--run->late_count];
+    op->done(op);
+    run_posts(run);
+}
+
 static void change(struct run *run, uint8_t more) {
     for (unsigned i = 0; i < WATCHES_MAX; i++)
         if (run->watches[i] != NULL) {
@@ -533,13 +560,16 @@ static void count_end(struct closing *closing) {
     ((struct count *)closing)->ends++;
 }
 
-/* While answers are being sent the end waits for them. */
+/* While answers are being sent, or the store is at work, the end waits for them. */
 static void end(struct run *run, struct server_tree *tree) {
     struct count count = {.closing.done = count_end};
 
     dispatch_end(&run->connection, tree != NULL ? &run->session : NULL, tree, &count.closing);
     run_posts(run);
     send_all(run);
+    run->is_late = false;
+    while (run->late_count > 0)
+        tell_late(run, 0);
     CHECK(count.ends == 1);
 }
 
@@ -558,6 +588,10 @@ static void step(struct run *run, uint8_t control, uint8_t more, struct span oct
         run->tree ^= 1;
     else if (control == 0x25)
         end(run, &run->trees[run->tree]);
+    else if (control == 0x26)
+        run->is_late = !run->is_late;
+    else if (control == 0x27 && run->late_count > 0)
+        tell_late(run, more % run->late_count);
 }
 
 static void begin(struct run *run, uint8_t how) {
