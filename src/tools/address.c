@@ -50,6 +50,18 @@ bool address_parse(const char *text, const char *usual_port, struct sockaddr_sto
     return resolve(start, port, address, complaint);
 }
 
+unsigned address_port(const struct sockaddr_storage *address) {
+    return ntohs(address->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)address)->sin6_port
+                                                : ((const struct sockaddr_in *)address)->sin_port);
+}
+
+void address_set_port(struct sockaddr_storage *address, uint16_t port) {
+    if (address->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)address)->sin_port = htons(port);
+}
+
 static bool set_options(int descriptor, int family, bool transparent) {
     int one = 1;
 

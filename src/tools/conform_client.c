@@ -20,7 +20,7 @@
 #define USUAL_PORT     "4450"
 #define TIMEOUT_MAX_S  600u
 
-enum option_key { KEY_LISTEN = 256, KEY_RUN, KEY_TIMEOUT, KEY_GRACE, KEY_LOG, KEY_VERBOSE = 'v' };
+enum option_key { KEY_LISTEN = 256, KEY_RUN, KEY_TIMEOUT, KEY_GRACE, KEY_LOG, KEY_JOBS, KEY_VERBOSE = 'v' };
 
 static const struct argp_option options_table[] = {
     {"listen", KEY_LISTEN, "ADDRESS:PORT", 0,
@@ -28,6 +28,9 @@ static const struct argp_option options_table[] = {
     {"run", KEY_RUN, "COMMAND", 0,
      "Run this for each case, with `sh -c': the client, once. SMBPROOF_PORT has the port, SMBPROOF_CASE the case's "
      "name",
+     0},
+    {"jobs", KEY_JOBS, "NUMBER", 0,
+     "Run so many commands side by side (default: 1), each with a port of its own: that of --listen or one behind it",
      0},
     {"timeout", KEY_TIMEOUT, "SECONDS", 0, "A client that asks for nothing more for so long has given up (default: 5)",
      0},
@@ -40,18 +43,22 @@ static const struct argp_option options_table[] = {
 struct arguments {
     struct conform_wishes wishes;
     const char *listen, *run, *log;
-    unsigned timeout_ms, grace_ms;
+    unsigned timeout_ms, grace_ms, jobs;
     bool verbose;
     FILE *voice; /* standard error as it was: the server's log has its place */
 };
 
-static unsigned take_seconds(const char *text, const char *option, struct argp_state *state) {
+static unsigned take_number(const char *text, unsigned most, const char *option, struct argp_state *state) {
     char *end;
-    unsigned long seconds = strtoul(text, &end, 10);
+    unsigned long number = strtoul(text, &end, 10);
 
-    if (*end != '\0' || end == text || seconds == 0 || seconds > TIMEOUT_MAX_S)
-        argp_error(state, "--%s takes 1 to %u seconds, not `%s'", option, TIMEOUT_MAX_S, text);
-    return (unsigned)seconds * 1000u;
+    if (*end != '\0' || end == text || number == 0 || number > most)
+        argp_error(state, "--%s takes 1 to %u, not `%s'", option, most, text);
+    return (unsigned)number;
+}
+
+static unsigned take_seconds(const char *text, const char *option, struct argp_state *state) {
+    return take_number(text, TIMEOUT_MAX_S, option, state) * 1000u;
 }
 
 static error_t parse_option(int key, char *text, struct argp_state *state) {
@@ -73,11 +80,18 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     case KEY_GRACE:
         arguments->grace_ms = take_seconds(text, "grace", state);
         return 0;
+    case KEY_JOBS:
+        arguments->jobs = take_number(text, LAB_LANES_MAX, "jobs", state);
+        return 0;
     case KEY_LOG:
         arguments->log = text;
         return 0;
     case KEY_VERBOSE:
         arguments->verbose = true;
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->jobs > 1 && arguments->run == NULL)
+            argp_error(state, "--jobs needs --run");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -105,18 +119,29 @@ static void tell_what_to_run(const struct arguments *arguments, int listener, un
             count, LAB_USER, LAB_PASSWORD, LAB_SHARE, LAB_FILE, LAB_SHARE, port, LAB_USER, LAB_PASSWORD);
 }
 
-static void tell_begin(void *context, const struct conform_case *test, unsigned number, unsigned count) {
-    const struct arguments *arguments = context;
-
-    fprintf(arguments->voice, "%u/%u %s: ", number, count, test->name);
-    fflush(arguments->voice);
+static void tell_name(const struct arguments *arguments, const struct lab_progress *progress) {
+    fprintf(arguments->voice, "%u/%u %s: ", progress->number, progress->count, progress->test->name);
 }
 
-static void tell_end(void *context, const struct conform_case *test, const struct conform_result *result) {
+static void tell_begin(void *context, const struct lab_progress *progress) {
     const struct arguments *arguments = context;
 
-    (void)test;
+    if (arguments->jobs == 1) {
+        tell_name(arguments, progress);
+        fflush(arguments->voice);
+    }
+}
+
+/* In one piece, since several cases may end at the same time. */
+static void tell_end(void *context, const struct lab_progress *progress, const struct conform_result *result) {
+    const struct arguments *arguments = context;
+
+    flockfile(arguments->voice);
+    if (arguments->jobs > 1)
+        tell_name(arguments, progress);
     fprintf(arguments->voice, "%s, %s\n", conform_outcome_word(result->outcome), result->seen);
+    fflush(arguments->voice);
+    funlockfile(arguments->voice);
 }
 
 /* ---- the run ---- */
@@ -163,11 +188,12 @@ static int settle(const struct conform_report *report, int status) {
     return judged && !works_at_all(report) ? EXIT_CANNOT_TELL : status;
 }
 
-static int run(struct arguments *arguments, int listener, const struct conform_options *options) {
+static int run(struct arguments *arguments, const int *listeners, const struct conform_options *options) {
     static struct conform_report report;
     bool tells = arguments->verbose || (isatty(STDERR_FILENO) && !arguments->wishes.json && !arguments->wishes.tap) ||
                  arguments->run == NULL;
-    struct lab_setup setup = {.listener = listener,
+    struct lab_setup setup = {.listeners = listeners,
+                              .listener_count = arguments->jobs,
                               .timeout_ms = arguments->timeout_ms,
                               .grace_ms = arguments->grace_ms,
                               .command = arguments->run,
@@ -185,7 +211,7 @@ static int run(struct arguments *arguments, int listener, const struct conform_o
         setup.begins = tell_begin;
         setup.ends = tell_end;
     }
-    tell_what_to_run(arguments, listener, count);
+    tell_what_to_run(arguments, listeners[0], count);
     fflush(arguments->voice);
     error = lab_run(&setup, options, &report);
     fflush(arguments->voice);
@@ -195,28 +221,42 @@ static int run(struct arguments *arguments, int listener, const struct conform_o
     return settle(&report, conform_tell(&arguments->wishes, &report, arguments->verbose));
 }
 
-/* -1, and it was said why. */
-static int open_listener(const char *text) {
+/* At that port and those behind it; at free ones where it is 0. False, and errno; some are open then. */
+static bool listen_at(struct sockaddr_storage *address, unsigned count, int listeners[LAB_LANES_MAX]) {
+    unsigned port = address_port(address);
+
+    for (unsigned i = 0; i < count; i++) {
+        if (port + i > UINT16_MAX) {
+            errno = EADDRNOTAVAIL;
+            return false;
+        }
+        address_set_port(address, port == 0 ? 0 : (uint16_t)(port + i));
+        listeners[i] = address_listen(address, LISTEN_BACKLOG, false);
+        if (listeners[i] < 0)
+            return false;
+    }
+    return true;
+}
+
+/* False, and it was said why. */
+static bool open_listeners(const struct arguments *arguments, int listeners[LAB_LANES_MAX]) {
     struct sockaddr_storage address;
     const char *complaint;
-    int listener;
 
-    if (!address_parse(text, USUAL_PORT, &address, &complaint)) {
-        complain(text, complaint, 0);
-        return -1;
+    if (!address_parse(arguments->listen, USUAL_PORT, &address, &complaint)) {
+        complain(arguments->listen, complaint, 0);
+        return false;
     }
-    listener = address_listen(&address, LISTEN_BACKLOG, false);
-    if (listener < 0) {
-        complain(text, strerror(errno), 0);
-        return -1;
+    if (!listen_at(&address, arguments->jobs, listeners)) {
+        complain(arguments->listen, strerror(errno), 0);
+        return false;
     }
-    fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
-    return listener;
+    return true;
 }
 
 int command_conform_client(int argc, char **argv) {
     static struct arguments arguments = {
-        .listen = USUAL_LISTEN, .timeout_ms = LAB_TIMEOUT_MS, .grace_ms = LAB_GRACE_MS};
+        .listen = USUAL_LISTEN, .timeout_ms = LAB_TIMEOUT_MS, .grace_ms = LAB_GRACE_MS, .jobs = 1};
     static struct deviations deviations;
     struct conform_options options = {.progress = NULL};
     const struct argp_child children[] = {{&conform_wishes_argp, 0, NULL, 0}, {NULL}};
@@ -237,7 +277,8 @@ int command_conform_client(int argc, char **argv) {
                "internal error, 6 the address cannot be listened on.",
         .children = children,
     };
-    int status, listener;
+    int listeners[LAB_LANES_MAX];
+    int status;
 
     argp_err_exit_status = EXIT_USAGE;
     argv[0] = (char[]){"smbproof conform client"};
@@ -251,6 +292,5 @@ int command_conform_client(int argc, char **argv) {
     }
     client_want_works(options.wanted);
     block_signals();
-    listener = open_listener(arguments.listen);
-    return listener < 0 ? EXIT_UNREACHABLE : run(&arguments, listener, &options);
+    return open_listeners(&arguments, listeners) ? run(&arguments, listeners, &options) : EXIT_UNREACHABLE;
 }

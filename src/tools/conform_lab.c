@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,6 +18,7 @@
 #include "auth/ntlm.h"
 #include "serve/host.h"
 #include "store/directory.h"
+#include "tools/address.h"
 
 #define LAB_WORKERS      2u
 #define LAB_CONNECTIONS  64u
@@ -30,12 +30,29 @@
 #define LAB_START_FACTOR 4u /* a command may take so many times the timeout to connect */
 #define FILE_TEXT        "The client has come as far as to this file.\n"
 
+_Static_assert(LAB_LANES_MAX <= HOST_LISTENERS_MAX, "each lane has its listener");
+
 struct lab;
+
+/* Cases one after another, at a port of its own: by that it is known which case a connection belongs to. */
+struct lane {
+    struct lab *lab;
+    unsigned port;
+    int wake; /* an eventfd: something happened */
+    pthread_t thread;
+
+    /* under the lab's lock */
+    const struct conform_case *test; /* the current one; NULL: none */
+    struct misdeed_plan plan;
+    unsigned watch_count;
+    struct client_watch watches[CLIENT_WATCHES_MAX];
+    uint64_t stirred_ms; /* when something was asked for last */
+};
 
 /* A connection. */
 struct guest {
     struct guest *next;
-    struct lab *lab;
+    struct lane *lane;
     struct server *server;
     int descriptor;
     struct client_watch *watch; /* NULL: its case is over */
@@ -54,17 +71,14 @@ struct lab {
     struct host_config config;
     pthread_t thread;
     int error;
-    int wake; /* an eventfd: something happened */
-    unsigned port;
+    unsigned lane_count;
+    struct lane lanes[LAB_LANES_MAX];
 
-    pthread_mutex_t lock; /* of all that follows */
+    pthread_mutex_t lock; /* of all that follows, and of the report */
     bool stopped;
     struct guest *guests;
-    const struct conform_case *test; /* the current one; NULL: none */
-    struct misdeed_plan plan;
-    unsigned watch_count;
-    struct client_watch watches[CLIENT_WATCHES_MAX];
-    uint64_t stirred_ms; /* when something was asked for last */
+    bool looks_for_work;    /* the cases without a misdeed are run, before all others */
+    unsigned next, started; /* cases that were looked at, and that were begun */
 };
 
 static uint64_t now_ms(void) {
@@ -76,45 +90,65 @@ static uint64_t now_ms(void) {
 
 /* ---- the bystander, on the server's thread ---- */
 
-static void wake(struct lab *lab) {
+static void wake(struct lane *lane) {
     const uint64_t one = 1;
-    ssize_t written = write(lab->wake, &one, sizeof one);
+    ssize_t written = write(lane->wake, &one, sizeof one);
 
     (void)written;
 }
 
-static void stir(struct lab *lab) {
-    lab->stirred_ms = now_ms();
-    wake(lab);
+static void stir(struct lane *lane) {
+    lane->stirred_ms = now_ms();
+    wake(lane);
+}
+
+/* Of a socket. */
+static unsigned port_of(int descriptor) {
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+
+    getsockname(descriptor, (struct sockaddr *)&address, &size);
+    return address_port(&address);
+}
+
+/* That a connection came to; NULL: it is gone already. */
+static struct lane *lane_of(struct lab *lab, int descriptor) {
+    unsigned port = port_of(descriptor);
+
+    for (unsigned i = 0; i < lab->lane_count; i++)
+        if (lab->lanes[i].port == port)
+            return &lab->lanes[i];
+    return NULL;
 }
 
 /* Whoever came and went without NEGOTIATE, as a scanner does, leaves its place. NULL: there is none. */
-static struct client_watch *take_watch(struct lab *lab) {
-    for (unsigned i = 0; i < lab->watch_count; i++)
-        if (lab->watches[i].over && !lab->watches[i].negotiated)
-            return &lab->watches[i];
-    return lab->watch_count < CLIENT_WATCHES_MAX ? &lab->watches[lab->watch_count++] : NULL;
+static struct client_watch *take_watch(struct lane *lane) {
+    for (unsigned i = 0; i < lane->watch_count; i++)
+        if (lane->watches[i].over && !lane->watches[i].negotiated)
+            return &lane->watches[i];
+    return lane->watch_count < CLIENT_WATCHES_MAX ? &lane->watches[lane->watch_count++] : NULL;
 }
 
 static void *guest_begin(void *context, struct server *server, int descriptor) {
     struct lab *lab = context;
-    struct guest *guest = calloc(1, sizeof *guest);
+    struct lane *lane = lane_of(lab, descriptor);
+    struct guest *guest = lane != NULL ? calloc(1, sizeof *guest) : NULL;
     struct client_watch *watch;
 
     pthread_mutex_lock(&lab->lock);
-    watch = guest != NULL && lab->test != NULL ? take_watch(lab) : NULL;
+    watch = guest != NULL && lane->test != NULL ? take_watch(lane) : NULL;
     if (watch == NULL) {
         shutdown(descriptor, SHUT_RDWR);
         free(guest);
         guest = NULL;
     } else {
-        *guest =
-            (struct guest){.next = lab->guests, .lab = lab, .server = server, .descriptor = descriptor, .watch = watch};
+        *guest = (struct guest){
+            .next = lab->guests, .lane = lane, .server = server, .descriptor = descriptor, .watch = watch};
         lab->guests = guest;
         lab->report->client.connections++;
-        client_watch_begin(guest->watch, lab->test->misdeed);
-        server->policy = &lab->policies[lab->test->misdeed->setting];
-        stir(lab);
+        client_watch_begin(guest->watch, lane->test->misdeed);
+        server->policy = &lab->policies[lane->test->misdeed->setting];
+        stir(lane);
     }
     pthread_mutex_unlock(&lab->lock);
     return guest;
@@ -125,12 +159,14 @@ static void guest_received(void *context, struct span content) {
 
     if (guest == NULL)
         return;
-    pthread_mutex_lock(&guest->lab->lock);
+    struct lab *lab = guest->lane->lab;
+
+    pthread_mutex_lock(&lab->lock);
     if (guest->watch != NULL) {
-        client_watch_request(guest->watch, content, &guest->lab->report->client);
-        stir(guest->lab);
+        client_watch_request(guest->watch, content, &lab->report->client);
+        stir(guest->lane);
     }
-    pthread_mutex_unlock(&guest->lab->lock);
+    pthread_mutex_unlock(&lab->lock);
 }
 
 static void guest_keyed(void *context, const struct server *server) {
@@ -184,7 +220,7 @@ static struct span change(struct guest *guest, struct span frame) {
         return frame;
     client_watch_answer(guest->watch, guest->answer.message);
     if (!client_watch_applies(guest->watch) ||
-        !misdeed_commit(&guest->lab->plan, &keys, guest->watch->validation, &guest->answer, &instead))
+        !misdeed_commit(&guest->lane->plan, &keys, guest->watch->validation, &guest->answer, &instead))
         return frame;
     client_watch_altered(guest->watch);
     return framed(guest, instead);
@@ -196,10 +232,12 @@ static struct span guest_answers(void *context, struct server *server, struct sp
     (void)server;
     if (guest == NULL)
         return frame;
-    pthread_mutex_lock(&guest->lab->lock);
+    struct lab *lab = guest->lane->lab;
+
+    pthread_mutex_lock(&lab->lock);
     if (guest->watch != NULL)
         frame = change(guest, frame);
-    pthread_mutex_unlock(&guest->lab->lock);
+    pthread_mutex_unlock(&lab->lock);
     return frame;
 }
 
@@ -217,7 +255,7 @@ static void guest_ended(void *context, bool by_peer) {
 
     if (guest == NULL)
         return;
-    struct lab *lab = guest->lab;
+    struct lab *lab = guest->lane->lab;
 
     pthread_mutex_lock(&lab->lock);
     if (guest->watch != NULL) {
@@ -230,7 +268,7 @@ static void guest_ended(void *context, bool by_peer) {
             *place = guest->next;
             break;
         }
-    wake(lab);
+    wake(guest->lane);
     pthread_mutex_unlock(&lab->lock);
     aead_key_free(guest->opener);
     free(guest);
@@ -238,25 +276,28 @@ static void guest_ended(void *context, bool by_peer) {
 
 /* ---- cases ---- */
 
-static void begin_case(struct lab *lab, const struct conform_case *test) {
+static void begin_case(struct lane *lane, const struct conform_case *test) {
     char complaint[TAMPER_COMPLAINT_MAX];
 
-    pthread_mutex_lock(&lab->lock);
-    misdeed_plan(test->misdeed, &lab->plan, complaint);
-    lab->test = test;
-    lab->watch_count = 0;
-    lab->stirred_ms = now_ms();
-    pthread_mutex_unlock(&lab->lock);
+    pthread_mutex_lock(&lane->lab->lock);
+    misdeed_plan(test->misdeed, &lane->plan, complaint);
+    lane->test = test;
+    lane->watch_count = 0;
+    lane->stirred_ms = now_ms();
+    pthread_mutex_unlock(&lane->lab->lock);
 }
 
 /* The connections of the case are of no interest any more. */
-static void close_guests(struct lab *lab) {
+static void close_guests(struct lane *lane) {
+    struct lab *lab = lane->lab;
+
     pthread_mutex_lock(&lab->lock);
-    lab->test = NULL;
-    for (struct guest *guest = lab->guests; guest != NULL; guest = guest->next) {
-        guest->watch = NULL;
-        shutdown(guest->descriptor, SHUT_RDWR);
-    }
+    lane->test = NULL;
+    for (struct guest *guest = lab->guests; guest != NULL; guest = guest->next)
+        if (guest->lane == lane) {
+            guest->watch = NULL;
+            shutdown(guest->descriptor, SHUT_RDWR);
+        }
     pthread_mutex_unlock(&lab->lock);
 }
 
@@ -265,57 +306,57 @@ struct state {
     uint64_t idle_ms;
 };
 
-static struct state look(struct lab *lab) {
+static struct state look(const struct lane *lane) {
     struct state state = {.all_over = true};
 
-    pthread_mutex_lock(&lab->lock);
-    state.stopped = lab->stopped;
-    state.idle_ms = now_ms() - lab->stirred_ms;
-    for (unsigned i = 0; i < lab->watch_count; i++) {
-        const struct client_watch *watch = &lab->watches[i];
+    pthread_mutex_lock(&lane->lab->lock);
+    state.stopped = lane->lab->stopped;
+    state.idle_ms = now_ms() - lane->stirred_ms;
+    for (unsigned i = 0; i < lane->watch_count; i++) {
+        const struct client_watch *watch = &lane->watches[i];
 
         state.decided |= client_watch_decided(watch);
         state.came |= watch->negotiated;
         state.all_over &= watch->over;
     }
-    pthread_mutex_unlock(&lab->lock);
+    pthread_mutex_unlock(&lane->lab->lock);
     return state;
 }
 
 /* Waits until something happens; true: the command has ended. */
-static bool wait_for(struct lab *lab, int command, uint64_t most_ms) {
-    struct pollfd watched[] = {{lab->wake, POLLIN, 0}, {command, POLLIN, 0}};
+static bool wait_for(const struct lane *lane, int command, uint64_t most_ms) {
+    struct pollfd watched[] = {{lane->wake, POLLIN, 0}, {command, POLLIN, 0}};
     uint64_t count;
 
     poll(watched, 2, (int)most_ms);
-    if (watched[0].revents != 0 && read(lab->wake, &count, sizeof count) < 0)
+    if (watched[0].revents != 0 && read(lane->wake, &count, sizeof count) < 0)
         return watched[1].revents != 0;
     return watched[1].revents != 0;
 }
 
 /* Is it over? `ended`: the command has. */
-static bool is_over(const struct lab *lab, const struct state *state, bool ended, uint64_t ended_ms,
+static bool is_over(const struct lab_setup *setup, const struct state *state, bool ended, uint64_t ended_ms,
                     uint64_t began_ms) {
     if (state->stopped || state->decided || now_ms() - began_ms > LAB_CASE_MAX_MS)
-        return lab->setup->command != NULL || state->stopped || state->decided || state->came;
-    if (lab->setup->command == NULL)
-        return state->came && (state->all_over || state->idle_ms >= lab->setup->timeout_ms);
+        return setup->command != NULL || state->stopped || state->decided || state->came;
+    if (setup->command == NULL)
+        return state->came && (state->all_over || state->idle_ms >= setup->timeout_ms);
     if (ended)
         return state->all_over || now_ms() - ended_ms >= LAB_SETTLE_MS;
-    return state->idle_ms >= lab->setup->timeout_ms * (state->came ? 1 : LAB_START_FACTOR);
+    return state->idle_ms >= setup->timeout_ms * (state->came ? 1 : LAB_START_FACTOR);
 }
 
 /* False: the end of everything was asked for. */
-static bool await_case(struct lab *lab, int command) {
+static bool await_case(const struct lane *lane, int command) {
     uint64_t began_ms = now_ms(), ended_ms = 0;
     bool ended = false;
     struct state state;
 
     for (;;) {
-        state = look(lab);
-        if (is_over(lab, &state, ended, ended_ms, began_ms))
+        state = look(lane);
+        if (is_over(lane->lab->setup, &state, ended, ended_ms, began_ms))
             return !state.stopped;
-        if (wait_for(lab, ended ? -1 : command, ended ? LAB_SETTLE_MS / 10 : 100) && !ended) {
+        if (wait_for(lane, ended ? -1 : command, ended ? LAB_SETTLE_MS / 10 : 100) && !ended) {
             ended = true;
             ended_ms = now_ms();
         }
@@ -348,23 +389,23 @@ static bool take_files(const struct lab_setup *setup, posix_spawn_file_actions_t
 }
 
 /* 0 or a negative errno. */
-static int start(struct lab *lab, const char *name, struct command *command) {
-    char *const words[] = {"sh", "-c", (char *)(uintptr_t)lab->setup->command, NULL};
+static int start(const struct lane *lane, const char *name, struct command *command) {
+    const struct lab_setup *setup = lane->lab->setup;
+    char port[32], test[CONFORM_NAME_MAX + 16];
+    char *const words[] = {"env", port, test, "sh", "-c", (char *)(uintptr_t)setup->command, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    char port[16];
     int error = ENOMEM;
 
     *command = (struct command){0, -1};
-    if (lab->setup->command == NULL)
+    if (setup->command == NULL)
         return 0;
-    snprintf(port, sizeof port, "%u", lab->port);
-    setenv("SMBPROOF_PORT", port, 1);
-    setenv("SMBPROOF_CASE", name, 1);
+    snprintf(port, sizeof port, "SMBPROOF_PORT=%u", lane->port);
+    snprintf(test, sizeof test, "SMBPROOF_CASE=%s", name);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    if (take_attributes(&attributes) && take_files(lab->setup, &actions))
-        error = posix_spawn(&command->pid, "/bin/sh", &actions, &attributes, words, environ);
+    if (take_attributes(&attributes) && take_files(setup, &actions))
+        error = posix_spawnp(&command->pid, words[0], &actions, &attributes, words, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (error == 0)
@@ -405,54 +446,104 @@ static bool works(const struct conform_report *report, enum client_setting setti
     return outcome != CONFORM_SKIP && outcome != CONFORM_UNCLEAR;
 }
 
-/* False: the end was asked for. */
-static bool run_case(struct lab *lab, const struct conform_case *test, struct conform_result *result) {
+static void run_case(struct lane *lane, const struct conform_case *test, struct conform_result *result) {
+    struct lab *lab = lane->lab;
     struct command command;
     bool goes_on;
 
-    begin_case(lab, test);
-    if (start(lab, test->name, &command) != 0) {
+    begin_case(lane, test);
+    if (start(lane, test->name, &command) != 0) {
         say(result, "the command cannot be run");
-        return true;
+        return;
     }
-    goes_on = await_case(lab, command.descriptor);
+    goes_on = await_case(lane, command.descriptor);
     pthread_mutex_lock(&lab->lock);
-    client_judge(test, lab->watches, lab->watch_count, lab->report->options->strict, result);
+    client_judge(test, lane->watches, lane->watch_count, lab->report->options->strict, result);
     pthread_mutex_unlock(&lab->lock);
     if (!goes_on && result->outcome != CONFORM_FAIL)
         say(result, "not tried: interrupted");
-    close_guests(lab);
+    close_guests(lane);
     finish(&command, lab->setup->grace_ms);
-    return goes_on;
+}
+
+/* Where there is a reason for it. */
+static bool is_left_out(struct lab *lab, const struct conform_case *test, struct conform_result *result) {
+    bool stopped;
+
+    pthread_mutex_lock(&lab->lock);
+    stopped = lab->stopped;
+    pthread_mutex_unlock(&lab->lock);
+    if (stopped)
+        say(result, "not tried: interrupted");
+    else if (test->misdeed->judge != JUDGE_WORKS && !works(lab->report, test->misdeed->setting))
+        say(result, "not tried: without any misdeed the client does not work with such a server");
+    else
+        return false;
+    return true;
+}
+
+static void do_case(struct lane *lane, struct lab_progress progress, unsigned at) {
+    const struct lab_setup *setup = lane->lab->setup;
+    struct conform_report *report = lane->lab->report;
+
+    if (setup->begins != NULL)
+        setup->begins(setup->context, &progress);
+    if (!is_left_out(lane->lab, progress.test, &report->results[at]))
+        run_case(lane, progress.test, &report->results[at]);
+    pthread_mutex_lock(&lane->lab->lock);
+    conform_settle(report, at);
+    pthread_mutex_unlock(&lane->lab->lock);
+    if (setup->ends != NULL)
+        setup->ends(setup->context, &progress, &report->results[at]);
+}
+
+/* The next case that is nobody's yet; false: there is none. */
+static bool take_case(struct lab *lab, struct lab_progress *progress, unsigned *at) {
+    const struct conform_suite *suite = lab->report->suite;
+    bool found = false;
+
+    pthread_mutex_lock(&lab->lock);
+    for (; !found && lab->next < suite->count; lab->next++) {
+        *at = lab->next;
+        progress->test = &suite->cases[*at];
+        found =
+            lab->report->options->wanted[*at] && (progress->test->misdeed->judge == JUDGE_WORKS) == lab->looks_for_work;
+    }
+    if (found)
+        progress->number = ++lab->started;
+    pthread_mutex_unlock(&lab->lock);
+    return found;
+}
+
+static void *run_lane(void *argument) {
+    struct lane *lane = argument;
+    struct lab_progress progress = {.count = 0};
+    unsigned at;
+
+    for (unsigned i = 0; i < lane->lab->report->suite->count; i++)
+        progress.count += lane->lab->report->options->wanted[i];
+    while (take_case(lane->lab, &progress, &at))
+        do_case(lane, progress, at);
+    return NULL;
+}
+
+/* In all lanes, of which this thread is the first; those that cannot be had are done without. */
+static void run_lanes(struct lab *lab, bool looks_for_work) {
+    bool runs[LAB_LANES_MAX] = {false};
+
+    lab->looks_for_work = looks_for_work;
+    lab->next = 0;
+    for (unsigned i = 1; i < lab->lane_count; i++)
+        runs[i] = pthread_create(&lab->lanes[i].thread, NULL, run_lane, &lab->lanes[i]) == 0;
+    run_lane(&lab->lanes[0]);
+    for (unsigned i = 1; i < lab->lane_count; i++)
+        if (runs[i])
+            pthread_join(lab->lanes[i].thread, NULL);
 }
 
 static void run_cases(struct lab *lab) {
-    struct conform_report *report = lab->report;
-    const struct conform_suite *suite = report->suite;
-    unsigned number = 0, wanted = 0;
-    bool goes_on = true;
-
-    for (unsigned i = 0; i < suite->count; i++)
-        wanted += report->options->wanted[i];
-    for (unsigned i = 0; i < suite->count; i++) {
-        const struct conform_case *test = &suite->cases[i];
-        struct conform_result *result = &report->results[i];
-
-        if (!report->options->wanted[i])
-            continue;
-        number++;
-        if (lab->setup->begins != NULL && goes_on)
-            lab->setup->begins(lab->setup->context, test, number, wanted);
-        if (!goes_on)
-            say(result, "not tried: interrupted");
-        else if (test->misdeed->judge != JUDGE_WORKS && !works(report, test->misdeed->setting))
-            say(result, "not tried: without any misdeed the client does not work with such a server");
-        else
-            goes_on = run_case(lab, test, result);
-        conform_settle(report, i);
-        if (lab->setup->ends != NULL)
-            lab->setup->ends(lab->setup->context, test, result);
-    }
+    run_lanes(lab, true);
+    run_lanes(lab, false);
 }
 
 /* ---- the server ---- */
@@ -527,13 +618,14 @@ static bool add_share(struct host_config *config, const char *name, struct store
 static int make_config(struct lab *lab) {
     const struct directory_settings settings = {.read_only = true};
     struct host_config *config = &lab->config;
+    unsigned connections = LAB_CONNECTIONS * lab->lane_count;
     struct store *store;
     int error = 0;
 
     *config = (struct host_config){
-        .limits = {.connections = LAB_CONNECTIONS,
-                   .connections_per_address = LAB_CONNECTIONS,
-                   .half_open = LAB_CONNECTIONS,
+        .limits = {.connections = connections,
+                   .connections_per_address = connections,
+                   .half_open = connections,
                    .logon_ms = LAB_LOGON_MS,
                    .expired_ms = LAB_LOGON_MS,
                    .open_files = LAB_OPEN_FILES},
@@ -556,18 +648,10 @@ static void *serve(void *argument) {
     lab->error = host_run(&lab->host);
     pthread_mutex_lock(&lab->lock);
     lab->stopped = true;
-    wake(lab);
+    for (unsigned i = 0; i < lab->lane_count; i++)
+        wake(&lab->lanes[i]);
     pthread_mutex_unlock(&lab->lock);
     return NULL;
-}
-
-static unsigned port_of(int listener) {
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
-
-    getsockname(listener, (struct sockaddr *)&address, &size);
-    return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
-                                         : ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
 static void make_policies(struct lab *lab) {
@@ -597,6 +681,31 @@ static void stop_server(struct lab *lab) {
     pthread_join(lab->thread, NULL);
 }
 
+/* False: descriptors are lacking. */
+static bool make_lanes(struct lab *lab) {
+    bool good = true;
+
+    lab->lane_count = lab->setup->listener_count;
+    for (unsigned i = 0; i < lab->lane_count; i++) {
+        int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+        lab->lanes[i] = (struct lane){.lab = lab, .port = port_of(lab->setup->listeners[i]), .wake = wake};
+        good &= wake >= 0;
+    }
+    return good;
+}
+
+static void close_lanes(struct lab *lab) {
+    for (unsigned i = 0; i < lab->lane_count; i++)
+        if (lab->lanes[i].wake >= 0)
+            close(lab->lanes[i].wake);
+}
+
+static void close_listeners(const struct lab_setup *setup) {
+    for (unsigned i = 0; i < setup->listener_count; i++)
+        close(setup->listeners[i]);
+}
+
 int lab_run(const struct lab_setup *setup, const struct conform_options *options, struct conform_report *report) {
     struct lab *lab = calloc(1, sizeof *lab);
     const struct host_bystander bystander = {lab, guest_begin, guest_received, guest_keyed, guest_answers, guest_ended};
@@ -604,23 +713,21 @@ int lab_run(const struct lab_setup *setup, const struct conform_options *options
 
     *report = (struct conform_report){.suite = conform_clients(), .options = options};
     if (lab == NULL) {
-        close(setup->listener);
+        close_listeners(setup);
         return -ENOMEM;
     }
     lab->setup = setup;
     lab->report = report;
-    lab->port = port_of(setup->listener);
-    lab->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&lab->lock, NULL);
     make_policies(lab);
-    lab->host = (struct host_setup){.listeners = &setup->listener,
-                                    .listener_count = 1,
+    lab->host = (struct host_setup){.listeners = setup->listeners,
+                                    .listener_count = setup->listener_count,
                                     .loop_count = 1,
                                     .config = &lab->config,
                                     .status_local = -1,
                                     .status_http = -1,
                                     .bystander = &bystander};
-    error = lab->wake < 0 ? -errno : make_folder(lab);
+    error = make_lanes(lab) ? make_folder(lab) : -EMFILE;
     if (error == 0)
         error = start_server(lab);
     if (error == 0) {
@@ -628,11 +735,10 @@ int lab_run(const struct lab_setup *setup, const struct conform_options *options
         stop_server(lab);
         error = lab->error;
     } else {
-        close(setup->listener);
+        close_listeners(setup);
     }
     remove_folder(lab);
-    if (lab->wake >= 0)
-        close(lab->wake);
+    close_lanes(lab);
     pthread_mutex_destroy(&lab->lock);
     free(lab);
     return error;

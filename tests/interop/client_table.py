@@ -7,10 +7,10 @@ usage: client_table.py --smbproof PROGRAM [--machine PROGRAM] [--libsmb2 PROGRAM
 --machine boots the Linux kernel's client (machine.py says how it is called), --libsmb2 is that library's example
 smb2-ls-async. A client that is not there keeps the column that the page has of it, and a case that is not among --cases
 its cell. --write puts the tables where
-`<!-- clients:begin -->` and `<!-- clients:end -->` stand in both files; without, they are printed. It takes some ten
-minutes with the kernel, else about two.
+`<!-- clients:begin -->` and `<!-- clients:end -->` stand in both files; without, they are printed.
 """
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE, README = ROOT / "docs" / "conformance.md", ROOT / "README.md"
 START, END = "<!-- clients:begin -->", "<!-- clients:end -->"
 RUN_SECONDS = 3600
+JOBS = 8  # cases side by side
 IMPACKET = """
 import os
 from impacket.smbconnection import SMBConnection
@@ -127,7 +129,8 @@ CLIENTS = {
 
 
 def run(options, command, *more):
-    call = [options.smbproof, "conform", "client", "--listen", "127.0.0.1:0", "--json", "--run", command, *more]
+    call = [options.smbproof, "conform", "client", "--listen", "127.0.0.1:0", "--json", "--jobs", str(JOBS)]
+    call += ["--run", command, *more]
     call += ["--only", options.cases] if options.cases else []
     done = subprocess.run(call, stdout=subprocess.PIPE, text=True, timeout=RUN_SECONDS)
     return json.loads(done.stdout)
@@ -137,22 +140,28 @@ class Guest(KernelClient):
     user, password, share = "user", "password", "share"
 
 
-def serve_mounts(listener, client):
-    """Each connection brings a port, and gets what came of the mount."""
-    while True:
-        try:
-            caller, _ = listener.accept()
-        except OSError:
-            return
-        with caller:
-            status, text = client.run(int(caller.recv(16)), "kernel")
+def serve_mount(caller, client):
+    """It brings a port, and gets what came of the mount."""
+    with caller:
+        status, text = client.run(int(caller.recv(16)), "kernel")
+        with contextlib.suppress(OSError):  # a command that took too long is gone
             caller.sendall(f"{status} {text}".encode())
+
+
+def serve_mounts(listener, client):
+    with ThreadPoolExecutor(JOBS) as pool:
+        while True:
+            try:
+                caller, _ = listener.accept()
+            except OSError:
+                return
+            pool.submit(serve_mount, caller, client)
 
 
 def run_kernel(options, folder):
     """The machine stays, and each case's command asks it for a mount."""
     asks = folder / "mount.py"
-    with socket.create_server(("127.0.0.1", 0)) as listener, Guest(options.machine, MOUNTS) as client:
+    with socket.create_server(("127.0.0.1", 0)) as listener, Guest(options.machine, MOUNTS, JOBS) as client:
         asks.write_text(
             "import os, socket, sys\n"
             f"s = socket.create_connection(('127.0.0.1', {listener.getsockname()[1]}))\n"
@@ -162,7 +171,7 @@ def run_kernel(options, folder):
         thread = threading.Thread(target=serve_mounts, args=(listener, client), daemon=True)
         thread.start()
         try:
-            return run(options, f"{sys.executable} {asks}", "--timeout", "15", "--grace", "60")
+            return run(options, f"{sys.executable} -IS {asks}", "--timeout", "15", "--grace", "90")
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()

@@ -6,6 +6,7 @@ usage: conform_client_check.py --smbproof PROGRAM [--slow]
 Prints TAP. --slow: fewer cases.
 """
 import argparse
+import json
 import os
 import re
 import signal
@@ -31,6 +32,7 @@ c.login("user", "password")
 c.listPath("share", "*")
 """
 FEW = "Validate_Guid,Validate_UnsupportedSigned,Hash_Salt,Tree_*,Encrypted_BadTag,Encrypted_InnerSession,Setup_Guest_311"
+SIDE_BY_SIDE = ("--jobs", "4")
 
 # impacket 0.10 neither validates nor looks at signatures and tags; more is wrong with it.
 IMPACKET_LETS_PASS = {
@@ -59,7 +61,7 @@ class Lab(Suite):
 
 
 def own_client(tap, lab, slow):
-    report, code = lab.report(lab.own, *(["--only", FEW] if slow else []))
+    report, code = lab.report(lab.own, *SIDE_BY_SIDE, *(["--only", FEW] if slow else []))
     wrong = details(report, having(report, "fail", "should", "unclear", "skip"))
     if code != 0:
         wrong.append(f"exit status {code}")
@@ -70,7 +72,7 @@ def smbclient(tap, lab, slow):
     if subprocess.run(["sh", "-c", "command -v smbclient"], capture_output=True).returncode != 0:
         tap.skip("smbclient", "it is not installed")
         return
-    report, code = lab.report(SMBCLIENT, *(["--only", FEW] if slow else []))
+    report, code = lab.report(SMBCLIENT, *SIDE_BY_SIDE, *(["--only", FEW] if slow else []))
     found = having(report, "fail", "should", "unclear", "skip")
     wanted = known_in(KNOWN) & {case["name"] for case in report["cases"]}
     wrong = [f"lets pass now: {text}" for text in details(report, found - wanted)]
@@ -100,9 +102,9 @@ def impacket(tap, lab):
 
 
 def reports(tap, lab, folder):
-    first, second = lab.run(lab.own, "--only", FEW, "-v"), lab.run(lab.own, "--only", FEW, "-v")
+    first, second = lab.run(lab.own, "--only", FEW, "-v"), lab.run(lab.own, "--only", FEW, "-v", *SIDE_BY_SIDE)
     same = first.stdout == second.stdout and len(first.stdout) > 500
-    tap.result("two runs say the same", [] if same else [first.stdout, second.stdout])
+    tap.result("two runs say the same, one after another and side by side", [] if same else [first.stdout, second.stdout])
     junit = Path(folder) / "junit.xml"
     run = lab.run(lab.own, "--only", FEW, "--tap", "--junit", junit)
     results = [line for line in run.stdout.splitlines() if re.match(r"(not )?ok \d+ - ", line)]
@@ -185,11 +187,27 @@ def by_itself(tap, lab):
     tap.result("clients that come by themselves, until an interrupt", wrong)
 
 
+def side_by_side(tap, lab):
+    """An interrupt while several commands run."""
+    command = lab.command(*lab.listening("--only", "Works*", "--json", *SIDE_BY_SIDE, "--run", "sleep 60"))
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for_line(process, "Waiting on")
+        process.send_signal(signal.SIGINT)
+        report = json.loads(process.communicate(timeout=20)[0])
+    finally:
+        process.kill()
+        process.wait()
+    right = process.returncode == 2 and {case["seen"] for case in report["cases"]} == {"not tried: interrupted"}
+    tap.result("an interrupt of commands side by side", [] if right else [f"{process.returncode} {report['cases']}"])
+
+
 def usage(tap, lab):
     listed = lab.conform("--list").stdout.splitlines()
     tap.result(f"{len(listed)} cases are listed", [] if len(listed) > 80 else listed)
     wrong = []
-    for options, code in ((("--only", "Nothing"), 3), (("--listen", "127.0.0.1:none"), 6), (("--timeout", "0"), 3)):
+    for options, code in ((("--only", "Nothing"), 3), (("--listen", "127.0.0.1:none"), 6), (("--timeout", "0"), 3),
+                          (("--jobs", "2"), 3), (("--jobs", "99", "--run", "true"), 3)):  # fmt: skip
         done = lab.conform(*options)
         if done.returncode != code or not done.stderr:
             wrong.append(f"{options}: {done.returncode} {done.stderr}")
@@ -215,6 +233,7 @@ def main():
         known_deviations(tap, lab, folder)
         no_client(tap, lab)
         by_itself(tap, lab)
+        side_by_side(tap, lab)
         usage(tap, lab)
         # what a sanitizer says goes to standard error, which is the log's
         said = lab.log.read_text(errors="replace").splitlines()
