@@ -13,6 +13,7 @@
 #define SMB1_NEGOTIATE_COMMAND     0x72u
 #define SMB1_SESSION_SETUP_COMMAND 0x73u
 #define SMB1_TREE_CONNECT_COMMAND  0x75u
+#define SMB1_NO_DIALECT 0xffffu
 #define STATUS_IS_ERROR 0xc0000000u
 
 void passage_init(struct passage *passage, const struct plan *plan, bool is_selected) {
@@ -166,6 +167,12 @@ static void client_sent(struct passage *passage, const struct tamper_message *me
     passage->ending.refused = false;
 }
 
+/* In the words of SMB1: none of the dialects will do ([MS-CIFS] 2.2.4.52.2). Who closes first then is chance. */
+static bool refuses_dialects(const struct message *response) {
+    return response->kind == MESSAGE_SMB1_NEGOTIATE_RESPONSE &&
+           response->body.smb1_negotiate_response.dialect_index == SMB1_NO_DIALECT;
+}
+
 static void server_sent(struct passage *passage, const struct tamper_message *message, enum reach stage) {
     struct passage_facts *facts = &passage->facts;
     const struct message *response = message->message;
@@ -177,6 +184,7 @@ static void server_sent(struct passage *passage, const struct tamper_message *me
     }
     if (!message_is_smb2(response) || status == STATUS_PENDING) {
         passage->ending.outstanding &= status == STATUS_PENDING;
+        passage->ending.refused |= refuses_dialects(response);
         return;
     }
     session_answered(facts, response);

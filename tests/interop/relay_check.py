@@ -346,6 +346,37 @@ def idle(tap, program):
     tap.result("--idle, and a server that does not answer", complaints)
 
 
+def smb1_message(flags, words, octets):
+    """NEGOTIATE of SMB1, with its four octets in front."""
+    header = b"\xffSMB\x72" + bytes(4) + bytes([flags]) + bytes(22)
+    message = header + bytes([len(words) // 2]) + words + len(octets).to_bytes(2, "little") + octets
+    return len(message).to_bytes(4, "big") + message
+
+
+def refuse_smb1(listener):
+    """DialectIndex 0xffff, and then it waits."""
+    with listener.accept()[0] as peer:
+        peer.settimeout(WAIT_SECONDS)
+        peer.recv(4096)
+        peer.sendall(smb1_message(0x80, b"\xff\xff", b""))
+        peer.recv(1)
+
+
+def smb1_refused(tap, program):
+    """A server that takes none of the dialects has noticed, though it is the client that closes then."""
+    offer = b"".join(b"\x02" + name + b"\0" for name in (b"NT LM 0.12", b"SMB 2.002", b"SMB 2.???"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse_smb1, args=(listener,), daemon=True)
+        thread.start()
+        with Relay(program, listener.getsockname()[1], "--profile", "smb1-fallback") as relay:
+            with socket.create_connection(("127.0.0.1", relay.port), timeout=WAIT_SECONDS) as peer:
+                peer.sendall(smb1_message(0, b"", offer))
+                peer.recv(4096)
+            thread.join(WAIT_SECONDS)
+    found = [(connection["noticed_by"], connection["noticed_at"]) for connection in relay.connections]
+    tap.result("SMB1 refused in SMB1", [] if found == [("server", "NEGOTIATE")] else [f"{relay.connections}"])
+
+
 def usage(tap, program):
     for options, status, told in (
         ((), 3, "where to?"),
@@ -370,6 +401,7 @@ def main():
     usage(tap, program)
     endings(tap, program)
     idle(tap, program)
+    smb1_refused(tap, program)
     many(tap, program, options.sanitized)
     live(tap, program)
     return tap.done()
