@@ -11,10 +11,13 @@ lane() {
     folder=/mnt/$1 answer="0 $(uname -r)"
     while work=$(printf '%s' "$answer" | nc 10.0.2.2 "$1") && [ -n "$work" ]; do
         port=${work%% *}
-        said=$(timeout -s KILL 30 cifs-mount "port=$port,${work#* }" "$folder" 2>&1 &&
-            timeout -s KILL 30 ls "$folder" 2>&1)
-        answer="$? $said"
-        umount "$folder" 2>/dev/null || umount -l "$folder" 2>/dev/null
+        if said=$(timeout -s KILL 30 cifs-mount "port=$port,${work#* }" "$folder" 2>&1); then
+            said=$(timeout -s KILL 30 ls "$folder" 2>&1)
+            answer="$? $said"
+            umount "$folder" 2>/dev/null || umount -l "$folder" 2>/dev/null
+        else
+            answer="$? $said"
+        fi
         left=100 # tenths of a second in which the kernel closes its connection: after a mount that failed it takes 7 s
         while [ $left -gt 0 ] && is_connected "$port"; do
             left=$((left - 1))
