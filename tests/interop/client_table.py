@@ -171,7 +171,7 @@ def run_kernel(options, folder):
         thread = threading.Thread(target=serve_mounts, args=(listener, client), daemon=True)
         thread.start()
         try:
-            return run(options, f"{sys.executable} -IS {asks}", "--timeout", "15", "--grace", "90")
+            return run(options, f"{sys.executable} -IS {asks}", "--timeout", "15", "--grace", "150")
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()

@@ -20,8 +20,8 @@ import subprocess
 from pathlib import Path
 
 START_SECONDS = 180
-# Mount and listing are killed after 30 s each (machine_client.sh), and a machine that says nothing is given up.
-ANSWER_SECONDS = 90
+# Mount and listing are killed after a minute each (machine_client.sh), and a machine that says nothing is given up.
+ANSWER_SECONDS = 150
 LIFE_SECONDS = 3 * 3600
 USER, PASSWORD, SHARE = "root", "secret", "data"
 

@@ -11,8 +11,8 @@ lane() {
     folder=/mnt/$1 answer="0 $(uname -r)"
     while work=$(printf '%s' "$answer" | nc 10.0.2.2 "$1") && [ -n "$work" ]; do
         port=${work%% *}
-        if said=$(timeout -s KILL 30 cifs-mount "port=$port,${work#* }" "$folder" 2>&1); then
-            said=$(timeout -s KILL 30 ls "$folder" 2>&1)
+        if said=$(timeout -s KILL 60 cifs-mount "port=$port,${work#* }" "$folder" 2>&1); then
+            said=$(timeout -s KILL 60 ls "$folder" 2>&1)
             answer="$? $said"
             umount "$folder" 2>/dev/null || umount -l "$folder" 2>/dev/null
         else
