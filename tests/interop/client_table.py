@@ -31,6 +31,7 @@ PAGE, README = ROOT / "docs" / "conformance.md", ROOT / "README.md"
 START, END = "<!-- clients:begin -->", "<!-- clients:end -->"
 RUN_SECONDS = 3600
 JOBS = 8  # cases side by side
+MACHINES = 4  # each for one mount at a time, since the kernel has a lock around the whole of it
 IMPACKET = """
 import os
 from impacket.smbconnection import SMBConnection
@@ -129,8 +130,7 @@ CLIENTS = {
 
 
 def run(options, command, *more):
-    call = [options.smbproof, "conform", "client", "--listen", "127.0.0.1:0", "--json", "--jobs", str(JOBS)]
-    call += ["--run", command, *more]
+    call = [options.smbproof, "conform", "client", "--listen", "127.0.0.1:0", "--json", "--run", command, *more]
     call += ["--only", options.cases] if options.cases else []
     done = subprocess.run(call, stdout=subprocess.PIPE, text=True, timeout=RUN_SECONDS)
     return json.loads(done.stdout)
@@ -140,48 +140,49 @@ class Guest(KernelClient):
     user, password, share = "user", "password", "share"
 
 
-def serve_mount(caller, client):
-    """It brings a port, and gets what came of the mount."""
-    with caller:
-        status, text = client.run(int(caller.recv(16)), "kernel")
-        with contextlib.suppress(OSError):  # a command that took too long is gone
-            caller.sendall(f"{status} {text}".encode())
-
-
 def serve_mounts(listener, client):
-    with ThreadPoolExecutor(JOBS) as pool:
-        while True:
-            try:
-                caller, _ = listener.accept()
-            except OSError:
-                return
-            pool.submit(serve_mount, caller, client)
+    """Each connection brings a port, and gets what came of the mount."""
+    while True:
+        try:
+            caller, _ = listener.accept()
+        except OSError:
+            return
+        with caller:
+            status, text = client.run(int(caller.recv(16)), "kernel")
+            with contextlib.suppress(OSError):  # a command that took too long is gone
+                caller.sendall(f"{status} {text}".encode())
 
 
 def run_kernel(options, folder):
-    """The machine stays, and each case's command asks it for a mount."""
+    """The machines stay, and each case's command asks one of them, the first that is idle, for a mount."""
     asks = folder / "mount.py"
-    with socket.create_server(("127.0.0.1", 0)) as listener, Guest(options.machine, MOUNTS, JOBS) as client:
+    guests = [Guest(options.machine, MOUNTS) for _ in range(MACHINES)]
+    with contextlib.ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as listener:
+        with ThreadPoolExecutor(MACHINES) as pool:
+            clients = list(pool.map(stack.enter_context, guests))
         asks.write_text(
             "import os, socket, sys\n"
             f"s = socket.create_connection(('127.0.0.1', {listener.getsockname()[1]}))\n"
             "s.sendall(os.environ['SMBPROOF_PORT'].encode())\n"
             "print(s.recv(4096).decode())\n"
         )
-        thread = threading.Thread(target=serve_mounts, args=(listener, client), daemon=True)
-        thread.start()
+        threads = [threading.Thread(target=serve_mounts, args=(listener, client), daemon=True) for client in clients]
+        for thread in threads:
+            thread.start()
         try:
-            return run(options, f"{sys.executable} -IS {asks}", "--timeout", "15", "--grace", "150")
+            more = ("--jobs", str(MACHINES), "--timeout", "15", "--grace", "90")
+            return run(options, f"{sys.executable} -IS {asks}", *more)
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            for thread in threads:
+                thread.join()
 
 
 def report_of(name, options, folder):
     if name == "Linux":
         return run_kernel(options, folder) if options.machine else None
     command = CLIENTS[name][0](options, folder)
-    return run(options, command) if command else None
+    return run(options, command, "--jobs", str(JOBS)) if command else None
 
 
 # ---- tables ----
