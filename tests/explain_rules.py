@@ -82,6 +82,17 @@ def one_retransmission_that_arrives():
     )
 
 
+@case(no=["T05", "T03"])
+def many_segments_repaired():
+    talk, sent = Talk().opened().worked(), []
+    for _ in range(6):
+        talk.request(size=1300, answered=False).next()
+        sent.append(talk.last["client"])
+    for payload, first, flags in sent:
+        talk.segment("client", payload, flags, sequence=first)
+    return talk
+
+
 @case({"T04": "likely"}, no=["M05", "T06", "L05"], packets=["late request", "close"])
 def idle_connection_forgotten():
     return Talk().opened().worked().wait(120).request(answered=False, mark="late").rst("server")
@@ -217,6 +228,11 @@ def client_of_311_logs_off():
     return Talk().opened(offer=t.SMB311, dialect=0x0311).request().logoff().fin("client")
 
 
+@case({"V01": "certain"}, no=["V02", "V11"], packets=["VALIDATE response"])
+def capture_that_begins_with_an_unsigned_answer():
+    return Talk().opened().forget().validate(answer_signed=False, status=t.STATUS_NOT_SUPPORTED).fin("client")
+
+
 @case({"M04": "likely", "V01": "certain"}, no=["V02", "V11"], packets=["VALIDATE response"])
 def answer_stripped_of_its_signature():
     return Talk(at="client").opened().validate(answer_signed=False).fin("client")
@@ -268,6 +284,11 @@ def client_gives_up_on_negotiate():
     return Talk().handshake().negotiate(answered=False).fin("client")
 
 
+@case(no=["M07", "D02", "M05"])
+def last_of_many_encrypted_messages():
+    return Talk().opened(logon={"flags": 4}).encrypted("client").encrypted("server").forget().encrypted("client").fin("server")
+
+
 def session_lost(server_guid):
     lost = (
         Talk().opened().worked()
@@ -295,6 +316,14 @@ def acknowledged_but_not_answered():
 def slow_answer():
     talk = Talk().handshake().negotiate().logon().tree(answered=False, mark="slow").ack("server").wait(20)
     return talk.tree().worked().logoff().fin("client")
+
+
+@case(no=["M09"], ok=True)
+def answer_before_its_request_in_the_file():
+    talk = Talk().opened().validate()
+    request, answer = talk.packets[-2:]
+    request.time, answer.time = answer.time, request.time
+    return talk.wait(60).fin("client")
 
 
 @case({"M10": "possible", "M01": "likely"}, packets=["NEGOTIATE request", "VALIDATE request"])
@@ -592,6 +621,13 @@ def client_leaves_302_after_logon():
 @case({"S09": "certain"}, no=["G01"], packets=["SESSION_SETUP response"])
 def logon_answer_not_signed():
     return Talk().handshake().negotiate(t.SMB311, 0x0311).logon(signed=False).fin("client")
+
+
+@case(no=["S09"])
+def who_logged_on_was_lost():
+    talk = Talk().handshake().negotiate(t.SMB311, 0x0311).logon(signed=False, user="")
+    talk.packets.remove(talk.marks.pop("SESSION_SETUP request"))
+    return talk.fin("client")
 
 
 @case({"S09": "note certain"}, packets=["SESSION_SETUP response"], ok=True)

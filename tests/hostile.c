@@ -1,5 +1,5 @@
-/* Captures, alone and in pairs, cut at random places and with random octets changed, many seeded cases: no crash, no
- * leak, no hang, memory within the limit. Prints TAP.
+/* Captures, alone and in pairs, cut at random places, with random octets changed, begun late and with packets left out,
+ * many seeded cases: no crash, no leak, no hang, memory within the limit. Prints TAP.
  * usage: hostile CASES SEED FOLDER... (folders that are not there are passed over) */
 #include <dirent.h>
 #include <stdio.h>
@@ -9,9 +9,12 @@
 #include <time.h>
 
 #include "explain/explain.h"
+#include "wire/bytes.h"
 
 #define FILES_MAX 512
 #define FILE_SIZE_MAX (64u * 1024u) /* octets; larger captures say nothing more here */
+#define FILE_HEADER_SIZE 24u /* of pcap */
+#define RECORD_HEADER_SIZE 16u
 #define CASE_SECONDS_MAX 5.0
 #define PAIR_EVERY 3u /* cases of which one has two captures */
 #define RESIDENT_MAX_KIB (768u * 1024u) /* with the sanitizers' own */
@@ -62,13 +65,44 @@ static unsigned load_folder(const char *folder, struct sample *samples, unsigned
     return count;
 }
 
+/* The size of the pcap record at `at` of a file of little-endian pcap; 0 at its end and in files of another kind. */
+static size_t record_size(const struct sample *sample, size_t at) {
+    struct reader reader = reader_over((struct span){sample->data, sample->size});
+    uint32_t captured;
+
+    if (reader_u32(&reader) != 0xa1b2c3d4u)
+        return 0;
+    reader_seek(&reader, at + 8);
+    captured = reader_u32(&reader);
+    return reader.failed || captured > sample->size - at - RECORD_HEADER_SIZE ? 0 : RECORD_HEADER_SIZE + captured;
+}
+
+/* The capture as of one that began late, or that lost packets, or both. Returns the size; 0 where it is none of pcap. */
+static size_t leave_out(const struct sample *sample, uint8_t *to, uint64_t *state) {
+    size_t begin = FILE_HEADER_SIZE + next_random(state) % (next_random(state) % 2 != 0 ? sample->size : 1);
+    unsigned lost_of_64 = (unsigned)(next_random(state) % 3 * 4);
+    size_t size = FILE_HEADER_SIZE, record;
+
+    for (size_t at = FILE_HEADER_SIZE; (record = record_size(sample, at)) > 0; at += record) {
+        if (at < begin || next_random(state) % 64 < lost_of_64)
+            continue;
+        memcpy(to + size, sample->data + at, record);
+        size += record;
+    }
+    memcpy(to, sample->data, FILE_HEADER_SIZE);
+    return record_size(sample, FILE_HEADER_SIZE) > 0 ? size : 0;
+}
+
 static size_t mutate(const struct sample *sample, uint8_t *to, uint64_t *state) {
-    size_t size = sample->size;
+    size_t size = next_random(state) % 2 != 0 ? leave_out(sample, to, state) : 0;
     unsigned flips = (unsigned)(next_random(state) % 24);
 
-    memcpy(to, sample->data, size);
-    if (next_random(state) % 3 == 0)
-        size = 1 + next_random(state) % size;
+    if (size == 0) {
+        memcpy(to, sample->data, sample->size);
+        size = next_random(state) % 3 == 0 ? 1 + next_random(state) % sample->size : sample->size;
+    } else if (flips % 2 == 0) {
+        return size;
+    }
     for (unsigned i = 0; i < flips; i++) {
         size_t at = next_random(state) % size;
 

@@ -40,6 +40,7 @@ struct tcp_side {
     uint64_t least_reaction_ns; /* smallest: from octets of the other end to this end's acknowledgment or answer */
     uint32_t sent_end, highest_ack;   /* sent_end: behind its last octet seen */
     uint32_t tail_retransmissions;    /* of the same octets at the end, without an answer */
+    uint32_t stuck_sequence;          /* where those octets begin */
     uint32_t largest_acked, largest_stuck;  /* payload of one segment: acknowledged, retransmitted in vain */
     uint32_t ip_id_steps, ip_id_small_steps; /* between packets of this side; small: 1 to 16 */
     uint16_t last_ip_id, mss;
@@ -175,6 +176,8 @@ struct traffic_evidence {
     uint64_t unanswered_packet;           /* the oldest request still without a final answer at the end */
     uint64_t unanswered_time_ns;
     uint16_t unanswered_command;
+    bool has_answer_ahead;
+    uint64_t answer_ahead;                /* MessageId of the last answer whose request was not seen before it */
     uint64_t data_requests;               /* CREATE, READ, WRITE and the like: the connection was used */
     uint64_t requests_after_validation;   /* any request after the last validation's answer */
     uint64_t last_other_request_packet;   /* the last request that is no VALIDATE */

@@ -29,8 +29,8 @@ bool session_is_anonymous(const struct session_evidence *session) {
  * capture, that is not known, and no. */
 static bool session_is_keyed(const struct evidence *evidence, const struct session_evidence *session) {
     const struct tcp_side *client = &evidence->tcp[FROM_CLIENT];
-    bool seen =
-        session->ntlm.seen_authenticate || session->kerberos || (client->cut_packets == 0 && client->gaps == 0);
+    bool whole = client->cut_packets == 0 && client->gaps == 0 && evidence->tcp[FROM_SERVER].unseen_acked == 0;
+    bool seen = session->ntlm.seen_authenticate || session->kerberos || whole;
 
     return seen && !(session->flags & 1) && !session_is_anonymous(session);
 }
@@ -96,8 +96,12 @@ static uint64_t last_message_time(const struct evidence *evidence) {
 }
 
 static void find_session(struct facts *facts) {
+    static const struct session_evidence no_session;
+    static const struct tree_evidence no_tree;
     const struct evidence *evidence = facts->evidence;
 
+    facts->session = &no_session;
+    facts->tree = &no_tree;
     for (uint32_t i = 0; i < evidence->sessions_count && !facts->keyed; i++) {
         const struct session_evidence *session = &evidence->sessions[i];
 
@@ -208,13 +212,13 @@ static enum stage stage_of(const struct facts *facts) {
             return STAGE_WORK;
     if (facts->validation != NULL && evidence->traffic.requests_after_validation == 0)
         return facts->validation->response_packet != 0 ? STAGE_VALIDATE_ANSWERED : STAGE_VALIDATE_SENT;
-    if (facts->tree != NULL && facts->tree->request_packet != 0)
+    if (facts->tree->request_packet != 0)
         return !facts->tree->has_response                   ? STAGE_TREE_SENT
                : facts->tree->status != STATUS_SUCCESS      ? STAGE_TREE_FAILED
                : evidence->traffic.requests_unsigned + evidence->traffic.requests_signed > 0
                    ? STAGE_WORK
                    : STAGE_TREE;
-    if (facts->session != NULL)
+    if (evidence->sessions_count > 0)
         return facts->authenticated                            ? STAGE_SESSION
                : !facts->session->has_response ||
                        facts->session->status == STATUS_MORE_PROCESSING_REQUIRED

@@ -65,10 +65,10 @@ struct facts {
     bool dialect_known;
     bool below_311;         /* 2.0.2 to 3.0.2 agreed */
     bool client_offers_3x, client_offers_311;
-    const struct session_evidence *session; /* the first success with a key, else without, else the last try; or NULL */
+    const struct session_evidence *session; /* the first success with a key, else without, else the last try; none: zeros */
     bool authenticated, guest, anonymous, keyed; /* keyed: real credentials, so messages can be signed */
     bool encrypted;         /* transforms went by */
-    const struct tree_evidence *tree;       /* the last one */
+    const struct tree_evidence *tree;       /* the last one; none: zeros */
     struct validation_facts validations[EVIDENCE_VALIDATIONS_MAX];
     const struct validation_evidence *validation; /* the last one; NULL none */
     const struct validation_facts *validated;     /* facts of it */

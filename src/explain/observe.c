@@ -590,19 +590,26 @@ static void observe_traffic_response(struct evidence *evidence, const struct eve
         traffic->first_good_signed_packet = packet;
 }
 
-/* The oldest request without a final answer: remembered while one is open. */
+/* The oldest request without a final answer: remembered while one is open. In a file out of order an answer can come before
+ * its request. */
 static void observe_open_request(struct evidence *evidence, const struct event *event,
                                  uint64_t packet, uint64_t time_ns) {
     struct traffic_evidence *traffic = &evidence->traffic;
     const struct message *message = &event->message;
 
     if (!message_is_response(message)) {
-        if (traffic->unanswered_packet == 0 && message->header.command != SMB2_CANCEL) {
+        bool answered = traffic->has_answer_ahead && traffic->answer_ahead == message->header.message_id;
+
+        if (traffic->unanswered_packet == 0 && !answered && message->header.command != SMB2_CANCEL) {
             traffic->unanswered_packet = packet;
             traffic->unanswered_time_ns = time_ns;
             traffic->unanswered_command = message->header.command;
         }
         return;
+    }
+    if (!event->request.known) {
+        traffic->has_answer_ahead = true;
+        traffic->answer_ahead = message->header.message_id;
     }
     if (message->header.status != STATUS_PENDING &&
         (!event->request.known || event->request.tag >= traffic->unanswered_packet))

@@ -802,7 +802,8 @@ bool find_M07(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     bool offers_smb2 = negotiate_of(inquiry)->request.packet != 0 || negotiate_of(inquiry)->smb1_offers_smb2;
     bool first_payload = facts->stage == STAGE_NEGOTIATE_SENT && facts->ending != ENDING_OPEN && offers_smb2;
-    bool first_encrypted = facts->encrypted && facts->evidence->traffic.encrypted[FROM_SERVER] == 0 &&
+    bool first_encrypted = facts->authenticated && facts->encrypted &&
+                           facts->evidence->traffic.encrypted[FROM_SERVER] == 0 &&
                            facts->evidence->traffic.encrypted[FROM_CLIENT] == 1 &&
                            facts->closer == CLOSER_SERVER;
 
@@ -828,7 +829,7 @@ bool find_M07(const struct inquiry *inquiry, struct finding *finding) {
 bool find_M08(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
-    bool lost = traffic->session_deleted_packet != 0 || (facts->session != NULL && facts->session->binding);
+    bool lost = traffic->session_deleted_packet != 0 || facts->session->binding;
 
     if (inquiry->company->server_guids < 2 || !lost)
         return false;

@@ -201,14 +201,14 @@ static bool cannot_encrypt(const struct inquiry *inquiry) {
 static bool refused_for_encryption(const struct inquiry *inquiry) {
     const struct session_evidence *session = inquiry->facts->session;
 
-    return session != NULL && session_failed(session) && session->status == STATUS_ACCESS_DENIED &&
+    return session_failed(session) && session->status == STATUS_ACCESS_DENIED &&
            !session->binding && cannot_encrypt(inquiry);
 }
 
 bool find_A01(const struct inquiry *inquiry, struct finding *finding) {
     const struct session_evidence *session = inquiry->facts->session;
 
-    if (session == NULL || inquiry->facts->authenticated || !session_failed(session) || session->binding ||
+    if (inquiry->facts->authenticated || !session_failed(session) || session->binding ||
         !logon_answer_unaltered(inquiry))
         return false;
     finding->explains_end = logon_request_unaltered(inquiry);
@@ -229,7 +229,7 @@ bool find_A01(const struct inquiry *inquiry, struct finding *finding) {
 bool find_A06(const struct inquiry *inquiry, struct finding *finding) {
     const struct session_evidence *session = inquiry->facts->session;
 
-    if (session == NULL || inquiry->facts->authenticated || !session_failed(session) || !session->ntlm.is_v1)
+    if (inquiry->facts->authenticated || !session_failed(session) || !session->ntlm.is_v1)
         return false;
     finding->confidence = CONFIDENCE_LIKELY;
     finding_say(finding, "The client answered with NTLMv1 (a response of 24 octets), which servers refuse today.");
@@ -265,7 +265,7 @@ bool find_G01(const struct inquiry *inquiry, struct finding *finding) {
 bool find_G02(const struct inquiry *inquiry, struct finding *finding) {
     const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
     const struct facts *facts = inquiry->facts;
-    bool tree_refused = facts->tree != NULL && facts->tree->request_signed && facts->tree->has_response &&
+    bool tree_refused = facts->tree->request_signed && facts->tree->has_response &&
                         (facts->tree->status == STATUS_ACCESS_DENIED ||
                          facts->tree->status == STATUS_USER_SESSION_DELETED);
 
@@ -312,14 +312,14 @@ bool find_E01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct session_evidence *session = facts->session;
     bool cannot = cannot_encrypt(inquiry);
-    bool logon = session != NULL && session_failed(session) && session->status == STATUS_ACCESS_DENIED;
-    bool tree = facts->tree != NULL && facts->tree->has_response && facts->tree->status == STATUS_ACCESS_DENIED &&
+    bool logon = session_failed(session) && session->status == STATUS_ACCESS_DENIED;
+    bool tree = facts->tree->has_response && facts->tree->status == STATUS_ACCESS_DENIED &&
                 !facts->encrypted;
     const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
     uint64_t denied =
         traffic->unsigned_denied_packet != 0 ? traffic->unsigned_denied_packet : traffic->first_denied_packet;
     bool plain = facts->authenticated && !facts->encrypted && denied != 0 &&
-                 ((session->flags & 4) || (facts->tree != NULL && facts->tree->share_flags & 0x8000));
+                 ((session->flags & 4) || (facts->tree->share_flags & 0x8000));
 
     if (!(logon && cannot) && !(tree && cannot && facts->evidence->traffic.first_good_signed_packet != 0) && !plain)
         return false;
@@ -344,7 +344,7 @@ bool find_S01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     bool requires = (negotiate_of(inquiry)->request.security_mode & 2) != 0;
     bool unsigned_logon = facts->authenticated && !facts->session->response_signed;
-    bool unsigned_tree = facts->tree != NULL && facts->tree->has_response && facts->tree->request_signed &&
+    bool unsigned_tree = facts->tree->has_response && facts->tree->request_signed &&
                          !facts->tree->response_signed && facts->tree->status == STATUS_SUCCESS;
 
     if (!requires || !facts->authenticated || !logon_answer_unaltered(inquiry) || facts->closer != CLOSER_CLIENT ||
@@ -369,7 +369,7 @@ bool find_S02(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
     const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
     bool required = (negotiate_of(inquiry)->response.security_mode & 2) != 0;
-    bool on_311 = negotiate_of(inquiry)->dialect == SMB2_DIALECT_311 && facts->tree != NULL &&
+    bool on_311 = negotiate_of(inquiry)->dialect == SMB2_DIALECT_311 &&
                   !facts->tree->request_signed && facts->tree->status == STATUS_ACCESS_DENIED;
 
     if (traffic->unsigned_denied_packet == 0 || facts->encrypted || !(required || on_311) || !facts->keyed)

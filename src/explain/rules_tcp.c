@@ -242,7 +242,7 @@ bool find_L05(const struct inquiry *inquiry, struct finding *finding) {
 
 bool find_L03(const struct inquiry *inquiry, struct finding *finding) {
     const struct tree_evidence *tree = inquiry->facts->tree;
-    bool no_share = tree != NULL && tree->has_response && tree->status == STATUS_BAD_NETWORK_NAME;
+    bool no_share = tree->has_response && tree->status == STATUS_BAD_NETWORK_NAME;
 
     return lifecycle(inquiry, finding,
                      no_share ? tree->response_packet : inquiry->evidence->traffic.name_deleted_packet,

@@ -24,7 +24,7 @@ static bool logged_off_in_haste(const struct facts *facts) {
     const struct traffic_evidence *traffic = &facts->evidence->traffic;
     const struct validation_evidence *validation = facts->validation;
 
-    return validation != NULL && validation->response_packet != 0 && facts->tree != NULL && facts->session != NULL &&
+    return validation != NULL && validation->response_packet != 0 && facts->evidence->trees_count > 0 &&
            facts->session->logoff_packet > validation->response_packet && facts->tree->disconnect_packet == 0 &&
            traffic->data_requests == 0 && traffic->last_working_request_packet < validation->response_packet &&
            facts->closing->time_ns - validation->response_time_ns < CLOSE_AT_ONCE_NS;
@@ -94,7 +94,7 @@ bool find_V01(const struct inquiry *inquiry, struct finding *finding) {
     else if (facts->session->response_signed)
         finding_say(finding, " The server had signed the final SESSION_SETUP response, so it can sign: "
                              "a box on the path may have answered or stripped the signature (M04).");
-    else
+    else if (facts->session->has_response)
         finding_rule_out(finding, CAUSE_M04,
                          "the final SESSION_SETUP response is unsigned too: this server does not sign at all");
     finding_rule_out(finding, CAUSE_V02, "a signed error would be harmless, this answer is not signed");
@@ -353,7 +353,7 @@ bool find_V10(const struct inquiry *inquiry, struct finding *finding) {
     if (!facts->below_311 || !facts->client_offers_3x || evidence->validations_seen > 0 ||
         !facts->authenticated || facts->encrypted || facts->one_way || facts->lossy || facts->cut)
         return false;
-    if (facts->tree == NULL || facts->tree->status != STATUS_SUCCESS || facts->session->binding)
+    if (evidence->trees_count == 0 || facts->tree->status != STATUS_SUCCESS || facts->session->binding)
         return false; /* additional channels connect no tree and validate nothing, 3.2.5.5 */
     if (unused && (facts->closer != CLOSER_CLIENT || facts->ending == ENDING_RST || missed_before_close(facts)))
         return false; /* cut off: VALIDATE may have been what comes next */

@@ -203,6 +203,19 @@ static void note_waits(struct watched *watched, enum direction from, const struc
         note_answer_ack(&watched->evidence, packet, segment);
 }
 
+/* A sender that waits in vain sends its first unacknowledged octets again and again; several segments that are each sent
+ * again once are the repair of a loss. */
+static void note_stuck(struct tcp_side *side, const struct segment *segment) {
+    if (side->tail_retransmissions == 0 || segment->sequence != side->stuck_sequence) {
+        side->stuck_sequence = segment->sequence;
+        side->tail_retransmissions = 0;
+        side->largest_stuck = 0;
+    }
+    side->tail_retransmissions++;
+    if (segment->payload_size > side->largest_stuck)
+        side->largest_stuck = segment->payload_size;
+}
+
 static void note_payload(struct tcp_side *side, const struct packet *packet,
                          const struct segment *segment, const struct segment_note *note) {
     if (note->keep_alive) {
@@ -217,9 +230,7 @@ static void note_payload(struct tcp_side *side, const struct packet *packet,
         side->cut_packets++;
     if (note->retransmission) {
         side->retransmissions++;
-        side->tail_retransmissions++;
-        if (segment->payload_size > side->largest_stuck)
-            side->largest_stuck = segment->payload_size;
+        note_stuck(side, segment);
         return;
     }
     side->octets += segment->payload_size;

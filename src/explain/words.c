@@ -10,7 +10,7 @@ const char *signing_text(const struct inquiry *inquiry) {
     const struct negotiate_evidence *negotiate = &inquiry->evidence->negotiate;
     const struct traffic_evidence *traffic = &inquiry->evidence->traffic;
     bool required = ((negotiate->request.security_mode | negotiate->response.security_mode) & SMB2_SIGNING_REQUIRED) ||
-                    (facts->session != NULL && facts->session->security_mode & SMB2_SIGNING_REQUIRED);
+                    (facts->session->security_mode & SMB2_SIGNING_REQUIRED);
 
     if (!facts->authenticated)
         return facts->dialect_known ? (required ? "required, no session" : "not required, no session") : "unknown";
