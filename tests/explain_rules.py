@@ -223,6 +223,18 @@ def negotiation_of_311_altered_seen_by_both():
     return both_ends(build)
 
 
+@case({"M03": "certain"}, no=["M01", "M10"], packets=["NEGOTIATE request"])
+def answer_of_311_lost_at_the_client_seen_by_both():
+    def build(talk):
+        arrived = {"guid": b"\x99" * 16} if talk.at == "server" else {}
+        talk.handshake().negotiate(t.SMB311, 0x0311, arrived=arrived)
+        if talk.at == "client":
+            talk.packets.remove(talk.marks.pop("NEGOTIATE response"))
+        return talk.logon().fin("client")
+
+    return both_ends(build)
+
+
 @case(no=["M03", "P01"], ok=True)
 def client_of_311_logs_off():
     return Talk().opened(offer=t.SMB311, dialect=0x0311).request().logoff().fin("client")

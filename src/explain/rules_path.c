@@ -14,6 +14,13 @@ static const struct negotiate_evidence *negotiate_of(const struct inquiry *inqui
     return &inquiry->evidence->negotiate;
 }
 
+/* As the client saw it, or where its capture lacks the answer, as the server gave it. */
+static bool agreed_311(const struct inquiry *inquiry) {
+    uint16_t dialect = negotiate_of(inquiry)->dialect;
+
+    return (dialect == 0 && inquiry->far != NULL ? inquiry->far->negotiate.dialect : dialect) == SMB2_DIALECT_311;
+}
+
 /* The request that was answered, be it of SMB 2 or a multi-protocol one of SMB 1. */
 static uint64_t request_packet(const struct evidence *evidence) {
     return evidence->negotiate.request.packet != 0 ? evidence->negotiate.request.packet
@@ -168,7 +175,7 @@ bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
 
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
-        return negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 && altered_proven(inquiry, finding, true);
+        return !agreed_311(inquiry) && altered_proven(inquiry, finding, true);
     if (facts->asked != NULL)
         return request_differs_here(inquiry, finding);
     if (smb1_list_cut(inquiry, finding))
@@ -327,7 +334,7 @@ static bool dialect_not_offered(const struct inquiry *inquiry, struct finding *f
 
 bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
-        return negotiate_of(inquiry)->dialect != SMB2_DIALECT_311 && altered_proven(inquiry, finding, false);
+        return !agreed_311(inquiry) && altered_proven(inquiry, finding, false);
     if (inquiry->facts->told != NULL)
         return response_contradicted(inquiry, finding);
     return response_rejected(inquiry, finding) || wrong_answer_to_smb1(inquiry, finding) ||
@@ -402,7 +409,7 @@ bool find_M03(const struct inquiry *inquiry, struct finding *finding) {
     bool left = left_after_session(facts), refused = first_signed_refused(facts);
     bool unopened = first_encrypted_refused(facts);
 
-    if (negotiate_of(inquiry)->dialect != SMB2_DIALECT_311)
+    if (!agreed_311(inquiry))
         return false;
     if (inquiry->comparison != NULL && inquiry->comparison->comparable)
         return preauth_proven(inquiry, finding);
@@ -449,7 +456,7 @@ bool find_M03(const struct inquiry *inquiry, struct finding *finding) {
  * message. Of NEGOTIATE and of a logon on 3.1.1 other rules speak. */
 static const struct change *rewritten(const struct inquiry *inquiry) {
     const struct comparison *comparison = inquiry->comparison;
-    bool preauth = negotiate_of(inquiry)->dialect == SMB2_DIALECT_311;
+    bool preauth = agreed_311(inquiry);
     const struct change *found = NULL;
 
     for (unsigned i = 0; i < comparison->changes_count; i++) {
