@@ -422,9 +422,12 @@ void compare(const struct evidence *near, const struct evidence *far, struct com
     bool requests = same_exchange(near, &a->request, far, &b->request);
     bool responses = same_exchange(near, &a->response, far, &b->response);
 
+    bool began_behind = a->request.packet == 0 && b->request.packet == 0 && reliable(near) && reliable(far);
+
     memset(comparison, 0, sizeof *comparison);
-    comparison->comparable = requests || responses ||
-                             (a->request.packet == 0 && b->request.packet == 0 && reliable(near) && reliable(far));
+    comparison->requests_compared = requests || began_behind || smb1_altered(near, far);
+    comparison->responses_compared = responses || began_behind;
+    comparison->comparable = requests || responses || began_behind;
     if (requests && !same_octets(&a->request, &b->request)) {
         compare_request(comparison, &a->request, &b->request);
         comparison->negotiate_request_altered = true;

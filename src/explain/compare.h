@@ -21,6 +21,7 @@ struct change {
 struct comparison {
     bool negotiate_request_altered, negotiate_response_altered;
     bool comparable;          /* both captures have NEGOTIATE whole, or enough of the rest */
+    bool requests_compared, responses_compared; /* of NEGOTIATE: both captures have it, or began behind it */
     unsigned fields_count;
     struct field_values fields[FINDING_FIELDS_MAX]; /* of NEGOTIATE request and response */
     unsigned changes_count;   /* of all messages that both logs cover */

@@ -130,7 +130,7 @@ bool negotiation_unaltered(const struct inquiry *inquiry) {
     const struct comparison *comparison = inquiry->comparison;
 
     return comparison == NULL ||
-           (comparison->comparable && !comparison->negotiate_request_altered &&
+           (comparison->requests_compared && comparison->responses_compared && !comparison->negotiate_request_altered &&
             !comparison->negotiate_response_altered && logon_answer_unaltered(inquiry) &&
             logon_request_unaltered(inquiry));
 }

@@ -174,7 +174,7 @@ static bool smb1_list_cut(const struct inquiry *inquiry, struct finding *finding
 bool find_M01(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
 
-    if (inquiry->comparison != NULL && inquiry->comparison->comparable)
+    if (inquiry->comparison != NULL && inquiry->comparison->requests_compared)
         return !agreed_311(inquiry) && altered_proven(inquiry, finding, true);
     if (facts->asked != NULL)
         return request_differs_here(inquiry, finding);
@@ -333,7 +333,7 @@ static bool dialect_not_offered(const struct inquiry *inquiry, struct finding *f
 }
 
 bool find_M02(const struct inquiry *inquiry, struct finding *finding) {
-    if (inquiry->comparison != NULL && inquiry->comparison->comparable)
+    if (inquiry->comparison != NULL && inquiry->comparison->responses_compared)
         return !agreed_311(inquiry) && altered_proven(inquiry, finding, false);
     if (inquiry->facts->told != NULL)
         return response_contradicted(inquiry, finding);

@@ -152,17 +152,18 @@ bool find_V03(const struct inquiry *inquiry, struct finding *finding) {
 
 bool find_V04(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
+    bool compared = inquiry->comparison != NULL && inquiry->comparison->responses_compared;
     char words[80];
 
     if (facts->told == NULL)
         return false;
-    if (inquiry->comparison != NULL ? inquiry->comparison->negotiate_response_altered || confirmation_altered(inquiry)
-                                    : at_client(inquiry) && place_known(inquiry))
+    if (compared ? inquiry->comparison->negotiate_response_altered || confirmation_altered(inquiry)
+                 : at_client(inquiry) && place_known(inquiry))
         return false; /* then it is M02, with V04 as its alternative, or M04 */
     finding->explains_end = closed_by_client(facts);
-    finding->confidence = inquiry->comparison != NULL ? CONFIDENCE_CERTAIN
-                          : at_server(inquiry)        ? CONFIDENCE_LIKELY
-                                                      : CONFIDENCE_POSSIBLE;
+    finding->confidence = compared               ? CONFIDENCE_CERTAIN
+                          : at_server(inquiry)   ? CONFIDENCE_LIKELY
+                                                 : CONFIDENCE_POSSIBLE;
     finding_say(finding,
                 "The server's VALIDATE answer (packet %llu) contradicts the NEGOTIATE response that it sent "
                 "itself (packet %llu) in %s.",
@@ -173,7 +174,7 @@ bool find_V04(const struct inquiry *inquiry, struct finding *finding) {
     finding_packet(finding, facts->told->request_packet);
     finding_packet(finding, facts->told->response_packet);
     finding_packet(finding, facts->evidence->negotiate.response.packet);
-    if (inquiry->comparison != NULL)
+    if (compared)
         finding_rule_out(finding, CAUSE_M02, "the NEGOTIATE response is the same at both ends");
     finding_remedy(finding, REMEDY_FIX_SERVER);
     finding_remedy(finding, REMEDY_REQUIRE_SIGNING);
@@ -198,14 +199,15 @@ bool lists_what_it_implements(const struct inquiry *inquiry) {
 
 bool find_V05(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
-    bool same_at_both = inquiry->comparison != NULL && !inquiry->comparison->negotiate_request_altered;
+    bool compared = inquiry->comparison != NULL && inquiry->comparison->requests_compared;
+    bool same_at_both = compared && !inquiry->comparison->negotiate_request_altered;
     char words[80];
 
     if (facts->asked == NULL)
         return false;
-    if (inquiry->comparison != NULL && !same_at_both)
+    if (compared && !same_at_both)
         return false;
-    if (inquiry->comparison == NULL && inquiry->vantage.place == PLACE_SERVER &&
+    if (!compared && inquiry->vantage.place == PLACE_SERVER &&
         !lists_what_it_implements(inquiry))
         return false; /* M01, with V05 as its alternative */
     finding->explains_end = facts->closer == CLOSER_SERVER;
@@ -383,6 +385,7 @@ bool find_V11(const struct inquiry *inquiry, struct finding *finding) {
     const struct validation_evidence *validation = facts->validation;
     bool refusal = validation != NULL && facts->validated->result == VALIDATION_REFUSED &&
                    validation->status != STATUS_ACCESS_DENIED;
+    bool arrived = inquiry->far != NULL && validation != NULL && is_servers_own(inquiry, validation);
     bool may_be_content = only_looked_in(inquiry) || inquiry->comparison != NULL; /* nothing shows that it rejected */
     char status[64];
 
@@ -409,9 +412,10 @@ bool find_V11(const struct inquiry *inquiry, struct finding *finding) {
                         ? ", or it had received another NEGOTIATE response than the one seen here (M02)"
                         : ", or the answer was altered together with its claim and not re-signed (M02)");
     if (!refusal && may_be_content)
-        finding_say(finding, " Or it wanted nothing more: %s.",
-                    inquiry->comparison != NULL ? "the answer reached it as it was sent"
-                                                : "other connections of this client validated and went to work");
+        finding_say(finding, " Or it wanted nothing more%s.",
+                    arrived                   ? ": the answer reached it as it was sent"
+                    : only_looked_in(inquiry) ? ": other connections of this client validated and went to work"
+                                              : "");
     packets_of_validation(inquiry, finding);
     finding_packet(finding, facts->evidence->negotiate.response.packet);
     finding_packet(finding, facts->closing->packet);
@@ -446,7 +450,7 @@ static bool refused_by_smb3(const struct inquiry *inquiry, struct finding *findi
 /* Closed instead of an answer, though the request repeats the NEGOTIATE request that reached the server. */
 static bool closed_without_reason(const struct inquiry *inquiry, struct finding *finding) {
     const struct facts *facts = inquiry->facts;
-    bool is_compared = inquiry->comparison != NULL;
+    bool is_compared = inquiry->comparison != NULL && inquiry->comparison->requests_compared;
 
     if (facts->stage != STAGE_VALIDATE_SENT || facts->closer != CLOSER_SERVER || !facts->validated->request_comparable ||
         facts->validated->request_differs != 0)
