@@ -108,6 +108,13 @@ def reset_at_work():
     return Talk().opened().worked().request(answered=False).rst("server")
 
 
+@case(no=["L05", "M05"])
+def reset_at_work_with_packets_lost():
+    talk = Talk().opened().worked().request(mark="lost")
+    talk.packets.remove(talk.marks.pop("lost response"))
+    return talk.request(answered=False).rst("server")
+
+
 def reset_as_another_logs_on(client):
     other = Talk(client=client, client_port=50001, start=0.2).opened().worked()
     talk = Talk().opened().worked()
@@ -264,6 +271,28 @@ def server_that_signs_nothing():
 @case({"M05": "likely"}, no=["M01", "V12"], packets=["VALIDATE request", "close"])
 def reset_from_another_distance():
     return Talk(at="client").opened().validate(answered=False).rst("server", ttl=250)
+
+
+@case(no=["M05"])
+def fin_lost_at_the_client_seen_by_both():
+    def build(talk):
+        talk.handshake().negotiate().logon(flags=1, signed=False).segment("client", flags=t.FIN | t.ACK, mark="first")
+        if talk.at == "client":
+            talk.packets.remove(talk.marks.pop("first"))
+        return talk.rst("server")
+
+    return both_ends(build)
+
+
+@case({"M02": "likely"}, no=["V04"])
+def answer_contradicted_and_not_seen_at_the_server():
+    def build(talk):
+        talk.opened().validate(answer={"guid": b"\x99" * 16}).fin("client")
+        if talk.at == "server":
+            talk.packets.remove(talk.marks.pop("NEGOTIATE response"))
+        return talk
+
+    return both_ends(build)
 
 
 @case({"M05": "possible"}, no=["M01"], packets=["VALIDATE request"])

@@ -302,6 +302,17 @@ static bool is_over(const struct evidence *evidence) {
     return first_of(&evidence->tcp[FROM_CLIENT]) != NULL || first_of(&evidence->tcp[FROM_SERVER]) != NULL;
 }
 
+/* Is a FIN acknowledged, which takes a number of its own, that the capture does not have? */
+static bool fin_missing(const struct evidence *evidence) {
+    for (unsigned from = FROM_CLIENT; from <= FROM_SERVER; from++) {
+        const struct tcp_side *side = &evidence->tcp[from], *other = &evidence->tcp[direction_other(from)];
+
+        if (side->fin.packet == 0 && side->sent_end != 0 && other->highest_ack - side->sent_end == 1)
+            return true;
+    }
+    return false;
+}
+
 /* The last message from each end that both captures have. What one of them has behind it is missing in the other for
  * certain only where that one goes on to the end of the connection. */
 struct last_common {
@@ -359,7 +370,8 @@ static bool closed_of_its_own(const struct evidence *own, enum direction end) {
 }
 
 static void compare_closings(struct comparison *comparison, const struct evidence *near, const struct evidence *far) {
-    bool whole = captured_whole(near) && captured_whole(far) && is_over(near) && is_over(far);
+    bool whole = captured_whole(near) && captured_whole(far) && is_over(near) && is_over(far) && !fin_missing(near) &&
+                 !fin_missing(far);
 
     comparison->close_not_sent_by_server =
         whole && closed_of_its_own(near, FROM_SERVER) && !closed_of_its_own(far, FROM_SERVER);

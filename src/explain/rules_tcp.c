@@ -218,7 +218,7 @@ bool find_L05(const struct inquiry *inquiry, struct finding *finding) {
 
     if (facts->stage != STAGE_WORK || facts->ending != ENDING_RST || facts->closer != CLOSER_SERVER ||
         traffic->unanswered_packet == 0 || traffic->unanswered_command == SMB2_CHANGE_NOTIFY ||
-        facts->quiet_ns >= AT_ONCE_NS || traffic->longest_gap_ns >= IDLE_NS ||
+        facts->quiet_ns >= AT_ONCE_NS || traffic->longest_gap_ns >= IDLE_NS || missed_before_close(facts) ||
         inquiry->company->other_session_packet != 0 ||
         (inquiry->comparison != NULL && inquiry->comparison->close_not_sent_by_server))
         return false;
