@@ -327,7 +327,8 @@ def client_gives_up_on_negotiate():
 
 @case(no=["M07", "D02", "M05"])
 def last_of_many_encrypted_messages():
-    return Talk().opened(logon={"flags": 4}).encrypted("client").encrypted("server").forget().encrypted("client").fin("server")
+    talk = Talk().opened(logon={"flags": 4}).encrypted("client").encrypted("server")
+    return talk.forget().encrypted("client").fin("server")
 
 
 def session_lost(server_guid):

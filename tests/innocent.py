@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Healthy conversations of which the capture lacks something, each in every place: begun late, ended early, without one
-packet, two packets in each other's place, one direction only, cut packets. `smbproof explain` may not know, but accuses nobody.
+packet, two packets in each other's place, one direction only, cut packets. `smbproof explain` may not know, but accuses
+nobody.
 
 usage: innocent.py --smbproof COMMAND
 """
@@ -38,11 +39,12 @@ HEALTHY = {
     "3.0.2 validated, then nothing for long": lambda talk: talk.opened().validate().wait(LONG_S).fin("client"),
     "3.1.1": lambda talk: talk.opened(offer=t.SMB311, dialect=0x0311).request().request().logoff().fin("client"),
     "3.1.1 encrypted": encrypted,
-    "anonymous": lambda talk: talk.handshake().negotiate().logon(user="", signed=False).tree(signed=False).fin("client"),
+    "anonymous": lambda talk: talk.handshake().negotiate().logon(user="", signed=False).tree(signed=False)
+    .fin("client"),
     "guest": lambda talk: talk.handshake().negotiate().logon(flags=1, signed=False).tree(signed=False)
     .request(signed=False).fin("client"),
-    "validation refused under signature": lambda talk: talk.opened(dialect=0x0210).validate(status=t.STATUS_FILE_CLOSED).request().logoff()
-    .fin("client"),
+    "validation refused under signature": lambda talk: talk.opened(dialect=0x0210).validate(status=t.STATUS_FILE_CLOSED)
+    .request().logoff().fin("client"),
 }
 
 
@@ -113,9 +115,11 @@ def main():
             for lack in LACKING:
                 talks = list(all_places(conversation, lack))
                 t.write_pcap(path, talks)
-                tap.result(f"{name}, {lack.__name__.replace('_', ' ')} in {len(talks)} places", accused(options.smbproof, path))
+                what = f"{name}, {lack.__name__.replace('_', ' ')} in {len(talks)} places"
+                tap.result(what, accused(options.smbproof, path))
         t.write_pcap(path, [Talk().opened().validate(answer_signed=False).fin("client")])
-        tap.result("a server that does not sign is named", [] if list(accused(options.smbproof, path)) else ["it is not"])
+        named = list(accused(options.smbproof, path))
+        tap.result("a server that does not sign is named", [] if named else ["it is not"])
     return tap.done()
 
 

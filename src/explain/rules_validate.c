@@ -24,8 +24,8 @@ static bool logged_off_in_haste(const struct facts *facts) {
     const struct traffic_evidence *traffic = &facts->evidence->traffic;
     const struct validation_evidence *validation = facts->validation;
 
-    return validation != NULL && validation->response_packet != 0 && facts->evidence->trees_count > 0 && !facts->lossy &&
-           facts->session->logoff_packet > validation->response_packet && facts->tree->disconnect_packet == 0 &&
+    return validation != NULL && validation->response_packet != 0 && facts->evidence->trees_count > 0 &&
+           !facts->lossy && facts->session->logoff_packet > validation->response_packet && facts->tree->disconnect_packet == 0 &&
            traffic->data_requests == 0 && traffic->last_working_request_packet < validation->response_packet &&
            facts->closing->time_ns - validation->response_time_ns < CLOSE_AT_ONCE_NS;
 }
