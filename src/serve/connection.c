@@ -22,8 +22,6 @@
 
 /* Octets of frames, in and out, that a connection may hold before it is read from no more. */
 #define CONNECTION_HELD_MAX (32u * 1024u * 1024u)
-/* Octets of answers that wait to be sent, beyond which it is read from no more: who does not take them need not ask. */
-#define CONNECTION_UNSENT_MAX (2u * 1024u * 1024u)
 /* Without progress, while a frame is half here or an answer is not taken. */
 #define CONNECTION_STALL_MS 60000u
 /* Octets of a signed request that waits for others to be checked with; and milliseconds that are waited for the next one to be
@@ -201,7 +199,7 @@ void connection_settle(struct inside *inside) {
 
 /* Is there room for another request of it? */
 static bool takes_more(const struct inside *inside) {
-    return inside->held < CONNECTION_HELD_MAX && inside->unsent < CONNECTION_UNSENT_MAX;
+    return inside->held < CONNECTION_HELD_MAX && inside->unsent < CONNECTION_SEND_LEAST;
 }
 
 /* What is watched, and how long, follows from what is on its way. */

@@ -10,6 +10,9 @@
 
 /* Signed requests that are received before the first of them is looked at, where their signatures cost less together. */
 #define CONNECTION_GATHERED_MAX SIGN_TOGETHER_MAX
+/* Octets of answers that are sent at once, while they lie in the processor's cache; fewer may go with the next. While so many
+ * cannot be sent it is read from no more: another answer would take their place in the cache, and they then its. */
+#define CONNECTION_SEND_LEAST 32768u
 
 #define CONTAINER(type, member, pointer) ((type *)((char *)(pointer) - offsetof(type, member)))
 

@@ -6,9 +6,6 @@
 
 #include "serve/connection_parts.h"
 
-/* Octets of answers that are sent at once, while they lie in the processor's cache; fewer may go with the next. */
-#define CONNECTION_SEND_LEAST 32768u
-
 /* ---- the queue ---- */
 
 static ssize_t send_octets(const struct inside *inside, struct packet *packet) {
