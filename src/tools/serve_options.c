@@ -11,8 +11,10 @@
 #include "wire/text.h"
 
 /* MaxReadSize and MaxWriteSize, in octets. Clients ask for as much as they may, and what is longer than the processor's
- * cache is fetched from memory again for each thing that is done with it: copied, signed, sent. */
-#define READ_WRITE_MAX (1024u * 1024u)
+ * cache is fetched from memory again for each thing that is done with it: copied, signed, sent. Of a read the file's pages
+ * and the socket's want room there as well. */
+#define READ_MAX  (512u * 1024u)
+#define WRITE_MAX (1024u * 1024u)
 #define KEY_FIRST  512
 #define KEY_CONFIG (KEY_FIRST + SERVE_OPTION_COUNT)
 #define OFF_WORDS  "0 no false"
@@ -447,7 +449,8 @@ static void fill_policy(struct serve_settings *settings) {
 
     server_policy_defaults(policy);
     policy->capabilities = SMB2_GLOBAL_CAP_LARGE_MTU;
-    policy->max_read_size = policy->max_write_size = READ_WRITE_MAX;
+    policy->max_read_size = READ_MAX;
+    policy->max_write_size = WRITE_MAX;
     policy->dialects = values[SERVE_DIALECTS].dialects;
     policy->signing_required = values[SERVE_SIGN].number == SIGN_REQUIRED;
     policy->encryption = encryption[values[SERVE_ENCRYPT].number];
