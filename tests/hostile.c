@@ -81,16 +81,18 @@ static size_t record_size(const struct sample *sample, size_t at) {
 static size_t leave_out(const struct sample *sample, uint8_t *to, uint64_t *state) {
     size_t begin = FILE_HEADER_SIZE + next_random(state) % (next_random(state) % 2 != 0 ? sample->size : 1);
     unsigned lost_of_64 = (unsigned)(next_random(state) % 3 * 4);
-    size_t size = FILE_HEADER_SIZE, record;
+    size_t size = FILE_HEADER_SIZE, at = FILE_HEADER_SIZE, record = record_size(sample, at);
 
-    for (size_t at = FILE_HEADER_SIZE; (record = record_size(sample, at)) > 0; at += record) {
+    if (record == 0)
+        return 0;
+    memcpy(to, sample->data, FILE_HEADER_SIZE);
+    for (; record > 0; at += record, record = record_size(sample, at)) {
         if (at < begin || next_random(state) % 64 < lost_of_64)
             continue;
         memcpy(to + size, sample->data + at, record);
         size += record;
     }
-    memcpy(to, sample->data, FILE_HEADER_SIZE);
-    return record_size(sample, FILE_HEADER_SIZE) > 0 ? size : 0;
+    return size;
 }
 
 static size_t mutate(const struct sample *sample, uint8_t *to, uint64_t *state) {
