@@ -24,6 +24,7 @@ EXPECTED = {
     "linux-smbd-guid-rewriter.pcapng": ({"M02": "certain"}, set(), 1),
     "smbclient-ksmbd-downgrade-attack.pcapng": ({"M01": "certain"}, set(), 1),
     "smbclient-ksmbd-smb1-fallback.pcapng": ({"M01": "certain"}, set(), 1),
+    "smbclient-ksmbd-smb1-fallback-left.pcapng": ({"M01": "certain"}, set(), 1),
     "smbclient-serve-challenge-altered.pcapng": ({"M04": "likely"}, set(), 1),
     "smbclient-serve-logon-request-altered.pcapng": ({"M04": "likely", "A01": "possible"}, set(), 1),
     "smbclient-serve-validate-answer-altered.pcapng": ({"M04": "likely"}, {"V04", "M02"}, 1),

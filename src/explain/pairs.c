@@ -125,7 +125,9 @@ static struct leg leg_of(const struct evidence *evidence, size_t record) {
 
     leg.only_smb1 = evidence->negotiate.smb1_request_packet != 0 && evidence->negotiate.requests == 0;
     leg.asked_ns = leg.only_smb1 ? first_time_ns(evidence, FROM_CLIENT) : evidence->negotiate.request.time_ns;
-    leg.answered_ns = leg.only_smb1 ? first_time_ns(evidence, FROM_SERVER) : evidence->negotiate.response.time_ns;
+    /* What is answered in SMB1 need not be a message that can be read: Linux's ksmbd 6.1 frames it twice. */
+    leg.answered_ns =
+        leg.only_smb1 ? evidence->tcp[FROM_SERVER].last_data_time_ns : evidence->negotiate.response.time_ns;
     leg.closed_ns = evidence->tcp[FROM_SERVER].fin.packet != 0 ? evidence->tcp[FROM_SERVER].fin.time_ns
                                                                : evidence->tcp[FROM_SERVER].rst.time_ns;
     leg.answer = compare_answer(evidence);
