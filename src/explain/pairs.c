@@ -102,10 +102,10 @@ static bool same_endpoint(const struct endpoint *a, const struct endpoint *b) {
     return a->port == b->port && memcmp(a->address, b->address, sizeof a->address) == 0;
 }
 
-/* Of the first message from this end; 0 where there was none. */
-static uint64_t first_time_ns(const struct evidence *evidence, enum direction from) {
+/* The time of the client's first message; 0 where there was none. */
+static uint64_t first_request_ns(const struct evidence *evidence) {
     for (uint32_t i = 0; i < evidence->log_count; i++)
-        if (evidence->log[i].from == from)
+        if (evidence->log[i].from == FROM_CLIENT)
             return evidence->log[i].time_ns;
     return 0;
 }
@@ -124,7 +124,7 @@ static struct leg leg_of(const struct evidence *evidence, size_t record) {
     };
 
     leg.only_smb1 = evidence->negotiate.smb1_request_packet != 0 && evidence->negotiate.requests == 0;
-    leg.asked_ns = leg.only_smb1 ? first_time_ns(evidence, FROM_CLIENT) : evidence->negotiate.request.time_ns;
+    leg.asked_ns = leg.only_smb1 ? first_request_ns(evidence) : evidence->negotiate.request.time_ns;
     /* What is answered in SMB1 need not be a message that can be read: Linux's ksmbd 6.1 frames it twice. */
     leg.answered_ns =
         leg.only_smb1 ? evidence->tcp[FROM_SERVER].last_data_time_ns : evidence->negotiate.response.time_ns;

@@ -1209,11 +1209,13 @@ static void test_create_finds_what_is_gone(void **state) {
     }
 }
 
+static const struct create_request open_most = {.desired_access = ACCESS_MAXIMUM_ALLOWED,
+    .share_access = FILE_SHARE_ALL, .create_disposition = FILE_OPEN};
+
 /* Who may not delete a file has it not deleted on his close either, be it that he asks for whatever he may have. */
 static void test_delete_on_close_needs_the_right(void **state) {
     struct bench *bench = bench_new();
-    struct create_request most = {.desired_access = ACCESS_MAXIMUM_ALLOWED, .share_access = FILE_SHARE_ALL,
-                                  .create_disposition = FILE_OPEN};
+    struct create_request most = open_most;
 
     (void)state;
     bench->exists = bench->is_others = true;
@@ -1229,15 +1231,13 @@ static void test_delete_on_close_needs_the_right(void **state) {
 /* Who waits for an oplock may get what can be had then, be it more than could be had at first. */
 static void test_maximum_after_waiting(void **state) {
     struct bench *bench = bench_new();
-    struct create_request most = {.desired_access = ACCESS_MAXIMUM_ALLOWED, .share_access = FILE_SHARE_ALL,
-                                  .create_disposition = FILE_OPEN};
     uint8_t first[16];
 
     (void)state;
     assert_int_equal(create_oplock(bench, FILE_CREATE, ACCESS_GENERIC_ALL, OPLOCK_LEVEL_BATCH), STATUS_SUCCESS);
     memcpy(first, bench->file_id, 16);
     bench->is_fixed = true;
-    create_with(bench, "a", most);
+    create_with(bench, "a", open_most);
     assert_int_equal(bench->pends, 1);
     bench->pends = 0;
     bench->is_fixed = false;
