@@ -64,7 +64,7 @@ static const struct conform_case table[] = {
      {RULE_RESPONSE_SIZES}, NEGOTIATES(302, "negotiate.response.MaxReadSize=4096")},
     {"Negotiate_NoCredits", AREA_NEGOTIATE, "3.2.4.1.6", MUST, NEED_NOTHING, "an answer that grants no credit",
      "no further request, for which there is no MessageId", NULL, {RULE_CREDITS_NONE},
-     NEGOTIATES(302, "negotiate.response.header.Credits=0")},
+     NEGOTIATES(302, "negotiate.response.header.CreditResponse=0")},
     {"Negotiate_Encrypted", AREA_NEGOTIATE, "3.2.5.1.1.1", MUST, NEED_NOTHING, "a transform header in place of it",
      CLOSES,
      NULL, {RULE_TRANSFORM_BEFORE_SESSION}, NEGOTIATES(ALL, "negotiate.response.header.ProtocolId=0x424d53fd")},
@@ -132,9 +132,9 @@ static const struct conform_case table[] = {
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE},
      ALTERS_311("negotiate.response.DialectRevision=3.0.2")},
     {"Hash_SessionSetup", AREA_SESSION, "3.2.5.3.1", MUST, NEED_NOTHING,
-     "a SESSION_SETUP response with other Credits than those of its hash",
+     "a SESSION_SETUP response with another CreditResponse than those of its hash",
      "the signature of SESSION_SETUP is found wrong", NULL, {RULE_RESPONSE_SIGNATURE},
-     ALTERS_311("session_setup.response.Credits^=2")},
+     ALTERS_311("session_setup.response.CreditResponse^=2")},
 
     /* ---- NEGOTIATE below 3.1.1: what only validation can tell ---- */
     {"Validates_302", AREA_VALIDATE, "3.2.5.5", MUST, NEED_NOTHING, "nothing wrong: dialects up to 3.0.2",

@@ -158,15 +158,24 @@ static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-const struct field *fields_find(const struct field *fields, unsigned count, const char *name) {
-    for (unsigned i = 0; i < count; i++) {
-        size_t at = 0;
+/* Where `at` is the beginning of a name, or of what stands behind a slash in it. */
+static bool name_begins(const char *name, const char *at) {
+    while (*name != '\0' && lower(*name) == lower(*at))
+        name++, at++;
+    return *name == '\0' && (*at == '\0' || *at == '/');
+}
 
-        while (name[at] != '\0' && lower(name[at]) == lower(fields[i].name[at]))
-            at++;
-        if (name[at] == '\0' && fields[i].name[at] == '\0')
+static bool is_named(const struct field *field, const char *name) {
+    for (const char *at = field->name; *at != '\0'; at++)
+        if ((at == field->name || at[-1] == '/') && name_begins(name, at))
+            return true;
+    return false;
+}
+
+const struct field *fields_find(const struct field *fields, unsigned count, const char *name) {
+    for (unsigned i = 0; i < count; i++)
+        if (is_named(&fields[i], name))
             return &fields[i];
-    }
     return NULL;
 }
 

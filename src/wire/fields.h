@@ -44,7 +44,8 @@ bool fields_decode(const struct field *fields, unsigned count, size_t size, stru
 /* Writes the fixed part, `size` octets. */
 void fields_encode(const struct field *fields, unsigned count, size_t size, const void *record,
                    struct writer *writer);
-/* The field of that name ([MS-SMB2] spelling, letter case aside), NULL where there is none. */
+/* The field of that name ([MS-SMB2] spelling, letter case aside), NULL where there is none. One that
+ * is called "CreditRequest/CreditResponse" has either name, too. */
 const struct field *fields_find(const struct field *fields, unsigned count, const char *name);
 /* A number field's value in the struct. */
 uint64_t field_number(const struct field *field, const void *record);

@@ -201,7 +201,7 @@ enum ntstatus {
     NUMBER(uint16_t, credit_charge, "CreditCharge", 2, 6)                                          \
     NUMBER(uint32_t, status, "Status", 4, 8)                                                       \
     NUMBER(uint16_t, command, "Command", 2, 12)                                                    \
-    NUMBER(uint16_t, credits, "Credits", 2, 14)                                                    \
+    NUMBER(uint16_t, credits, "CreditRequest/CreditResponse", 2, 14)                               \
     NUMBER(uint32_t, flags, "Flags", 4, 16)                                                        \
     NUMBER(uint32_t, next_command, "NextCommand", 4, 20)                                           \
     NUMBER(uint64_t, message_id, "MessageId", 8, 24)                                               \

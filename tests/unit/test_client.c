@@ -234,7 +234,7 @@ static const struct wrong wrongs[] = {
     {"encrypted too early", 0x0302, TWIST(.offset = 0, .width = 1, .value = 0xfd), CLIENT_PHASE_NEGOTIATE,
      RULE_TRANSFORM_BEFORE_SESSION, NULL},
     {"no credits", 0x0302, TWIST(.offset = 14, .width = 2, .value = 0), CLIENT_PHASE_SESSION_SETUP, RULE_CREDITS_NONE,
-     "Credits"},
+     "CreditRequest/CreditResponse"},
     {"short", 0x0302, TWIST(.offset = 40, .width = 0), CLIENT_PHASE_NEGOTIATE, RULE_HEADER_SHORT, NULL},
     /* NEGOTIATE: what validation shows. Rows 2, 5, 6 and 7 of the attacks, in the response. */
     {"dialect lowered", 0x0302, TWIST(.offset = 68, .width = 2, .value = 0x0300), CLIENT_PHASE_VALIDATE,

@@ -819,6 +819,15 @@ static void fields_by_name(void **state) {
     assert_null(fields_find(list.fields, list.count, "SecurityMod"));
     assert_null(fields_find(list.fields, list.count, "SecurityModes"));
     assert_null(fields_find(list.fields, list.count, ""));
+    for (unsigned i = 0; i < 3; i++) {
+        const char *const names[] = {"CreditRequest", "creditresponse", "CreditRequest/CreditResponse"};
+        const struct field *credits = fields_find(smb2_header_fields, smb2_header_fields_count, names[i]);
+
+        assert_non_null(credits);
+        assert_int_equal(credits->wire_offset, 14);
+    }
+    assert_null(fields_find(smb2_header_fields, smb2_header_fields_count, "Response"));
+    assert_null(fields_find(smb2_header_fields, smb2_header_fields_count, "CreditRequest/"));
 
     assert_true(fields_get(mode, (struct span){body, size}, &value));
     assert_int_equal(value, 1);
