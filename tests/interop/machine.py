@@ -6,7 +6,8 @@
 The program is called as
 
     MACHINE server --port N --share NAME --user U --password P --share-size MIB
-    MACHINE client --port N --share NAME --user U --password P --script FILE --no-mount --timeout SECONDS -- ARGUMENT...
+    MACHINE client --port N --share NAME --user U --password P --script FILE --no-mount --smp 1 --timeout SECONDS
+        -- ARGUMENT...
 
 The first has to serve a share at that port of 127.0.0.1 until it gets SIGTERM, and to print a line that begins with READY
 once it does. The second has to run the script in the machine with its arguments, with `cifs-mount OPTIONS` to mount the
@@ -74,12 +75,13 @@ class KernelServer(Machine):
 
 class KernelClient(Machine):
     """cifs.ko: each run() is a mount, a listing, and the mount's end. `dialects`: options of mount by name. Once it runs,
-    `name` has the kernel's version."""
+    `name` has the kernel's version. `patience`: so many tenths of a second a run lasts at most until the kernel, too, has
+    closed the connection."""
 
     name = "Linux"
 
-    def __init__(self, machine, dialects):
-        self.machine, self.dialects = machine, dialects
+    def __init__(self, machine, dialects, patience=100):
+        self.machine, self.dialects, self.patience = machine, dialects, patience
 
     def missing(self):
         return None if self.machine else "no machine for Linux's client"
@@ -88,8 +90,9 @@ class KernelClient(Machine):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(START_SECONDS)
         script = Path(__file__).with_name("machine_client.sh")
-        options = ("--script", str(script), "--no-mount", "--timeout", str(LIFE_SECONDS))
-        self.start(self.machine, "client", 1, *options, "--", str(self.listener.getsockname()[1]))
+        options = ("--script", str(script), "--no-mount", "--smp", "1", "--timeout", str(LIFE_SECONDS))
+        arguments = (str(self.listener.getsockname()[1]), str(self.patience))
+        self.start(self.machine, "client", 1, *options, "--", *arguments)
         self.said = None
         try:
             release = self.hear().partition(" ")[2]

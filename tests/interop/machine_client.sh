@@ -1,6 +1,7 @@
 #!/bin/sh
 # In the machine of machine.py: asks port $1 of 10.0.2.2 for work, "PORT OPTIONS", until there is none, and tells there what
-# came of the work before: an exit status and what was printed.
+# came of the work before: an exit status and what was printed. First it waits, for $2 tenths of a second at most, until the
+# kernel has closed its connection: after a mount that failed it takes 7 s for that.
 answer="0 $(uname -r)"
 while work=$(printf '%s' "$answer" | nc 10.0.2.2 "$1") && [ -n "$work" ]; do
     echo "${work%% *}" >/cfg/port
@@ -11,7 +12,7 @@ while work=$(printf '%s' "$answer" | nc 10.0.2.2 "$1") && [ -n "$work" ]; do
     else
         answer="$? $said"
     fi
-    left=100 # tenths of a second in which the kernel closes its connection: after a mount that failed it takes 7 s
+    left=$2
     while [ $left -gt 0 ] && netstat -tn | grep -q "10.0.2.2:${work%% *} .*ESTABLISHED"; do
         left=$((left - 1))
         usleep 100000
