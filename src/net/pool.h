@@ -19,15 +19,23 @@ struct pool_block {
     struct pool_block *next;
 };
 
+/* All blocks of one size that are kept. */
+struct pool_class {
+    struct pool_block *free; /* the one that was given back last in front */
+    unsigned count, least;   /* of them; the fewest since pool_tidy() */
+};
+
 struct pool {
-    struct pool_block *free[POOL_CLASSES]; /* of each size, the one that was given back last in front */
-    size_t kept;                           /* octets */
+    struct pool_class classes[POOL_CLASSES];
+    size_t kept; /* octets */
 };
 
 /* A block of at least so many octets, not zeroed; NULL: no memory. `pool` may be NULL: then it is malloc()'s. */
 void *pool_take(struct pool *pool, size_t size);
 /* Takes back what pool_take() gave for the same size. NULL is fine. */
 void pool_give(struct pool *pool, void *block, size_t size);
+/* Frees what nobody has needed since the call before, so that what a busy hour took is not held for ever. */
+void pool_tidy(struct pool *pool);
 /* Frees what is kept. */
 void pool_empty(struct pool *pool);
 

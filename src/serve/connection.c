@@ -662,6 +662,8 @@ static void begin(struct loop_task *task) {
     if (loop_watch_add(station->loop, &inside->watch) != 0 ||
         loop_timer_set(station->loop, &inside->timer, inside->edition->config->limits.logon_ms) != 0)
         connection_close(inside, "memory");
+    if (station->tidying.index == 0)
+        loop_timer_set(station->loop, &station->tidying, HOST_TIDY_MS);
     inside->draining = station->draining;
     connection_settle(inside);
 }

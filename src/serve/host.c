@@ -150,6 +150,14 @@ static void drain_station(struct loop_task *task) {
     connections_drain(station, false);
 }
 
+static void tidy_station(struct loop_timer *timer) {
+    struct station *station = CONTAINER(struct station, tidying, timer);
+
+    pool_tidy(&station->pool);
+    if (station->connections != NULL || station->pool.kept > 0)
+        loop_timer_set(station->loop, timer, HOST_TIDY_MS); /* without memory for it: with the next connection */
+}
+
 static void review_station(struct loop_task *task) {
     struct station *station = CONTAINER(struct station, review, task);
 
@@ -259,6 +267,7 @@ static int make_stations(struct host *host) {
         *station = (struct station){.host = host, .loop = loop_new(), .drain = {NULL, drain_station},
                                     .review = {NULL, review_station}};
         station->patience.expired = patience_over;
+        station->tidying.expired = tidy_station;
         if (station->loop == NULL)
             return -errno;
     }

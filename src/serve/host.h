@@ -18,6 +18,8 @@
 #define HOST_DRAIN_MS 5000u
 /* How long nothing is accepted where the system has no descriptor left. */
 #define HOST_PAUSE_MS 200u
+/* How long a block of a pool is kept that nobody needs, at least; at most twice that. */
+#define HOST_TIDY_MS 10000u
 /* Octets of an address as text: "[fe80::1]:65535" */
 #define HOST_ADDRESS_MAX 80u
 /* Octets of a sentence why a configuration cannot be had, with its NUL. */
@@ -60,6 +62,7 @@ struct station {
     struct host *host;
     struct loop *loop;
     struct pool pool;
+    struct loop_timer tidying; /* of the pool, while there are connections */
     struct conduits conduits;
     struct loop_task drain, review;
     atomic_bool review_posted;

@@ -173,6 +173,31 @@ static void pool_keeps_no_more(void **state) {
     pool_empty(&pool);
 }
 
+/* What was needed since pool_tidy() was called last is kept, the rest is not. */
+static void pool_keeps_what_is_needed(void **state) {
+    enum { COUNT = 8, NEEDED = 3, SIZE = 65536 };
+    struct pool pool = {0};
+    void *blocks[COUNT];
+    size_t full;
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_non_null(blocks[i] = pool_take(&pool, SIZE));
+    for (unsigned i = 0; i < COUNT; i++)
+        pool_give(&pool, blocks[i], SIZE);
+    full = pool.kept;
+    pool_tidy(&pool); /* all were needed */
+    assert_int_equal(pool.kept, full);
+    for (unsigned i = 0; i < NEEDED; i++)
+        assert_non_null(blocks[i] = pool_take(&pool, SIZE));
+    for (unsigned i = 0; i < NEEDED; i++)
+        pool_give(&pool, blocks[i], SIZE);
+    pool_tidy(&pool);
+    assert_int_equal(pool.kept, full / COUNT * NEEDED);
+    pool_tidy(&pool);
+    assert_int_equal(pool.kept, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_expire_in_order),
@@ -180,6 +205,7 @@ int main(void) {
         cmocka_unit_test(jobs_come_back),
         cmocka_unit_test(blocks_come_back),
         cmocka_unit_test(pool_keeps_no_more),
+        cmocka_unit_test(pool_keeps_what_is_needed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
