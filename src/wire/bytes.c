@@ -37,20 +37,24 @@ struct span reader_take(struct reader *reader, size_t size) {
     return taken;
 }
 
-static uint64_t take_little(struct reader *reader, size_t size) {
+static inline uint64_t take_little(struct reader *reader, size_t size) {
     struct span octets = reader_take(reader, size);
     uint64_t value = 0;
 
-    for (size_t i = octets.size; i-- > 0;)
+    if (octets.size == 0)
+        return 0;
+    for (size_t i = size; i-- > 0;)
         value = value << 8 | octets.data[i];
     return value;
 }
 
-static uint64_t take_big(struct reader *reader, size_t size) {
+static inline uint64_t take_big(struct reader *reader, size_t size) {
     struct span octets = reader_take(reader, size);
     uint64_t value = 0;
 
-    for (size_t i = 0; i < octets.size; i++)
+    if (octets.size == 0)
+        return 0;
+    for (size_t i = 0; i < size; i++)
         value = value << 8 | octets.data[i];
     return value;
 }

@@ -67,7 +67,7 @@ bool fields_get(const struct field *field, struct span wire, uint64_t *value) {
     return true;
 }
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#if HOST_IS_WIRE_ORDER
 /* The wire's byte order is the host's: every field is a copy, of a width that the compiler knows. */
 static inline void copy_field(uint8_t *to, const uint8_t *from, uint16_t width) {
     switch (width) {
@@ -91,12 +91,10 @@ static inline void copy_field(uint8_t *to, const uint8_t *from, uint16_t width) 
         break;
     }
 }
-#define HOST_IS_WIRE_ORDER 1
 #else
 static inline void copy_field(uint8_t *to, const uint8_t *from, uint16_t width) {
     memcpy(to, from, width);
 }
-#define HOST_IS_WIRE_ORDER 0
 #endif
 
 bool fields_decode(const struct field *fields, unsigned count, size_t size, struct reader *reader,

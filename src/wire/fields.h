@@ -11,6 +11,9 @@
 
 #include "wire/bytes.h"
 
+/* Is the wire's byte order the host's? */
+#define HOST_IS_WIRE_ORDER (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+
 enum field_kind { FIELD_KIND_NUMBER, FIELD_KIND_OCTETS };
 
 struct field {

@@ -1,15 +1,16 @@
 #include "wire/frame.h"
 
 bool frame_decode(struct span bytes, struct frame *frame) {
-    struct reader reader = reader_over(bytes);
-
-    frame->type = reader_u8(&reader);
-    frame->length = reader_u24_be(&reader);
+    if (bytes.size < FRAME_HEADER_SIZE) {
+        *frame = (struct frame){0};
+        return false;
+    }
+    frame->type = bytes.data[0];
+    frame->length = (uint32_t)bytes.data[1] << 16 | (uint32_t)bytes.data[2] << 8 | bytes.data[3];
     if (frame->type != FRAME_MESSAGE)
         frame->length &= 0x1ffff; /* the E bit and 16 more, [RFC1002] 4.3.1 */
-    return !reader.failed &&
-           (frame->type == FRAME_MESSAGE ||
-            (frame->type >= FRAME_SESSION_REQUEST && frame->type <= FRAME_KEEP_ALIVE));
+    return frame->type == FRAME_MESSAGE ||
+           (frame->type >= FRAME_SESSION_REQUEST && frame->type <= FRAME_KEEP_ALIVE);
 }
 
 void frame_encode(struct writer *writer, const struct frame *frame) {

@@ -4,6 +4,8 @@
 #ifndef SMBPROOF_WIRE_MESSAGES_H
 #define SMBPROOF_WIRE_MESSAGES_H
 
+#include <string.h>
+
 #include "wire/bytes.h"
 #include "wire/fields.h"
 
@@ -478,7 +480,19 @@ FIELDS_DECLARE(smb1_header)
  * captured; the bodies follow the 64 octet header. True where the fixed and variable parts are all
  * there and within bounds; the fixed fields are filled in as far as they are there also where false
  * is returned. */
-bool smb2_header_decode(struct span message, struct smb2_header *header);
+bool smb2_header_decode_fields(struct span message, struct smb2_header *header);
+
+/* Every message has one, and it is decoded where the compiler sees what of it is used. */
+static inline bool smb2_header_decode(struct span message, struct smb2_header *header) {
+    _Static_assert(sizeof *header == SMB2_HEADER_SIZE && offsetof(struct smb2_header, message_id) == 24 &&
+                       offsetof(struct smb2_header, session_id) == 40 && offsetof(struct smb2_header, signature) == 48,
+                   "struct smb2_header is laid out as on the wire");
+    if (!HOST_IS_WIRE_ORDER || message.size < SMB2_HEADER_SIZE)
+        return smb2_header_decode_fields(message, header);
+    memcpy(header, message.data, SMB2_HEADER_SIZE);
+    return true;
+}
+
 bool negotiate_request_decode(struct span message, struct negotiate_request *request);
 bool negotiate_response_decode(struct span message, struct negotiate_response *response);
 bool session_setup_request_decode(struct span message, struct session_setup_request *request);

@@ -8,9 +8,11 @@
 
 #define FIELDS_STRUCT struct negotiate_request
 FIELDS_DEFINE(negotiate_request, NEGOTIATE_REQUEST_FIELDS)
+FIELDS_DECODER(negotiate_request, NEGOTIATE_REQUEST_FIELDS, REQUEST_FIXED_SIZE)
 #undef FIELDS_STRUCT
 #define FIELDS_STRUCT struct negotiate_response
 FIELDS_DEFINE(negotiate_response, NEGOTIATE_RESPONSE_FIELDS)
+FIELDS_DECODER(negotiate_response, NEGOTIATE_RESPONSE_FIELDS, RESPONSE_FIXED_SIZE)
 #undef FIELDS_STRUCT
 
 uint16_t negotiate_dialect(const struct negotiate_request *request, unsigned i) {
@@ -31,8 +33,7 @@ bool negotiate_offers(const struct negotiate_request *request, uint16_t dialect)
  * `contexts` empty. */
 bool negotiate_request_decode(struct span message, struct negotiate_request *request) {
     struct reader reader = body_reader(message);
-    bool fixed = fields_decode(negotiate_request_fields, negotiate_request_fields_count,
-                               REQUEST_FIXED_SIZE, &reader, request);
+    bool fixed = negotiate_request_fields_decode(&reader, request);
     size_t wanted = 2u * (size_t)request->dialect_count;
     size_t first = SMB2_HEADER_SIZE + REQUEST_FIXED_SIZE;
 
@@ -66,8 +67,7 @@ static bool contexts_overlap(const struct negotiate_response *response) {
 /* 2.2.4 */
 bool negotiate_response_decode(struct span message, struct negotiate_response *response) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(negotiate_response_fields, negotiate_response_fields_count,
-                               RESPONSE_FIXED_SIZE, &reader, response);
+    bool valid = negotiate_response_fields_decode(&reader, response);
     size_t first = SMB2_HEADER_SIZE + RESPONSE_FIXED_SIZE;
 
     response->security_buffer = part_at(message, response->security_buffer_offset,

@@ -4,46 +4,6 @@
 
 #include "wire/parts.h"
 
-#define FIELDS_STRUCT struct smb2_header
-FIELDS_DEFINE(smb2_header, SMB2_HEADER_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct session_setup_request
-FIELDS_DEFINE(session_setup_request, SESSION_SETUP_REQUEST_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct session_setup_response
-FIELDS_DEFINE(session_setup_response, SESSION_SETUP_RESPONSE_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct empty_body
-FIELDS_DEFINE(empty_body, EMPTY_BODY_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct tree_connect_request
-FIELDS_DEFINE(tree_connect_request, TREE_CONNECT_REQUEST_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct tree_connect_response
-FIELDS_DEFINE(tree_connect_response, TREE_CONNECT_RESPONSE_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct ioctl_request
-FIELDS_DEFINE(ioctl_request, IOCTL_REQUEST_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct ioctl_response
-FIELDS_DEFINE(ioctl_response, IOCTL_RESPONSE_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct validate_negotiate_info_request
-FIELDS_DEFINE(validate_request, VALIDATE_REQUEST_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct validate_negotiate_info_response
-FIELDS_DEFINE(validate_response, VALIDATE_RESPONSE_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct error_response
-FIELDS_DEFINE(error_response, ERROR_RESPONSE_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct transform_header
-FIELDS_DEFINE(transform_header, TRANSFORM_HEADER_FIELDS)
-#undef FIELDS_STRUCT
-#define FIELDS_STRUCT struct compression_header
-FIELDS_DEFINE(compression_header, COMPRESSION_HEADER_FIELDS)
-#undef FIELDS_STRUCT
-
 #define SESSION_SETUP_REQUEST_SIZE  24u
 #define SESSION_SETUP_RESPONSE_SIZE 8u
 #define EMPTY_BODY_SIZE             4u
@@ -53,6 +13,58 @@ FIELDS_DEFINE(compression_header, COMPRESSION_HEADER_FIELDS)
 #define IOCTL_RESPONSE_SIZE         48u
 #define VALIDATE_REQUEST_SIZE       24u
 #define ERROR_RESPONSE_SIZE         8u
+
+#define FIELDS_STRUCT struct smb2_header
+FIELDS_DEFINE(smb2_header, SMB2_HEADER_FIELDS)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct session_setup_request
+FIELDS_DEFINE(session_setup_request, SESSION_SETUP_REQUEST_FIELDS)
+FIELDS_DECODER(session_setup_request, SESSION_SETUP_REQUEST_FIELDS, SESSION_SETUP_REQUEST_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct session_setup_response
+FIELDS_DEFINE(session_setup_response, SESSION_SETUP_RESPONSE_FIELDS)
+FIELDS_DECODER(session_setup_response, SESSION_SETUP_RESPONSE_FIELDS, SESSION_SETUP_RESPONSE_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct empty_body
+FIELDS_DEFINE(empty_body, EMPTY_BODY_FIELDS)
+FIELDS_DECODER(empty_body, EMPTY_BODY_FIELDS, EMPTY_BODY_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct tree_connect_request
+FIELDS_DEFINE(tree_connect_request, TREE_CONNECT_REQUEST_FIELDS)
+FIELDS_DECODER(tree_connect_request, TREE_CONNECT_REQUEST_FIELDS, TREE_CONNECT_REQUEST_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct tree_connect_response
+FIELDS_DEFINE(tree_connect_response, TREE_CONNECT_RESPONSE_FIELDS)
+FIELDS_DECODER(tree_connect_response, TREE_CONNECT_RESPONSE_FIELDS, TREE_CONNECT_RESPONSE_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct ioctl_request
+FIELDS_DEFINE(ioctl_request, IOCTL_REQUEST_FIELDS)
+FIELDS_DECODER(ioctl_request, IOCTL_REQUEST_FIELDS, IOCTL_REQUEST_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct ioctl_response
+FIELDS_DEFINE(ioctl_response, IOCTL_RESPONSE_FIELDS)
+FIELDS_DECODER(ioctl_response, IOCTL_RESPONSE_FIELDS, IOCTL_RESPONSE_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct validate_negotiate_info_request
+FIELDS_DEFINE(validate_request, VALIDATE_REQUEST_FIELDS)
+FIELDS_DECODER(validate_request, VALIDATE_REQUEST_FIELDS, VALIDATE_REQUEST_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct validate_negotiate_info_response
+FIELDS_DEFINE(validate_response, VALIDATE_RESPONSE_FIELDS)
+FIELDS_DECODER(validate_response, VALIDATE_RESPONSE_FIELDS, VALIDATE_RESPONSE_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct error_response
+FIELDS_DEFINE(error_response, ERROR_RESPONSE_FIELDS)
+FIELDS_DECODER(error_response, ERROR_RESPONSE_FIELDS, ERROR_RESPONSE_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct transform_header
+FIELDS_DEFINE(transform_header, TRANSFORM_HEADER_FIELDS)
+FIELDS_DECODER(transform_header, TRANSFORM_HEADER_FIELDS, TRANSFORM_HEADER_SIZE)
+#undef FIELDS_STRUCT
+#define FIELDS_STRUCT struct compression_header
+FIELDS_DEFINE(compression_header, COMPRESSION_HEADER_FIELDS)
+FIELDS_DECODER(compression_header, COMPRESSION_HEADER_FIELDS, COMPRESSION_HEADER_SIZE)
+#undef FIELDS_STRUCT
 
 struct reader body_reader(struct span message) {
     struct reader reader = reader_over(message);
@@ -88,21 +100,10 @@ uint64_t smb2_header_async_id(const struct smb2_header *header) {
     return (uint64_t)header->tree_id << 32 | header->process_id;
 }
 
-bool smb2_header_decode(struct span message, struct smb2_header *header) {
+bool smb2_header_decode_fields(struct span message, struct smb2_header *header) {
     struct reader reader = reader_over(message);
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    /* Every message has one, and its fields lie in the struct as on the wire. */
-    _Static_assert(sizeof *header == SMB2_HEADER_SIZE && offsetof(struct smb2_header, message_id) == 24 &&
-                       offsetof(struct smb2_header, session_id) == 40 && offsetof(struct smb2_header, signature) == 48,
-                   "struct smb2_header is laid out as on the wire");
-    if (message.size >= SMB2_HEADER_SIZE) {
-        memcpy(header, message.data, SMB2_HEADER_SIZE);
-        return true;
-    }
-#endif
-    return fields_decode(smb2_header_fields, smb2_header_fields_count, SMB2_HEADER_SIZE, &reader,
-                         header);
+    return fields_decode(smb2_header_fields, smb2_header_fields_count, SMB2_HEADER_SIZE, &reader, header);
 }
 
 void smb2_header_encode(const struct smb2_header *header, struct writer *writer) {
@@ -111,8 +112,7 @@ void smb2_header_encode(const struct smb2_header *header, struct writer *writer)
 
 bool session_setup_request_decode(struct span message, struct session_setup_request *request) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(session_setup_request_fields, session_setup_request_fields_count,
-                               SESSION_SETUP_REQUEST_SIZE, &reader, request);
+    bool valid = session_setup_request_fields_decode(&reader, request);
 
     request->security_buffer =
         part_at(message, request->security_buffer_offset, request->security_buffer_length,
@@ -131,8 +131,7 @@ void session_setup_request_encode(const struct smb2_header *header,
 
 bool session_setup_response_decode(struct span message, struct session_setup_response *response) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(session_setup_response_fields, session_setup_response_fields_count,
-                               SESSION_SETUP_RESPONSE_SIZE, &reader, response);
+    bool valid = session_setup_response_fields_decode(&reader, response);
 
     response->security_buffer =
         part_at(message, response->security_buffer_offset, response->security_buffer_length,
@@ -152,8 +151,7 @@ void session_setup_response_encode(const struct smb2_header *header,
 bool empty_body_decode(struct span message, struct empty_body *body) {
     struct reader reader = body_reader(message);
 
-    return fields_decode(empty_body_fields, empty_body_fields_count, EMPTY_BODY_SIZE, &reader,
-                         body);
+    return empty_body_fields_decode(&reader, body);
 }
 
 void empty_body_encode(const struct smb2_header *header, const struct empty_body *body,
@@ -164,8 +162,7 @@ void empty_body_encode(const struct smb2_header *header, const struct empty_body
 
 bool tree_connect_request_decode(struct span message, struct tree_connect_request *request) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(tree_connect_request_fields, tree_connect_request_fields_count,
-                               TREE_CONNECT_REQUEST_SIZE, &reader, request);
+    bool valid = tree_connect_request_fields_decode(&reader, request);
 
     request->path = part_at(message, request->path_offset, request->path_length,
                             SMB2_HEADER_SIZE + TREE_CONNECT_REQUEST_SIZE, &valid);
@@ -184,8 +181,7 @@ void tree_connect_request_encode(const struct smb2_header *header,
 bool tree_connect_response_decode(struct span message, struct tree_connect_response *response) {
     struct reader reader = body_reader(message);
 
-    return fields_decode(tree_connect_response_fields, tree_connect_response_fields_count,
-                         TREE_CONNECT_RESPONSE_SIZE, &reader, response);
+    return tree_connect_response_fields_decode(&reader, response);
 }
 
 void tree_connect_response_encode(const struct smb2_header *header,
@@ -200,8 +196,7 @@ void tree_connect_response_encode(const struct smb2_header *header,
  * then. */
 bool ioctl_request_decode(struct span message, struct ioctl_request *request) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(ioctl_request_fields, ioctl_request_fields_count, IOCTL_REQUEST_SIZE,
-                               &reader, request);
+    bool valid = ioctl_request_fields_decode(&reader, request);
 
     request->input = part_at(message, request->input_offset, request->input_count,
                              SMB2_HEADER_SIZE + IOCTL_REQUEST_SIZE, &valid);
@@ -218,8 +213,7 @@ void ioctl_request_encode(const struct smb2_header *header, const struct ioctl_r
 
 bool ioctl_response_decode(struct span message, struct ioctl_response *response) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(ioctl_response_fields, ioctl_response_fields_count,
-                               IOCTL_RESPONSE_SIZE, &reader, response);
+    bool valid = ioctl_response_fields_decode(&reader, response);
     size_t earliest = SMB2_HEADER_SIZE + IOCTL_RESPONSE_SIZE;
 
     response->input =
@@ -243,8 +237,7 @@ void ioctl_response_encode(const struct smb2_header *header, const struct ioctl_
 bool validate_request_decode(struct span input, struct validate_negotiate_info_request *info) {
     struct reader reader = reader_over(input);
 
-    fields_decode(validate_request_fields, validate_request_fields_count, VALIDATE_REQUEST_SIZE,
-                  &reader, info);
+    validate_request_fields_decode(&reader, info);
     info->dialects = reader_take(&reader, 2u * (size_t)info->dialect_count);
     return !reader.failed;
 }
@@ -259,8 +252,7 @@ void validate_request_encode(const struct validate_negotiate_info_request *info,
 bool validate_response_decode(struct span output, struct validate_negotiate_info_response *info) {
     struct reader reader = reader_over(output);
 
-    return fields_decode(validate_response_fields, validate_response_fields_count,
-                         VALIDATE_RESPONSE_SIZE, &reader, info);
+    return validate_response_fields_decode(&reader, info);
 }
 
 void validate_response_encode(const struct validate_negotiate_info_response *info,
@@ -272,8 +264,7 @@ void validate_response_encode(const struct validate_negotiate_info_response *inf
 /* 2.2.2. Where ByteCount is 0 one pad octet may follow or not. */
 bool error_response_decode(struct span message, struct error_response *error) {
     struct reader reader = body_reader(message);
-    bool valid = fields_decode(error_response_fields, error_response_fields_count,
-                               ERROR_RESPONSE_SIZE, &reader, error);
+    bool valid = error_response_fields_decode(&reader, error);
 
     error->data =
         part_at(message, SMB2_HEADER_SIZE + ERROR_RESPONSE_SIZE, error->byte_count, 0, &valid);
@@ -294,8 +285,7 @@ void error_response_encode(const struct smb2_header *header, const struct error_
 bool transform_header_decode(struct span message, struct transform_header *header) {
     struct reader reader = reader_over(message);
 
-    return fields_decode(transform_header_fields, transform_header_fields_count,
-                         TRANSFORM_HEADER_SIZE, &reader, header);
+    return transform_header_fields_decode(&reader, header);
 }
 
 void transform_header_encode(const struct transform_header *header, struct writer *writer) {
@@ -306,8 +296,7 @@ void transform_header_encode(const struct transform_header *header, struct write
 bool compression_header_decode(struct span message, struct compression_header *header) {
     struct reader reader = reader_over(message);
 
-    return fields_decode(compression_header_fields, compression_header_fields_count,
-                         COMPRESSION_HEADER_SIZE, &reader, header);
+    return compression_header_fields_decode(&reader, header);
 }
 
 void compression_header_encode(const struct compression_header *header, struct writer *writer) {
