@@ -70,7 +70,7 @@ bool conversation_next(struct conversation *conversation, struct event *event) {
     return next != NULL;
 }
 
-static struct event *event_new(struct conversation *conversation, enum event_kind kind, enum direction from) {
+static inline struct event *event_new(struct conversation *conversation, enum event_kind kind, enum direction from) {
     struct event_list *list = conversation->events;
     struct event *event;
 
@@ -97,7 +97,7 @@ void watch_broken(struct conversation *conversation, enum direction from, enum r
 }
 
 /* Moves on by octets that belong to the current frame. */
-static void pass(struct stream *stream, size_t size) {
+static inline void pass(struct stream *stream, size_t size) {
     stream->offset += size;
     stream->frame_left -= (uint32_t)size;
     if (stream->frame_left == 0)
@@ -115,8 +115,8 @@ static void lose_sync(struct stream *stream) {
     stream->chained = false;
 }
 
-static bool is_protocol_id(const uint8_t *at) {
-    return at[0] >= 0xfc && at[1] == 'S' && at[2] == 'M' && at[3] == 'B';
+static inline bool is_protocol_id(const uint8_t *at) {
+    return at[0] >= 0xfc && memcmp(at + 1, "SMB", 3) == 0;
 }
 
 static uint32_t least_size(uint8_t protocol) {
@@ -213,7 +213,7 @@ void conversation_frame(struct conversation *conversation, enum direction from, 
 }
 
 /* The four octets between messages. They are only believed when what follows fits. */
-static size_t feed_frame_header(struct conversation *conversation, enum direction from, struct span bytes) {
+static inline size_t feed_frame_header(struct conversation *conversation, enum direction from, struct span bytes) {
     struct stream *stream = &conversation->streams[from];
     struct frame frame;
     struct event *event;
@@ -281,7 +281,7 @@ struct element {
     bool misaligned;
 };
 
-static struct element measure_smb2(const struct conversation *conversation, const struct stream *stream,
+static inline struct element measure_smb2(const struct conversation *conversation, const struct stream *stream,
                                    struct span bytes) {
     struct element element = {.size = stream->frame_left, .need = SMB2_HEADER_SIZE};
     struct smb2_header header;
@@ -310,7 +310,7 @@ static struct element measure_smb2(const struct conversation *conversation, cons
     return element;
 }
 
-static struct element measure(const struct conversation *conversation, const struct stream *stream,
+static inline struct element measure(const struct conversation *conversation, const struct stream *stream,
                               struct span bytes) {
     struct element element = {.size = stream->frame_left};
 
@@ -335,7 +335,7 @@ static struct element measure(const struct conversation *conversation, const str
     return element;
 }
 
-static void take_message(struct conversation *conversation, enum direction from, struct span bytes,
+static inline void take_message(struct conversation *conversation, enum direction from, struct span bytes,
                          const struct element *element, bool whole) {
     struct stream *stream = &conversation->streams[from];
     struct event *event = event_new(conversation, EVENT_MESSAGE, from);
@@ -355,7 +355,7 @@ static void take_message(struct conversation *conversation, enum direction from,
     stream->session_id = event->message.header.session_id;
 }
 
-static size_t feed_element(struct conversation *conversation, enum direction from, struct span bytes) {
+static inline size_t feed_element(struct conversation *conversation, enum direction from, struct span bytes) {
     struct stream *stream = &conversation->streams[from];
     struct element element;
 
@@ -381,6 +381,16 @@ static size_t feed_element(struct conversation *conversation, enum direction fro
     return element.need;
 }
 
+bool conversation_pass(struct conversation *conversation, enum direction from, size_t size) {
+    struct stream *stream = &conversation->streams[from];
+
+    if (size > stream->skip)
+        return false;
+    stream->skip -= (uint32_t)size;
+    pass(stream, size);
+    return true;
+}
+
 size_t conversation_feed(struct conversation *conversation, enum direction from, struct span bytes) {
     struct stream *stream = &conversation->streams[from];
     struct event_list *list = conversation->events;
@@ -401,8 +411,7 @@ size_t conversation_feed(struct conversation *conversation, enum direction from,
             step = search(conversation, from, rest);
         } else if (stream->skip > 0) {
             step = stream->skip < rest.size ? stream->skip : rest.size;
-            stream->skip -= (uint32_t)step;
-            pass(stream, step);
+            conversation_pass(conversation, from, step);
         } else if (stream->frame_left == 0) {
             step = feed_frame_header(conversation, from, rest);
         } else {

@@ -89,6 +89,9 @@ void conversation_init(struct conversation *conversation, struct event_list *eve
  * (see conversation_wants), or when events are still to be fetched. */
 size_t conversation_feed(struct conversation *conversation, enum direction from, struct span bytes);
 
+/* The same for octets that are passed over unseen; false, and nothing is consumed, where not all of them are. */
+bool conversation_pass(struct conversation *conversation, enum direction from, size_t size);
+
 /* A frame's four octets were read elsewhere, and its content of `length` octets is fed next. */
 void conversation_frame(struct conversation *conversation, enum direction from, uint32_t length);
 

@@ -4,11 +4,11 @@
 
 #include "explain/observe.h"
 
-static void drain(struct heard *heard, uint64_t packet, uint64_t time_ns) {
+static inline void drain(struct heard *heard, uint64_t packet, uint64_t time_ns) {
     const struct event *event;
 
     while ((event = conversation_event(&heard->conversation)) != NULL) {
-        if (event->kind == EVENT_MESSAGE && !message_is_response(&event->message))
+        if (event->kind == EVENT_MESSAGE) /* does nothing where it is no request */
             conversation_tag(&heard->conversation, packet);
         observe_event(heard->evidence, event, packet, time_ns);
     }
@@ -71,6 +71,8 @@ void listen_begin(struct heard *heard, struct listener *listener, struct evidenc
 void listen_bytes(struct heard *heard, enum direction from, struct span bytes, uint64_t packet, uint64_t time_ns) {
     size_t used = 0;
 
+    if (conversation_pass(&heard->conversation, from, bytes.size))
+        return;
     while (heard->held[from].octets.size > 0 && used < bytes.size)
         used += feed_held(heard, from, span_slice(bytes, used, bytes.size), packet, time_ns);
     used += feed(heard, from, span_slice(bytes, used, bytes.size), packet, time_ns);
