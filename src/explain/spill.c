@@ -10,10 +10,12 @@
 #include "capture/temporary.h"
 #include "explain/grown.h"
 
-/* A record on its way: the parts of struct evidence that are in use, one behind the other, packed. Most of a record is
- * zero: of each run of up to 64 words there is a mask, bit by bit from the lowest, and only the words that are not 0. */
+/* A record on its way: the parts of struct evidence that are in use, one behind the other. Most of a record is zero: of
+ * each run of up to 64 words there is a mask, bit by bit from the lowest, and only the words that are not 0, the last one
+ * first. Parts that have few zeros are copied as they are. */
 struct part {
     size_t offset, size;
+    bool dense;
 };
 #define PARTS_COUNT 12u
 #define WORD sizeof(uint64_t)
@@ -42,24 +44,40 @@ struct spill {
 #define MEMBER(member) offsetof(struct evidence, member)
 #define AFTER(member) (MEMBER(member) + sizeof((struct evidence *)0)->member)
 
-static struct part part(size_t from, size_t to) {
-    return (struct part){from, to - from};
+static struct part part_between(size_t from, size_t to) {
+    return (struct part){from, to - from, false};
 }
 
 /* Which parts are in use follows from fields of the parts before. */
-static void parts_of(const struct evidence *evidence, struct part parts[PARTS_COUNT]) {
-    parts[0] = part(0, MEMBER(negotiate.request.raw));
-    parts[1] = (struct part){MEMBER(negotiate.request.raw), evidence->negotiate.request.raw_size};
-    parts[2] = part(AFTER(negotiate.request.raw), MEMBER(negotiate.response.raw));
-    parts[3] = (struct part){MEMBER(negotiate.response.raw), evidence->negotiate.response.raw_size};
-    parts[4] = part(AFTER(negotiate.response.raw), MEMBER(sessions));
-    parts[5] = (struct part){MEMBER(sessions), evidence->sessions_count * sizeof evidence->sessions[0]};
-    parts[6] = (struct part){MEMBER(trees), evidence->trees_count * sizeof evidence->trees[0]};
-    parts[7] = (struct part){MEMBER(validations), evidence->validations_count * sizeof evidence->validations[0]};
-    parts[8] = (struct part){MEMBER(broken), evidence->broken_count * sizeof evidence->broken[0]};
-    parts[9] = part(AFTER(broken), MEMBER(log_tail));
-    parts[10] = (struct part){MEMBER(log_tail), evidence->log_tail_count * sizeof evidence->log_tail[0]};
-    parts[11] = (struct part){MEMBER(log), evidence->log_count * sizeof evidence->log[0]};
+static struct part part_of(const struct evidence *evidence, unsigned i) {
+    const struct negotiate_evidence *negotiate = &evidence->negotiate;
+
+    switch (i) {
+    case 0:
+        return part_between(0, MEMBER(negotiate.request.raw));
+    case 1:
+        return (struct part){MEMBER(negotiate.request.raw), negotiate->request.raw_size, true};
+    case 2:
+        return part_between(AFTER(negotiate.request.raw), MEMBER(negotiate.response.raw));
+    case 3:
+        return (struct part){MEMBER(negotiate.response.raw), negotiate->response.raw_size, true};
+    case 4:
+        return part_between(AFTER(negotiate.response.raw), MEMBER(sessions));
+    case 5:
+        return (struct part){MEMBER(sessions), evidence->sessions_count * sizeof evidence->sessions[0], false};
+    case 6:
+        return (struct part){MEMBER(trees), evidence->trees_count * sizeof evidence->trees[0], false};
+    case 7:
+        return (struct part){MEMBER(validations), evidence->validations_count * sizeof evidence->validations[0], false};
+    case 8:
+        return (struct part){MEMBER(broken), evidence->broken_count * sizeof evidence->broken[0], false};
+    case 9:
+        return part_between(AFTER(broken), MEMBER(log_tail));
+    case 10:
+        return (struct part){MEMBER(log_tail), evidence->log_tail_count * sizeof evidence->log_tail[0], true};
+    default:
+        return (struct part){MEMBER(log), evidence->log_count * sizeof evidence->log[0], true};
+    }
 }
 
 static uint64_t word_at(const uint8_t *from) {
@@ -72,17 +90,17 @@ static uint64_t word_at(const uint8_t *from) {
 /* One run of whole words behind their mask, returns what follows them. */
 static inline uint8_t *pack_run(const uint8_t *from, size_t words, uint8_t *to) {
     uint64_t mask = 0;
-    uint8_t *at = to + WORD;
+    size_t kept = 1;
 
-    for (size_t i = 0; i < words; i++) {
+    for (size_t i = words; i-- > 0;) {
         uint64_t word = word_at(from + i * WORD);
 
-        memcpy(at, &word, WORD); /* overwritten by the next one where it is 0 */
-        mask |= (uint64_t)(word != 0) << i;
-        at += word != 0 ? WORD : 0;
+        memcpy(to + kept * WORD, &word, WORD); /* overwritten by the next one where it is 0 */
+        mask += mask + (word != 0);
+        kept += word != 0;
     }
     memcpy(to, &mask, WORD);
-    return at;
+    return to + kept * WORD;
 }
 
 /* Writes `size` octets packed, returns what follows them. */
@@ -101,8 +119,12 @@ static uint8_t *pack(const uint8_t *from, size_t size, uint8_t *to) {
 
 /* The way back, returns what follows in the packed octets. */
 static inline const uint8_t *unpack_run(const uint8_t *from, uint8_t *to) {
-    for (uint64_t mask = word_at(from); mask != 0; mask &= mask - 1)
-        memcpy(to + (size_t)__builtin_ctzll(mask) * WORD, from += WORD, WORD);
+    for (uint64_t mask = word_at(from); mask != 0;) {
+        unsigned highest = (unsigned)__builtin_clzll(mask) ^ (RUN_WORDS - 1);
+
+        memcpy(to + highest * WORD, from += WORD, WORD);
+        mask ^= UINT64_C(1) << highest;
+    }
     return from + WORD;
 }
 
@@ -164,12 +186,14 @@ int spill_put(struct spill *spill, const struct evidence *evidence) {
     uint8_t room[PACKED_MAX];
     bool in_memory = spill->file == NULL && SPILL_MEMORY_MAX - spill->memory_used >= sizeof room;
     uint8_t *begin = in_memory ? spill->memory + spill->memory_used : room, *to = begin;
-    struct part parts[PARTS_COUNT];
     size_t size;
 
-    parts_of(evidence, parts);
-    for (unsigned i = 0; i < PARTS_COUNT; i++)
-        to = pack((const uint8_t *)evidence + parts[i].offset, parts[i].size, to);
+    for (unsigned i = 0; i < PARTS_COUNT; i++) {
+        struct part part = part_of(evidence, i);
+        const uint8_t *octets = (const uint8_t *)evidence + part.offset;
+
+        to = part.dense ? mempcpy(to, octets, part.size) : pack(octets, part.size, to);
+    }
     size = (size_t)(to - begin);
     if (!in_memory)
         return put_in_file(spill, evidence, room, size);
@@ -228,7 +252,6 @@ int spill_get(struct spill *spill, size_t record, struct evidence *evidence) {
     const struct place_of_record *place = grown_at(&spill->index, record);
     uint8_t octets[PACKED_MAX];
     const uint8_t *from = octets;
-    struct part parts[PARTS_COUNT];
 
     if (place->offset < SPILL_MEMORY_MAX) {
         from = spill->memory + place->offset;
@@ -238,9 +261,13 @@ int spill_get(struct spill *spill, size_t record, struct evidence *evidence) {
         if (error != 0)
             return error;
     }
-    for (unsigned at = 0; at < PARTS_COUNT; at++) {
-        parts_of(evidence, parts); /* with what the parts before have brought */
-        from = unpack(from, (uint8_t *)evidence + parts[at].offset, parts[at].size);
+    for (unsigned i = 0; i < PARTS_COUNT; i++) {
+        struct part part = part_of(evidence, i); /* with what the parts before have brought */
+        uint8_t *to = (uint8_t *)evidence + part.offset;
+
+        if (part.dense)
+            memcpy(to, from, part.size);
+        from = part.dense ? from + part.size : unpack(from, to, part.size);
     }
     return 0;
 }
