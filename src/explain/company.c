@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "explain/handover.h" /* CACHE_LINE */
+
 #define GUIDS_MAX 4u
 /* The last SESSION_SETUPs that are remembered, to find the one that made a server reset another connection. */
 #define LOGONS_MAX 256u
@@ -14,9 +16,10 @@
 
 enum book_kind { BOOK_PATH, BOOK_SERVER, BOOK_CLIENT_GUID };
 
-/* One line: a pair of addresses, a server's address, or a ClientGuid at a server. */
+/* One line: a pair of addresses, a server's address, or a ClientGuid at a server. All but the GUIDs is in one line of the
+ * processor's cache, as the book is too large for it. */
 struct line {
-    uint8_t kind;
+    _Alignas(CACHE_LINE) uint8_t kind;
     uint8_t guids_count;
     uint8_t key[34];
     uint32_t total, failed, lower_dialect_fine, worked_after_validation, preauth_total, preauth_failed;
@@ -46,7 +49,11 @@ struct company_book {
 static_assert(COMPANY_PATHS_MAX < UINT16_MAX, "a slot holds the number of a line");
 
 struct company_book *company_new(void) {
-    return calloc(1, sizeof(struct company_book));
+    struct company_book *book = aligned_alloc(CACHE_LINE, sizeof *book);
+
+    if (book != NULL)
+        memset(book, 0, offsetof(struct company_book, lines)); /* lines are cleared when taken */
+    return book;
 }
 
 static uint32_t hash_of(uint8_t kind, const uint8_t key[34]) {
@@ -77,6 +84,7 @@ static struct line *line_of(struct company_book *book, enum book_kind kind, cons
     if (!add || book->used == COMPANY_PATHS_MAX)
         return NULL;
     line = &book->lines[book->used++];
+    memset(line, 0, sizeof *line);
     *slot = (struct slot){book->used, (uint16_t)(hash >> 16)};
     line->kind = (uint8_t)kind;
     memcpy(line->key, key, sizeof line->key);

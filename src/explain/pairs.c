@@ -44,13 +44,19 @@ struct leg {
     uint32_t record, interface, isn;
 };
 
+/* Where a leg is found by something that it has in common with another. Small, as most of the legs are in no cache. */
+struct leg_slot {
+    uint32_t number; /* legs_seen of the leg that was last put here; 0 none */
+    uint32_t mark;   /* of what it has: the upper half */
+};
+
 struct pairs {
     bool two_files;
     struct grown marks;   /* struct mark */
     struct grown choices; /* struct choice, one for each record */
     uint64_t legs_seen;
     struct leg legs[LEGS_RECENT_MAX];
-    uint32_t slots[LEG_SLOTS]; /* number of the leg (legs_seen then) that was last put there; 0 none */
+    struct leg_slot slots[LEG_SLOTS];
 };
 
 struct pairs *pairs_new(bool two_files) {
@@ -110,8 +116,8 @@ static uint64_t first_request_ns(const struct evidence *evidence) {
     return 0;
 }
 
-static struct leg leg_of(const struct evidence *evidence, size_t record) {
-    struct leg leg = {
+static void leg_of(const struct evidence *evidence, size_t record, struct leg *leg) {
+    *leg = (struct leg){
         .client = evidence->client,
         .server = evidence->server,
         .first_packet = evidence->first_packet,
@@ -123,25 +129,24 @@ static struct leg leg_of(const struct evidence *evidence, size_t record) {
         .isn = evidence->tcp[FROM_CLIENT].isn,
     };
 
-    leg.only_smb1 = evidence->negotiate.smb1_request_packet != 0 && evidence->negotiate.requests == 0;
-    leg.asked_ns = leg.only_smb1 ? first_request_ns(evidence) : evidence->negotiate.request.time_ns;
+    leg->only_smb1 = evidence->negotiate.smb1_request_packet != 0 && evidence->negotiate.requests == 0;
+    leg->asked_ns = leg->only_smb1 ? first_request_ns(evidence) : evidence->negotiate.request.time_ns;
     /* What is answered in SMB1 need not be a message that can be read: Linux's ksmbd 6.1 frames it twice. */
-    leg.answered_ns =
-        leg.only_smb1 ? evidence->tcp[FROM_SERVER].last_data_time_ns : evidence->negotiate.response.time_ns;
-    leg.closed_ns = evidence->tcp[FROM_SERVER].fin.packet != 0 ? evidence->tcp[FROM_SERVER].fin.time_ns
+    leg->answered_ns =
+        leg->only_smb1 ? evidence->tcp[FROM_SERVER].last_data_time_ns : evidence->negotiate.response.time_ns;
+    leg->closed_ns = evidence->tcp[FROM_SERVER].fin.packet != 0 ? evidence->tcp[FROM_SERVER].fin.time_ns
                                                                : evidence->tcp[FROM_SERVER].rst.time_ns;
-    leg.answer = compare_answer(evidence);
-    leg.salted = compare_answer_is_singular(evidence);
-    memcpy(leg.guid, evidence->negotiate.request.guid, sizeof leg.guid);
-    memcpy(leg.mac, evidence->tcp[FROM_CLIENT].mac, sizeof leg.mac);
-    for (uint32_t i = 0; i < evidence->log_count && leg.marks < LEG_MARKS_MAX; i++) {
+    leg->answer = compare_answer(evidence);
+    leg->salted = compare_answer_is_singular(evidence);
+    memcpy(leg->guid, evidence->negotiate.request.guid, sizeof leg->guid);
+    memcpy(leg->mac, evidence->tcp[FROM_CLIENT].mac, sizeof leg->mac);
+    for (uint32_t i = 0; i < evidence->log_count && leg->marks < LEG_MARKS_MAX; i++) {
         if (!compare_is_singular(&evidence->log[i]))
             continue;
-        leg.digests[leg.marks] = evidence->log[i].digest;
-        leg.times[leg.marks] = evidence->log[i].time_ns;
-        leg.from[leg.marks++] = evidence->log[i].from;
+        leg->digests[leg->marks] = evidence->log[i].digest;
+        leg->times[leg->marks] = evidence->log[i].time_ns;
+        leg->from[leg->marks++] = evidence->log[i].from;
     }
-    return leg;
 }
 
 /* Which leg had something first, by the end that it came from. */
@@ -255,29 +260,31 @@ static bool join(struct pairs *pairs, const struct leg *a, const struct leg *b) 
 
 /* Looks among the legs that ended last for the other one, by what they have in common. */
 static void note_leg(struct pairs *pairs, const struct evidence *evidence, size_t record) {
-    struct leg leg = leg_of(evidence, record);
+    struct leg *leg = &pairs->legs[pairs->legs_seen++ % LEGS_RECENT_MAX];
     uint64_t keys[LEG_MARKS_MAX + 4];
     unsigned count = 0;
 
-    keys[count++] = endpoints_mark(&leg.client, &leg.server);
-    if (leg.marks == 0 && guid_known(leg.guid))
-        keys[count++] = guid_mark(leg.guid);
-    if (leg.marks == 0 && leg.only_smb1) {
-        keys[count++] = host_mark(&leg.client);
-        keys[count++] = host_mark(&leg.server);
+    leg_of(evidence, record, leg);
+    keys[count++] = endpoints_mark(&leg->client, &leg->server);
+    if (leg->marks == 0 && guid_known(leg->guid))
+        keys[count++] = guid_mark(leg->guid);
+    if (leg->marks == 0 && leg->only_smb1) {
+        keys[count++] = host_mark(&leg->client);
+        keys[count++] = host_mark(&leg->server);
     }
-    for (unsigned i = 0; i < leg.marks; i++)
-        keys[count++] = leg.digests[i];
-    if (leg.answer != 0)
-        keys[count++] = leg.answer;
-    pairs->legs[pairs->legs_seen++ % LEGS_RECENT_MAX] = leg;
+    for (unsigned i = 0; i < leg->marks; i++)
+        keys[count++] = leg->digests[i];
+    if (leg->answer != 0)
+        keys[count++] = leg->answer;
     for (unsigned i = 0; i < count; i++) {
-        uint32_t *slot = &pairs->slots[keys[i] % LEG_SLOTS];
+        const struct leg_slot *slot = &pairs->slots[keys[i] % LEG_SLOTS];
 
-        if (*slot != 0 && pairs->legs_seen - *slot < LEGS_RECENT_MAX)
-            join(pairs, &leg, &pairs->legs[(*slot - 1) % LEGS_RECENT_MAX]);
-        *slot = (uint32_t)pairs->legs_seen;
+        if (slot->number != 0 && slot->mark == (uint32_t)(keys[i] >> 32) &&
+            pairs->legs_seen - slot->number < LEGS_RECENT_MAX)
+            join(pairs, leg, &pairs->legs[(slot->number - 1) % LEGS_RECENT_MAX]);
     }
+    for (unsigned i = 0; i < count; i++)
+        pairs->slots[keys[i] % LEG_SLOTS] = (struct leg_slot){(uint32_t)pairs->legs_seen, (uint32_t)(keys[i] >> 32)};
 }
 
 static int add_mark(struct pairs *pairs, uint64_t digest, size_t record, uint32_t file) {
