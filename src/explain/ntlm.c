@@ -37,7 +37,7 @@ static bool version_at(struct span message, uint32_t flags, size_t offset, uint8
     return version[0] != 0;
 }
 
-void ntlm_look(struct span token, struct ntlm_evidence *ntlm) {
+bool ntlm_look(struct span token, struct ntlm_evidence *ntlm) {
     struct span message = ntlm_find(token);
     struct reader reader = reader_over(message);
 
@@ -69,6 +69,7 @@ void ntlm_look(struct span token, struct ntlm_evidence *ntlm) {
     default:
         break;
     }
+    return message.size > 0;
 }
 
 bool token_is_kerberos(struct span token) {

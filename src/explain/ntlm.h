@@ -4,8 +4,8 @@
 
 #include "explain/evidence.h"
 
-/* Looks for an NTLMSSP message in an SPNEGO (or raw) token and notes what it tells. */
-void ntlm_look(struct span token, struct ntlm_evidence *ntlm);
+/* Looks for an NTLMSSP message in an SPNEGO (or raw) token and notes what it tells; false where there is none. */
+bool ntlm_look(struct span token, struct ntlm_evidence *ntlm);
 /* Does the token carry Kerberos (its OID, and no NTLMSSP)? */
 bool token_is_kerberos(struct span token);
 

@@ -11,23 +11,23 @@ static uint64_t digest_add(uint64_t digest, const uint8_t *octets, size_t count)
 
     memcpy(&word, octets, count);
     digest = (digest ^ word) * 0x9e3779b97f4a7c15u;
-    return digest ^ digest >> 32;
+    return digest << 32 | digest >> 32;
 }
 
 /* Two at a time, as a processor can multiply the second before it has the first's product. */
 static uint64_t digest_of(struct span bytes) {
     uint64_t digest = 0xcbf29ce484222325u ^ bytes.size, other = 0;
-    size_t at = 0;
+    const uint8_t *at = bytes.data, *end = at + bytes.size;
 
-    for (; bytes.size - at >= 16; at += 16) {
-        digest = digest_add(digest, bytes.data + at, 8);
-        other = digest_add(other, bytes.data + at + 8, 8);
+    for (; end - at >= 32; at += 32) {
+        digest = digest_add(digest_add(digest, at, 8), at + 16, 8);
+        other = digest_add(digest_add(other, at + 8, 8), at + 24, 8);
     }
-    digest ^= other;
-    for (; bytes.size - at >= 8; at += 8)
-        digest = digest_add(digest, bytes.data + at, 8);
-    if (at < bytes.size)
-        digest = digest_add(digest, bytes.data + at, bytes.size - at);
+    digest ^= other << 1 | other >> 63;
+    for (; end - at >= 8; at += 8)
+        digest = digest_add(digest, at, 8);
+    if (at < end)
+        digest = digest_add(digest, at, (size_t)(end - at));
     return digest | 1;
 }
 
@@ -265,8 +265,8 @@ static void note_logon(struct session_evidence *session, const struct event *eve
     session->rounds++;
     session->security_mode = request->security_mode;
     session->binding |= (request->flags & 1) != 0;
-    ntlm_look(request->security_buffer, &session->ntlm);
-    session->kerberos |= token_is_kerberos(request->security_buffer);
+    if (!ntlm_look(request->security_buffer, &session->ntlm))
+        session->kerberos |= token_is_kerberos(request->security_buffer);
 }
 
 static void observe_session_request(struct evidence *evidence, const struct event *event, uint64_t packet,
