@@ -54,6 +54,16 @@ bool remedy_applies(enum remedy remedy, enum system client, enum system server) 
     return system == SYSTEM_UNKNOWN || (systems_of[remedy] & system) != 0;
 }
 
+void finding_clear(struct finding *finding, enum cause cause) {
+    finding->cause = cause;
+    finding->severity = SEVERITY_PROBLEM;
+    finding->confidence = CONFIDENCE_POSSIBLE;
+    finding->explains_end = finding->open = false;
+    finding->summary[0] = '\0';
+    finding->packets_count = finding->fields_count = 0;
+    finding->ruled_out_count = finding->remedies_count = 0;
+}
+
 void finding_copy(struct finding *to, const struct finding *from) {
     memcpy(to, from, offsetof(struct finding, fields) + from->fields_count * sizeof from->fields[0]);
 }

@@ -72,14 +72,16 @@ struct finding {
     enum confidence confidence;
     bool explains_end; /* it says why the connection was closed */
     bool open;         /* a question that matters cannot be answered: the verdict is "cannot tell" */
-    char summary[FINDING_TEXT_MAX];
     unsigned packets_count, fields_count, ruled_out_count, remedies_count;
+    char summary[FINDING_TEXT_MAX];
     uint64_t packets[FINDING_PACKETS_MAX];
     struct ruled_out ruled_out[FINDING_RULED_OUT_MAX];
     enum remedy remedies[FINDING_REMEDIES_MAX];
     struct field_values fields[FINDING_FIELDS_MAX]; /* last, since most findings use none of it */
 };
 
+/* Empties one; not all of it, as it is large: only what is read before it is written. */
+void finding_clear(struct finding *finding, enum cause cause);
 /* Copies what is in use. */
 void finding_copy(struct finding *to, const struct finding *from);
 

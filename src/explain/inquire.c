@@ -16,17 +16,6 @@ static const struct rule_entry rules[] = {
 #undef FIND
 };
 
-/* A finding is large; only what is read before it is written needs clearing. */
-static void finding_clear(struct finding *finding, enum cause cause) {
-    finding->cause = cause;
-    finding->severity = SEVERITY_PROBLEM;
-    finding->confidence = CONFIDENCE_POSSIBLE;
-    finding->explains_end = finding->open = false;
-    finding->summary[0] = '\0';
-    finding->packets_count = finding->fields_count = 0;
-    finding->ruled_out_count = finding->remedies_count = 0;
-}
-
 /* Smaller comes first. */
 static unsigned rank_of(const struct finding *finding) {
     unsigned rank = (unsigned)finding->severity * 100 + (unsigned)finding->confidence * 4;

@@ -22,15 +22,12 @@ static void flush(struct output *output) {
     output->used = 0;
 }
 
-void output_octets(struct output *output, const char *text, size_t size) {
-    if (size > sizeof output->buffer - output->used)
-        flush(output);
-    if (size > sizeof output->buffer) {
+void output_overflow(struct output *output, const char *text, size_t size) {
+    flush(output);
+    if (size > sizeof output->buffer)
         write_octets(output, text, size);
-        return;
-    }
-    memcpy(output->buffer + output->used, text, size);
-    output->used += size;
+    else
+        output_octets(output, text, size);
 }
 
 void output_text(struct output *output, const char *text) {
@@ -114,21 +111,26 @@ static bool is_plain(unsigned char octet) {
 #define LOOK_SIZE 16u
 #define LOOK_WORDS (LOOK_SIZE / sizeof(uint64_t))
 
-/* Length of the plain octets at the front of a text, many at a time. The compiler knows what vectors the processor has. */
+/* The compiler knows what vectors the processor has. */
+static bool are_plain(const unsigned char *text) {
+    signed char octets __attribute__((vector_size(LOOK_SIZE)));
+    uint64_t special[LOOK_WORDS];
+
+    memcpy(&octets, text, sizeof octets);
+    /* 0x80 and above are below 0x20 here */
+    octets = (octets < 0x20) | (octets == '"') | (octets == '\\') | (octets == 0x7f);
+    memcpy(special, &octets, sizeof special);
+    return (special[0] | special[1]) == 0;
+}
+
+/* Length of the plain octets at the front of a text. */
 static size_t plain_length(const unsigned char *text, size_t size) {
     size_t at = 0;
 
-    for (; size - at >= LOOK_SIZE; at += LOOK_SIZE) {
-        signed char octets __attribute__((vector_size(LOOK_SIZE)));
-        uint64_t special[LOOK_WORDS];
-
-        memcpy(&octets, text + at, sizeof octets);
-        /* 0x80 and above are below 0x20 here */
-        octets = (octets < 0x20) | (octets == '"') | (octets == '\\') | (octets == 0x7f);
-        memcpy(special, &octets, sizeof special);
-        if (special[0] | special[1])
-            break;
-    }
+    while (size - at >= LOOK_SIZE && are_plain(text + at))
+        at += LOOK_SIZE;
+    if (at > 0 && at < size && size - at < LOOK_SIZE && are_plain(text + size - LOOK_SIZE)) /* some for the second time */
+        return size;
     while (at < size && is_plain(text[at]))
         at++;
     return at;
@@ -137,7 +139,7 @@ static size_t plain_length(const unsigned char *text, size_t size) {
 static void escaped(struct output *output, const char *text) {
     const unsigned char *at = (const unsigned char *)text, *plain = at, *end = at + strlen(text);
 
-    output_octets(output, "\"", 1);
+    output_octet(output, '"');
     while (at < end) {
         size_t length;
 
@@ -153,34 +155,35 @@ static void escaped(struct output *output, const char *text) {
         if (length == 0)
             output_text(output, "\xef\xbf\xbd");
         else if (*at == '"' || *at == '\\')
-            output_format(output, "\\%c", *at);
+            output_octets(output, (const char[]){'\\', (char)*at}, 2);
         else
             output_format(output, "\\u%04x", *at);
         plain = ++at;
     }
     output_octets(output, (const char *)plain, (size_t)(at - plain));
-    output_octets(output, "\"", 1);
+    output_octet(output, '"');
 }
 
 static void begin(struct output *output, const char *key) {
     if (output->comma)
-        output_octets(output, ",", 1);
+        output_octet(output, ',');
     output->comma = true;
     if (key != NULL) {
-        output_octets(output, "\"", 1);
+        output_octet(output, '"');
         output_text(output, key);
-        output_octets(output, "\":", 2);
+        output_octet(output, '"');
+        output_octet(output, ':');
     }
 }
 
 void json_open(struct output *output, const char *key, char bracket) {
     begin(output, key);
-    output_octets(output, &bracket, 1);
+    output_octet(output, bracket);
     output->comma = false;
 }
 
 void json_close(struct output *output, char bracket) {
-    output_octets(output, &bracket, 1);
+    output_octet(output, bracket);
     output->comma = true;
 }
 
@@ -190,6 +193,13 @@ void json_string(struct output *output, const char *key, const char *value) {
         output_text(output, "null");
     else
         escaped(output, value);
+}
+
+void json_word(struct output *output, const char *key, const char *word) {
+    begin(output, key);
+    output_octet(output, '"');
+    output_text(output, word);
+    output_octet(output, '"');
 }
 
 void json_number(struct output *output, const char *key, uint64_t value) {

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #define OUTPUT_BUFFER_SIZE 65536u /* octets */
 /* Columns of the longest number, and the most that one may be given. */
@@ -20,8 +21,26 @@ struct output {
 };
 
 void output_init(struct output *output, FILE *file);
+/* What output_octets() does where the buffer has no room for them. */
+void output_overflow(struct output *output, const char *text, size_t size);
+
+static inline void output_octets(struct output *output, const char *text, size_t size) {
+    if (size > sizeof output->buffer - output->used) {
+        output_overflow(output, text, size);
+        return;
+    }
+    memcpy(output->buffer + output->used, text, size);
+    output->used += size;
+}
+
+static inline void output_octet(struct output *output, char octet) {
+    if (output->used == sizeof output->buffer)
+        output_overflow(output, &octet, 1);
+    else
+        output->buffer[output->used++] = octet;
+}
+
 void output_text(struct output *output, const char *text);
-void output_octets(struct output *output, const char *text, size_t size);
 void output_format(struct output *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* In decimal, at the right end of so many columns where it is shorter. */
 void output_number(struct output *output, uint64_t value, unsigned columns);
@@ -35,6 +54,8 @@ int output_finish(struct output *output);
 void json_open(struct output *output, const char *key, char bracket);
 void json_close(struct output *output, char bracket);
 void json_string(struct output *output, const char *key, const char *value); /* NULL: null */
+/* The same for what is known to need no escaping. */
+void json_word(struct output *output, const char *key, const char *word);
 void json_number(struct output *output, const char *key, uint64_t value);
 void json_packet(struct output *output, const char *key, uint64_t packet); /* 0: null */
 void json_raw(struct output *output, const char *key, const char *json);

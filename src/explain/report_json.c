@@ -1,17 +1,20 @@
 /* JSON lines; docs/explain.schema.json is their schema. */
+#include <string.h>
+
 #include "explain/report.h"
 #include "explain/vantage.h"
 #include "wire/names.h"
 
 static void endpoint_member(struct output *output, const char *key, const struct endpoint *endpoint) {
-    char text[ENDPOINT_TEXT_MAX], *end = text, *from = text;
+    char text[ENDPOINT_TEXT_MAX], *end, *from;
 
     endpoint_text(endpoint, text);
+    end = from = strchrnul(text, '[');
     for (; *from != '\0'; from++) /* programs split at the last colon: no brackets around IPv6 addresses here */
         if (*from != '[' && *from != ']')
             *end++ = *from;
     *end = '\0';
-    json_string(output, key, text);
+    json_word(output, key, text);
 }
 
 static void connection_member(struct output *output, const struct evidence *evidence) {
@@ -23,7 +26,7 @@ static void connection_member(struct output *output, const struct evidence *evid
     json_number(output, "first_packet", evidence->first_packet);
     json_number(output, "last_packet", evidence->last_packet);
     time_text(evidence->first_time_ns, start);
-    json_string(output, "start", start);
+    json_word(output, "start", start);
     json_close(output, '}');
 }
 
@@ -32,7 +35,7 @@ static void offered_member(struct output *output, const struct negotiate_evidenc
 
     json_open(output, "offered", '[');
     for (unsigned i = 0; i < negotiate->dialect_count; i++)
-        json_string(output, NULL, dialect_text(negotiate->dialects[i], text));
+        json_word(output, NULL, dialect_text(negotiate->dialects[i], text));
     json_close(output, ']');
 }
 
@@ -59,7 +62,7 @@ static void validations_member(struct output *output, const struct facts *facts)
         json_open(output, NULL, '{');
         json_packet(output, "request_packet", validation->request_packet);
         json_packet(output, "response_packet", validation->response_packet);
-        json_string(output, "result", validation_result_word(facts->validations[i].result));
+        json_word(output, "result", validation_result_word(facts->validations[i].result));
         json_close(output, '}');
     }
     json_close(output, ']');
@@ -70,7 +73,7 @@ static void end_member(struct output *output, const struct facts *facts) {
     static const char *const by[] = {NULL, "client", "server", "injected", "unknown"};
 
     json_open(output, "end", '{');
-    json_string(output, "how", how[facts->ending]);
+    json_word(output, "how", how[facts->ending]);
     json_string(output, "by", by[facts->closer]);
     json_packet(output, "packet", facts->closing != NULL ? facts->closing->packet : 0);
     json_close(output, '}');
@@ -85,9 +88,9 @@ static void value_member(struct output *output, const char *key, const char *val
 
 static void finding_object(struct output *output, const struct finding *finding, const struct inquiry *inquiry) {
     json_open(output, NULL, '{');
-    json_string(output, "rule", cause_id(finding->cause));
-    json_string(output, "severity", severity_word(finding->severity));
-    json_string(output, "confidence", confidence_word(finding->confidence));
+    json_word(output, "rule", cause_id(finding->cause));
+    json_word(output, "severity", severity_word(finding->severity));
+    json_word(output, "confidence", confidence_word(finding->confidence));
     json_string(output, "summary", finding->summary);
     json_open(output, "packets", '[');
     for (unsigned i = 0; i < finding->packets_count; i++)
@@ -109,7 +112,7 @@ static void finding_object(struct output *output, const struct finding *finding,
     json_open(output, "ruled_out", '[');
     for (unsigned i = 0; i < finding->ruled_out_count; i++) {
         json_open(output, NULL, '{');
-        json_string(output, "rule", cause_id(finding->ruled_out[i].cause));
+        json_word(output, "rule", cause_id(finding->ruled_out[i].cause));
         json_string(output, "because", finding->ruled_out[i].because);
         json_close(output, '}');
     }
@@ -126,7 +129,7 @@ static void broken_rules_member(struct output *output, const struct evidence *ev
     json_open(output, "broken_rules", '[');
     for (uint32_t i = 0; i < evidence->broken_count; i++) {
         json_open(output, NULL, '{');
-        json_string(output, "rule", rule_text(evidence->broken[i].rule)->id);
+        json_word(output, "rule", rule_text(evidence->broken[i].rule)->id);
         json_number(output, "packet", evidence->broken[i].packet);
         json_close(output, '}');
     }
@@ -152,19 +155,19 @@ void report_json(struct output *output, const struct result *result) {
     json_open(output, NULL, '{');
     json_number(output, "schema", 1);
     json_string(output, "capture", result->capture);
-    json_string(output, "taken_at", place_text(inquiry->vantage.place));
+    json_word(output, "taken_at", place_text(inquiry->vantage.place));
     json_string(output, "taken_because", inquiry->vantage.because);
     connection_member(output, evidence);
     offered_member(output, &evidence->negotiate);
     version_text(inquiry, version);
     json_string(output, "dialect", version[0] != '\0' ? version : NULL);
-    json_string(output, "signing", signing_text(inquiry));
-    json_string(output, "encryption", encryption_text(inquiry));
+    json_word(output, "signing", signing_text(inquiry));
+    json_word(output, "encryption", encryption_text(inquiry));
     negotiate_member(output, &evidence->negotiate);
     validations_member(output, inquiry->facts);
-    json_string(output, "validation", validation_word(inquiry));
+    json_word(output, "validation", validation_word(inquiry));
     end_member(output, inquiry->facts);
-    json_string(output, "verdict", outcome_word(result->outcome));
+    json_word(output, "verdict", outcome_word(result->outcome));
     json_open(output, "findings", '[');
     for (unsigned i = 0; i < result->findings_count; i++)
         finding_object(output, &result->findings[i], inquiry);
@@ -184,5 +187,5 @@ void report_json(struct output *output, const struct result *result) {
         json_close(output, '}');
     }
     json_close(output, '}');
-    output_octets(output, "\n", 1);
+    output_octet(output, '\n');
 }

@@ -960,8 +960,9 @@ static bool removes_security(const struct inquiry *inquiry, char *what, size_t s
 
 /* Names the packets of the alteration; a finding is large and does not live on the stack of those that need none. */
 static __attribute__((noinline)) bool is_altered(const struct inquiry *inquiry, struct finding *finding) {
-    struct finding altered = {0};
+    struct finding altered;
 
+    finding_clear(&altered, finding->cause);
     if (!find_M01(inquiry, &altered) && !find_M02(inquiry, &altered) && !find_M03(inquiry, &altered))
         return false;
     for (unsigned i = 0; i < altered.packets_count; i++)
