@@ -33,6 +33,8 @@ static void good_texts_are_taken(void **state) {
         {"negotiate.response.DialectRevision=3.0.2", VERB_SET, PART_BODY, "DialectRevision", 0x302},
         {"negotiate.request.ClientGuid^=1", VERB_XOR, PART_BODY, "ClientGuid", 1},
         {"negotiate.request.Flags|=SIGNED", VERB_OR, PART_HEADER, "Flags", 8},
+        {"negotiate.request.CreditRequest^=1", VERB_XOR, PART_HEADER, "CreditRequest/CreditResponse", 1},
+        {"negotiate.response.CreditRequest/CreditResponse=0", VERB_SET, PART_HEADER, "CreditRequest/CreditResponse", 0},
         {"session_setup.request.Flags=1", VERB_SET, PART_BODY, "Flags", 1},
         {"session_setup.request.header.Flags=1", VERB_SET, PART_HEADER, "Flags", 1},
         {"session_setup.final_response.SessionFlags|=IS_GUEST", VERB_OR, PART_BODY, "SessionFlags", 1},
