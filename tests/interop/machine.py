@@ -16,12 +16,14 @@ share at the port that stands in /cfg/port at /mnt, where 10.0.2.2 is 127.0.0.1 
 import signal
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 START_SECONDS = 180
 # Mount and listing are killed after 30 s each (machine_client.sh), and a machine that says nothing is given up.
 ANSWER_SECONDS = 90
 LIFE_SECONDS = 3 * 3600
+COMPLAINTS = 3  # lines of a machine that did not start
 USER, PASSWORD, SHARE = "root", "secret", "data"
 
 
@@ -38,7 +40,15 @@ class Machine:
     def start(self, machine, role, port, *options):
         command = [machine, role, "--port", str(port), "--share", self.share, "--user", self.user]
         command += ["--password", self.password, *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.complaints = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.complaints, text=True)
+
+    def failure(self):
+        """Stops it -> an exception with the last that it complained of."""
+        self.stop()
+        self.complaints.seek(0)
+        lines = self.complaints.read().decode(errors="replace").splitlines()[-COMPLAINTS:]
+        return OSError(f"the machine of {self.name} did not start: " + "; ".join(lines))
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -66,8 +76,7 @@ class KernelServer(Machine):
         for line in self.process.stdout:
             if line.startswith("READY"):
                 return self
-        self.stop()
-        raise OSError("the machine with ksmbd did not start")
+        raise self.failure()
 
     def __exit__(self, *_):
         self.stop()
@@ -97,8 +106,7 @@ class KernelClient(Machine):
         try:
             release = self.hear().partition(" ")[2]
         except TimeoutError:
-            self.stop()
-            raise OSError("the machine with Linux's client did not start") from None
+            raise self.failure() from None
         self.name = "Linux " + ".".join(release.split(".")[:2])
         self.listener.settimeout(ANSWER_SECONDS)
         return self
