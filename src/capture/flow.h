@@ -51,6 +51,7 @@ struct side {
     uint32_t cut_until;
     uint32_t rival; /* initial number of a SYN that may begin the next connection */
     uint32_t stray; /* where the next segment begins, if the one far off was no accident */
+    bool orderly;   /* after the last segment that was not plain: nothing stands in the way of plain ones */
     bool synced;    /* `next` is valid */
     bool seen;      /* it sent a segment at all */
     bool syn_seen, fin_seen, fin_passed;
@@ -127,17 +128,32 @@ static inline uint64_t endpoint_difference(const struct endpoint *a, const struc
     return (x[0] ^ y[0]) | (x[1] ^ y[1]) | (uint64_t)(a->port ^ b->port);
 }
 
+static inline uint64_t macs_difference(const struct macs *a, const struct macs *b) {
+    uint64_t x, y;
+    uint32_t v, w;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    memcpy(&v, (const uint8_t *)a + sizeof x, sizeof v);
+    memcpy(&w, (const uint8_t *)b + sizeof x, sizeof w);
+    return (x ^ y) | (v ^ w);
+}
+
 static inline bool endpoint_equal(const struct endpoint *a, const struct endpoint *b) {
     return endpoint_difference(a, b) == 0;
 }
 
-/* Of a segment that is the flow's: the ports nearly always tell. */
+/* Who sent it, if it is the flow's: the ports nearly always tell. */
 static inline enum flow_side flow_side_of(const struct flow *flow, const struct segment *segment) {
     const struct endpoint *initiator = &flow->endpoints[FLOW_INITIATOR];
-    bool sent_it = initiator->port != flow->endpoints[FLOW_RESPONDER].port
-                       ? initiator->port == segment->source.port
-                       : endpoint_equal(initiator, &segment->source);
-    return sent_it ? FLOW_INITIATOR : FLOW_RESPONDER;
+    if (__builtin_expect(initiator->port == flow->endpoints[FLOW_RESPONDER].port, false))
+        return endpoint_equal(initiator, &segment->source) ? FLOW_INITIATOR : FLOW_RESPONDER;
+    return initiator->port == segment->source.port ? FLOW_INITIATOR : FLOW_RESPONDER;
+}
+
+/* Is it the flow's, sent by that end? */
+static inline bool flow_has(const struct flow *flow, enum flow_side from, const struct segment *segment) {
+    return (endpoint_difference(&flow->endpoints[from], &segment->source) |
+            endpoint_difference(&flow->endpoints[!from], &segment->destination)) == 0;
 }
 
 /* flows.c */
@@ -164,8 +180,14 @@ struct flow *leg_choose(struct flows *flows, struct flow *first, const struct pa
 void stream_note(const struct flow *flow, enum flow_side side, const struct segment *segment,
                  struct segment_note *note);
 /* The next octets in order, or an acknowledgment of what was not acknowledged before, with nothing waiting: nothing to
- * note about it, and little to do. */
-bool stream_is_plain(const struct flow *flow, enum flow_side side, const struct segment *segment);
+ * note about it, and little to do. What that takes of the flow (`orderly`) only the other segments change. */
+static inline bool stream_is_plain(const struct flow *flow, enum flow_side from, const struct segment *segment) {
+    const struct side *side = &flow->sides[from], *other = &flow->sides[!from];
+    return side->orderly && (segment->flags & (TCP_ACK | TCP_SYN | TCP_FIN | TCP_RST)) == TCP_ACK &&
+           segment->sequence == side->next && segment->payload.size == segment->payload_size &&
+           distance(other->highest, segment->acknowledgment) <= 0 &&
+           (segment->payload_size > 0 || distance(side->acked, segment->acknowledgment) > 0);
+}
 void stream_take_plain(struct flows *flows, struct flow *flow, enum flow_side side, const struct packet *packet,
                        const struct segment *segment);
 /* Everything that a segment says about its own direction's and the other's sequence numbers, and
@@ -173,6 +195,8 @@ void stream_take_plain(struct flows *flows, struct flow *flow, enum flow_side si
 void stream_take(struct flows *flows, struct flow *flow, enum flow_side side,
                  const struct packet *packet, const struct segment *segment,
                  const struct segment_note *note);
+/* After such a segment: says of both sides whether they are orderly. */
+void stream_look(struct flow *flow);
 /* Gives up holes that had their time. */
 void stream_check_holes(struct flows *flows, struct flow *flow, const struct packet *packet);
 /* Gives up all holes, in the order that the packets behind them came in. */

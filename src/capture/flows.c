@@ -53,13 +53,6 @@ static inline uint32_t segment_hash(const struct flows *flows, const struct segm
     return (uint32_t)((sum * 0x9e3779b97f4a7c15ull) >> 32) | 1u;
 }
 
-static inline bool flow_matches(const struct flow *flow, const struct segment *segment) {
-    const struct endpoint *a = &flow->endpoints[0], *b = &flow->endpoints[1];
-    uint64_t there = endpoint_difference(a, &segment->source) | endpoint_difference(b, &segment->destination);
-    uint64_t back = endpoint_difference(b, &segment->source) | endpoint_difference(a, &segment->destination);
-    return there == 0 || back == 0;
-}
-
 static uint32_t slot_find_free(const struct flows *flows, uint32_t hash) {
     uint32_t at = hash >> 1 & (SLOTS - 1);
     while (flows->slots[at].hash != 0)
@@ -97,7 +90,7 @@ static struct flow *flows_find(struct flows *flows, const struct segment *segmen
         if (flows->slots[at].hash != hash)
             continue;
         struct flow *flow = flow_at(flows, flows->slots[at].index);
-        if (flow_matches(flow, segment))
+        if (flow_has(flow, flow_side_of(flow, segment), segment))
             return flow;
     }
     return NULL;
@@ -453,17 +446,11 @@ static void flow_finish(struct flows *flows, struct flow *flow) {
         list_move(flows, flow, LIST_FINISHED);
 }
 
-static void flow_segment(struct flows *flows, struct flow *flow, enum flow_side from,
-                         const struct packet *packet, const struct segment *segment) {
+/* A segment that is not plain. */
+static __attribute__((noinline)) void flow_segment_other(struct flows *flows, struct flow *flow, enum flow_side from,
+                                                         const struct packet *packet, const struct segment *segment) {
     struct side *side = &flow->sides[from];
     struct segment_note note = {.side = from};
-    flow->packets++;
-    if (stream_is_plain(flow, from, segment)) {
-        side_remember(side, packet, segment);
-        flows->sink.segment(flow->user, packet, segment, &note);
-        stream_take_plain(flows, flow, from, packet, segment);
-        return;
-    }
     stream_note(flow, from, segment, &note);
     if (!is_surely_new(side, segment) && side_is_duplicate(side, packet, segment)) {
         note.duplicate = true;
@@ -482,8 +469,20 @@ static void flow_segment(struct flows *flows, struct flow *flow, enum flow_side 
         return;
     if (flow->sides[0].early || flow->sides[1].early)
         stream_check_holes(flows, flow, packet);
+    stream_look(flow);
     if (!flow->ignored && segment->flags & (TCP_FIN | TCP_RST))
         flow_finish(flows, flow);
+}
+
+static inline void flow_segment(struct flows *flows, struct flow *flow, enum flow_side from,
+                                const struct packet *packet, const struct segment *segment) {
+    flow->packets++;
+    if (stream_is_plain(flow, from, segment)) {
+        side_remember(&flow->sides[from], packet, segment);
+        stream_take_plain(flows, flow, from, packet, segment);
+    } else {
+        flow_segment_other(flows, flow, from, packet, segment);
+    }
 }
 
 /* Did the segment come by the path that the side used last? Field by field: a path that was just put together could not
@@ -491,10 +490,10 @@ static void flow_segment(struct flows *flows, struct flow *flow, enum flow_side 
 static inline bool path_is(const struct side *side, const struct packet *packet, const struct segment *segment) {
     const struct path *path = &side->paths[0];
     uint32_t without_mac = segment->has_mac ? 0 : 1u + segment->ttl;
+    uint64_t difference = macs_difference(&path->macs, &segment->macs) | (path->interface ^ packet->interface) |
+                          (path->link_index ^ segment->link_index) | (path->without_mac ^ without_mac);
 
-    return side->path_count > 0 && memcmp(&path->macs, &segment->macs, sizeof path->macs) == 0 &&
-           path->interface == packet->interface && path->link_index == segment->link_index &&
-           path->without_mac == without_mac;
+    return side->path_count > 0 && difference == 0;
 }
 
 /* Without addresses a segment far off may be another leg's. */
@@ -504,18 +503,29 @@ static bool is_far(const struct flow *flow, enum flow_side from, const struct se
     return side->synced && (off > 1024 * 1024 || off < -1024 * 1024);
 }
 
-/* The flow of a segment that does not continue its connection on the path that the sender used last; NULL where there is
- * no memory for a new one. */
-static struct flow *flow_of_unusual(struct flows *flows, struct flow *first, const struct packet *packet,
-                                    const struct segment *segment, uint32_t hash) {
+static inline void flow_continue(struct flows *flows, struct flow *flow, enum flow_side from, const struct packet *packet,
+                                 const struct segment *segment) {
+    flow->last_number = packet->number;
+    flow->last_ns = packet->time_ns;
+    if (!flow->ignored)
+        flow_segment(flows, flow, from, packet, segment);
+}
+
+/* A segment that begins a connection, is of one of several legs, or comes on another path than its sender used last. */
+static __attribute__((noinline)) void flows_segment_other(struct flows *flows, struct flow *first, const struct packet *packet,
+                                                          const struct segment *segment) {
     struct path path = path_of(packet, segment);
+    uint32_t hash = segment_hash(flows, segment);
     struct flow *flow = first ? flow_choose(flows, first, &path, packet, segment, hash)
                               : flow_open(flows, packet, segment, hash);
-    struct side *side = flow ? &flow->sides[flow_side_of(flow, segment)] : NULL;
-
-    if (flow && !path_is(side, packet, segment))
-        side_learn(side, &path);
-    return flow;
+    if (!flow) { /* as if the packet had not been captured */
+        flows->counts.no_memory++;
+        return;
+    }
+    enum flow_side from = flow_side_of(flow, segment);
+    if (!path_is(&flow->sides[from], packet, segment))
+        side_learn(&flow->sides[from], &path);
+    flow_continue(flows, flow, from, packet, segment);
 }
 
 void flows_segment(struct flows *flows, const struct packet *packet,
@@ -523,33 +533,17 @@ void flows_segment(struct flows *flows, const struct packet *packet,
     if (packet->time_ns - flows->swept_ns >= SWEEP_NS)
         flows_sweep(flows, packet->time_ns, SWEEP_MAX);
     struct flow *first = flows->last;
-    uint32_t hash = first ? first->hash : 0;
-    if (!first || !flow_matches(first, segment)) {
-        hash = segment_hash(flows, segment);
-        first = flows_find(flows, segment, hash);
+    enum flow_side from = first ? flow_side_of(first, segment) : FLOW_INITIATOR;
+    if (!first || !flow_has(first, from, segment)) {
+        first = flows->last = flows_find(flows, segment, segment_hash(flows, segment));
+        from = first ? flow_side_of(first, segment) : FLOW_INITIATOR;
     }
     bool single = first && first->leg_next == FLOW_NONE && !(segment->flags & TCP_SYN);
-    flows->last = first;
-    if (single && first->ignored) {
-        first->last_number = packet->number;
-        first->last_ns = packet->time_ns;
-        return;
-    }
-    struct flow *flow = first;
-    enum flow_side from = first ? flow_side_of(first, segment) : FLOW_INITIATOR;
-    if (!single || !path_is(&first->sides[from], packet, segment) ||
-        (!segment->has_mac && is_far(first, from, segment))) {
-        flow = flow_of_unusual(flows, first, packet, segment, hash);
-        if (!flow) { /* as if the packet had not been captured */
-            flows->counts.no_memory++;
-            return;
-        }
-        from = flow_side_of(flow, segment);
-    }
-    flow->last_number = packet->number;
-    flow->last_ns = packet->time_ns;
-    if (!flow->ignored)
-        flow_segment(flows, flow, from, packet, segment);
+    if (single && (first->ignored || (path_is(&first->sides[from], packet, segment) &&
+                                      (segment->has_mac || !is_far(first, from, segment)))))
+        flow_continue(flows, first, from, packet, segment);
+    else
+        flows_segment_other(flows, first, packet, segment);
 }
 
 struct flows *flows_new(const struct flow_sink *sink) {

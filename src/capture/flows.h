@@ -81,6 +81,9 @@ struct flow_sink {
     /* The flow is over: replaced, evicted, ignored, or the capture ended. Frees the flow's pointer.
      */
     void (*closed)(void *flow);
+    /* A segment with nothing to note, and its octets, which are the next ones: instead of `segment` and `bytes`, whose
+     * result it returns. NULL: those two are called. */
+    size_t (*plain)(void *flow, enum flow_side side, const struct packet *packet, const struct segment *segment);
 };
 
 #define FLOW_IGNORE ((size_t)-1)

@@ -166,8 +166,7 @@ static enum link_result walk_short(const struct walk *walk, size_t size) {
 
 static inline void take_macs(struct segment *segment, const uint8_t *frame) {
     segment->has_mac = true;
-    memcpy(segment->macs.destination, frame, 6);
-    memcpy(segment->macs.source, frame + 6, 6);
+    memcpy(&segment->macs, frame, sizeof segment->macs);
 }
 
 static enum link_result step_ethernet(struct walk *walk) {
@@ -539,10 +538,10 @@ static enum link_result step_udp(struct walk *walk) {
 
 /* IP */
 
-static void endpoint_set_ipv4(struct endpoint *endpoint, const uint8_t *address) {
-    memset(endpoint->address, 0, 10);
-    memset(endpoint->address + 10, 0xff, 2);
-    memcpy(endpoint->address + 12, address, 4);
+/* In two halves, as they are compared: what was written in smaller pieces cannot be read as one at once. */
+static inline void endpoint_set_ipv4(struct endpoint *endpoint, const uint8_t *address) {
+    uint64_t halves[2] = {0, htobe64(0xffff00000000ull | load_u32_be(address))};
+    memcpy(endpoint->address, halves, sizeof halves);
 }
 
 /* What lies behind the IP header: `size` octets by that header, which leaves the frame's padding
@@ -657,6 +656,12 @@ static enum link_result step_extension(struct walk *walk) {
 
 /* TCP */
 
+static inline void take_timestamp(struct segment *segment, const uint8_t *option) {
+    segment->has_timestamp = true;
+    segment->timestamp = load_u32_be(option + 2);
+    segment->timestamp_echo = load_u32_be(option + 6);
+}
+
 static void read_option(struct segment *segment, const uint8_t *option, size_t size) {
     switch (option[0]) {
     case TCP_OPTION_MSS:
@@ -664,11 +669,8 @@ static void read_option(struct segment *segment, const uint8_t *option, size_t s
             segment->mss = load_u16_be(option + 2);
         break;
     case TCP_OPTION_TIMESTAMP:
-        if (size == 10) {
-            segment->has_timestamp = true;
-            segment->timestamp = load_u32_be(option + 2);
-            segment->timestamp_echo = load_u32_be(option + 6);
-        }
+        if (size == 10)
+            take_timestamp(segment, option);
         break;
     case TCP_OPTION_PROBE_A:
     case TCP_OPTION_PROBE_B:
@@ -679,12 +681,7 @@ static void read_option(struct segment *segment, const uint8_t *option, size_t s
     }
 }
 
-static void read_options(struct segment *segment, const uint8_t *option, size_t left) {
-    static const uint8_t usual[4] = {1, 1, TCP_OPTION_TIMESTAMP, 10}; /* all that most segments have */
-    if (left == 12 && memcmp(option, usual, sizeof usual) == 0) {
-        read_option(segment, option + 2, 10);
-        return;
-    }
+static __attribute__((noinline)) void read_all_options(struct segment *segment, const uint8_t *option, size_t left) {
     while (left > 0 && option[0] != 0) {
         size_t size = option[0] == 1 ? 1 : left >= 2 ? option[1] : 0;
         if (size == 0 || size > left || (size == 1 && option[0] != 1))
@@ -693,6 +690,14 @@ static void read_options(struct segment *segment, const uint8_t *option, size_t 
         option += size;
         left -= size;
     }
+}
+
+static inline void read_options(struct segment *segment, const uint8_t *option, size_t left) {
+    static const uint8_t usual[4] = {1, 1, TCP_OPTION_TIMESTAMP, 10}; /* all that most segments have */
+    if (left == 12 && memcmp(option, usual, sizeof usual) == 0)
+        take_timestamp(segment, option + 2);
+    else
+        read_all_options(segment, option, left);
 }
 
 static inline enum link_result step_tcp(struct walk *walk) {
@@ -796,7 +801,7 @@ void link_free(struct link *link) {
 
 /* What nearly all captures hold: TCP in IPv4, whole and without options, in Ethernet. It comes to the same as the walk,
  * to which everything else is left (false), errors too. */
-static bool decode_usual(const struct packet *packet, struct segment *segment) {
+static inline bool decode_usual(const struct packet *packet, struct segment *segment) {
     const uint8_t *frame = packet->bytes.data, *ip;
     size_t captured = packet->bytes.size, total;
     if (packet->link_type != LINKTYPE_ETHERNET || captured < 14 + 20 + 20 || load_u16_be(frame + 12) != ETHERTYPE_IPV4)
@@ -812,12 +817,8 @@ static bool decode_usual(const struct packet *packet, struct segment *segment) {
     return step_tcp(&walk) == LINK_SEGMENT;
 }
 
-enum link_result link_decode(struct link *link, const struct packet *packet,
-                             struct segment *segment) {
-    memset(segment, 0, sizeof *segment);
-    if (decode_usual(packet, segment))
-        return LINK_SEGMENT;
-    memset(segment, 0, sizeof *segment);
+static __attribute__((noinline)) enum link_result link_walk(struct link *link, const struct packet *packet,
+                                                            struct segment *segment) {
     struct walk walk = {
         .link = link,
         .packet = packet,
@@ -828,10 +829,16 @@ enum link_result link_decode(struct link *link, const struct packet *packet,
         .step = packet->link_type == LINKTYPE_ETHERNET ? step_ethernet : step_link_type,
         .type = packet->link_type,
     };
+    memset(segment, 0, sizeof *segment);
     for (unsigned layers = 0; layers < LINK_LAYERS_MAX; layers++) {
         enum link_result result = walk.step(&walk);
         if (result != LINK_STEP)
             return result;
     }
     return LINK_MALFORMED;
+}
+
+enum link_result link_decode(struct link *link, const struct packet *packet, struct segment *segment) {
+    memset(segment, 0, sizeof *segment);
+    return decode_usual(packet, segment) ? LINK_SEGMENT : link_walk(link, packet, segment);
 }

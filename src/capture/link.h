@@ -28,8 +28,8 @@ enum link_result {
     LINK_MALFORMED,
 };
 
-struct macs {
-    uint8_t source[6], destination[6];
+struct macs { /* in the order of an Ethernet header */
+    uint8_t destination[6], source[6];
 };
 
 struct segment {

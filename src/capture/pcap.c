@@ -9,38 +9,56 @@
 #define PCAP_RECORD_MAX  262144u
 #define PCAP_HEADER_SIZE 24u
 
-static enum capture_status pcap_next(struct capture *capture, struct packet *packet) {
+/* Octets captured of a packet, as its record's header says. */
+static inline uint32_t pcap_captured(const struct pcap_state *pcap, const uint8_t *record) {
+    uint32_t captured = load_u32(record + 8, pcap->big_endian), wire = load_u32(record + 12, pcap->big_endian);
+    return pcap->lengths_swapped && captured > wire ? wire : captured;
+}
+
+/* Of a record that the source has whole. */
+static inline enum capture_status pcap_take(struct capture *capture, const uint8_t *record, uint32_t captured,
+                                            struct packet *packet) {
+    const struct pcap_state *pcap = &capture->pcap;
+    uint32_t seconds = load_u32(record, pcap->big_endian), fraction = load_u32(record + 4, pcap->big_endian);
+    uint32_t one = load_u32(record + 8, pcap->big_endian), other = load_u32(record + 12, pcap->big_endian);
+    packet->number = ++capture->number;
+    packet->time_ns = seconds * 1000000000ull + fraction * (pcap->nanoseconds ? 1ull : 1000ull);
+    packet->interface = 0;
+    packet->link_type = pcap->link_type;
+    packet->wire_size = one > other ? one : other;
+    packet->bytes = (struct span){record + pcap->header_size, captured};
+    source_advance(&capture->source, pcap->header_size + (size_t)captured);
+    return CAPTURE_PACKET;
+}
+
+/* Where the window has to move, or the file ends or breaks. */
+static __attribute__((noinline)) enum capture_status pcap_next_slowly(struct capture *capture, struct packet *packet) {
     struct source *source = &capture->source;
     const struct pcap_state *pcap = &capture->pcap;
     const uint8_t *record = source_peek(source, pcap->header_size);
     if (!record)
         return capture_stop(capture);
-    uint32_t seconds = load_u32(record, pcap->big_endian);
-    uint32_t fraction = load_u32(record + 4, pcap->big_endian);
-    uint32_t captured = load_u32(record + 8, pcap->big_endian);
-    uint32_t wire = load_u32(record + 12, pcap->big_endian);
-    if (pcap->lengths_swapped && captured > wire) {
-        uint32_t other = captured;
-        captured = wire;
-        wire = other;
-    }
+    uint32_t captured = pcap_captured(pcap, record);
     if (captured > pcap->record_max)
         return capture_break(
             capture, source_offset(source),
             "a record claims %u octets, more than any packet has: the file is damaged here",
             captured);
-    size_t size = (size_t)pcap->header_size + captured;
-    record = source_peek(source, size);
-    if (!record)
-        return capture_stop(capture);
-    packet->number = ++capture->number;
-    packet->time_ns = seconds * 1000000000ull + fraction * (pcap->nanoseconds ? 1ull : 1000ull);
-    packet->interface = 0;
-    packet->link_type = pcap->link_type;
-    packet->wire_size = wire > captured ? wire : captured;
-    packet->bytes = (struct span){record + pcap->header_size, captured};
-    source_advance(source, size);
-    return CAPTURE_PACKET;
+    record = source_peek(source, (size_t)pcap->header_size + captured);
+    return record ? pcap_take(capture, record, captured, packet) : capture_stop(capture);
+}
+
+static enum capture_status pcap_next(struct capture *capture, struct packet *packet) {
+    const struct source *source = &capture->source;
+    const struct pcap_state *pcap = &capture->pcap;
+    const uint8_t *record = source->data + source->at;
+    size_t left = source->size - source->at;
+    if (left >= pcap->header_size) {
+        uint32_t captured = pcap_captured(pcap, record);
+        if (captured <= pcap->record_max && captured <= left - pcap->header_size)
+            return pcap_take(capture, record, captured, packet);
+    }
+    return pcap_next_slowly(capture, packet);
 }
 
 static bool pcap_magic(struct pcap_state *pcap, uint32_t magic) {

@@ -48,15 +48,13 @@ static void stream_gap(struct flows *flows, struct flow *flow, enum flow_side fr
     backlog_clear(&side->pending, &flows->held_total);
 }
 
-/* One call of the reader; false where the flow is ignored from now on. */
-static bool stream_call(struct flows *flows, struct flow *flow, enum flow_side from,
-                        struct span bytes, const struct packet *packet, size_t *used) {
-    *used = flows->sink.bytes(flow->user, from, bytes, packet);
-    if (*used == FLOW_IGNORE) {
+/* The reader's answer; false where the flow is ignored from now on. */
+static bool stream_goes_on(struct flows *flows, struct flow *flow, struct span bytes, size_t used) {
+    if (used == FLOW_IGNORE) {
         flow_ignore(flows, flow);
         return false;
     }
-    assert(*used <= bytes.size);
+    assert(used <= bytes.size);
     return true;
 }
 
@@ -71,8 +69,8 @@ static void stream_feed_pending(struct flows *flows, struct flow *flow, enum flo
             stream_gap(flows, flow, from, 0, packet);
             continue;
         }
-        size_t used;
-        if (!stream_call(flows, flow, from, backlog_span(&side->pending), packet, &used))
+        size_t used = flows->sink.bytes(flow->user, from, backlog_span(&side->pending), packet);
+        if (!stream_goes_on(flows, flow, backlog_span(&side->pending), used))
             return;
         backlog_drop(&side->pending, used, &flows->held_total);
         if (side->pending.size == FLOW_HELD_MAX || flows->held_total > FLOWS_HELD_TOTAL_MAX)
@@ -80,22 +78,28 @@ static void stream_feed_pending(struct flows *flows, struct flow *flow, enum flo
     }
 }
 
+/* Of bytes the reader used fewer than all, or wants no more. */
+static void stream_leave(struct flows *flows, struct flow *flow, enum flow_side from, struct span bytes, size_t used,
+                         const struct packet *packet) {
+    if (!stream_goes_on(flows, flow, bytes, used))
+        return;
+    struct span left = span_slice(bytes, used, bytes.size);
+    if (left.size < FLOW_HELD_MAX && pending_append(flows, &flow->sides[from], left))
+        return;
+    stream_feed_pending(flows, flow, from, left, packet);
+}
+
 static void stream_feed(struct flows *flows, struct flow *flow, enum flow_side from,
                         struct span bytes, const struct packet *packet) {
-    struct side *side = &flow->sides[from];
     if (bytes.size == 0)
         return;
-    if (side->pending.size > 0) {
+    if (flow->sides[from].pending.size > 0) {
         stream_feed_pending(flows, flow, from, bytes, packet);
         return;
     }
-    size_t used;
-    if (!stream_call(flows, flow, from, bytes, packet, &used) || used == bytes.size)
-        return;
-    struct span left = span_slice(bytes, used, bytes.size);
-    if (left.size < FLOW_HELD_MAX && pending_append(flows, side, left))
-        return;
-    stream_feed_pending(flows, flow, from, left, packet);
+    size_t used = flows->sink.bytes(flow->user, from, bytes, packet);
+    if (used != bytes.size)
+        stream_leave(flows, flow, from, bytes, used, packet);
 }
 
 /* Early segments */
@@ -496,19 +500,15 @@ static void stream_take_fin(struct flows *flows, struct flow *flow, enum flow_si
     stream_drain(flows, flow, from, packet);
 }
 
-bool stream_is_plain(const struct flow *flow, enum flow_side from, const struct segment *segment) {
-    const struct side *side = &flow->sides[from], *other = &flow->sides[!from];
-    uint32_t ack = segment->acknowledgment;
-    if ((segment->flags & (TCP_ACK | TCP_SYN | TCP_FIN | TCP_RST)) != TCP_ACK)
-        return false;
-    if (!side->synced || !other->synced || !side->acked_known || side->cut || side->fin_seen)
-        return false;
-    if (side->early || other->early || segment->payload.size != segment->payload_size)
-        return false;
-    if (segment->sequence != side->next || side->next != side->highest)
-        return false;
-    return distance(other->highest, ack) <= 0 &&
-           (segment->payload_size > 0 || distance(side->acked, ack) > 0);
+static bool side_is_orderly(const struct side *side, const struct side *other) {
+    return side->synced && side->acked_known && !side->cut && !side->fin_seen && !side->early &&
+           side->next == side->highest && other->synced && !other->early;
+}
+
+void stream_look(struct flow *flow) {
+    struct side *initiator = &flow->sides[FLOW_INITIATOR], *responder = &flow->sides[FLOW_RESPONDER];
+    initiator->orderly = side_is_orderly(initiator, responder);
+    responder->orderly = side_is_orderly(responder, initiator);
 }
 
 void stream_take_plain(struct flows *flows, struct flow *flow, enum flow_side from,
@@ -518,6 +518,13 @@ void stream_take_plain(struct flows *flows, struct flow *flow, enum flow_side fr
         side->acked = segment->acknowledgment;
     side->next += segment->payload_size;
     side->highest = side->next;
+    if (flows->sink.plain && side->pending.size == 0) {
+        size_t used = flows->sink.plain(flow->user, from, packet, segment);
+        if (used != segment->payload.size)
+            stream_leave(flows, flow, from, segment->payload, used, packet);
+        return;
+    }
+    flows->sink.segment(flow->user, packet, segment, &(struct segment_note){.side = from});
     stream_feed(flows, flow, from, segment->payload, packet);
 }
 

@@ -79,21 +79,32 @@ static struct span copy_into(struct batch *batch, struct span bytes) {
     return (struct span){copy, bytes.size};
 }
 
-void handover_put(struct handover *handover, const struct handed *handed, bool lasting) {
-    size_t copied = lasting ? 0 : handed->bytes.size;
+/* The one that is being filled, if any, has no place or no room left: the next. */
+static struct batch *batch_change(struct handover *handover) {
+    if (handover->filled != NULL)
+        batch_hand_over(handover);
+    return handover->filled = batch_begin(handover);
+}
+
+struct handed *handover_place(struct handover *handover) {
     struct batch *batch = handover->filled;
 
+    if (batch == NULL || batch->count == HANDOVER_BATCH)
+        batch = batch_change(handover);
+    return &batch->items[batch->count++];
+}
+
+void handover_put(struct handover *handover, const struct handed *handed, bool lasting) {
+    size_t copied = lasting ? 0 : handed->bytes.size;
+    struct handed *place;
+
     assert(copied <= HANDOVER_SPARE);
-    if (batch != NULL && (batch->count == HANDOVER_BATCH || copied > HANDOVER_SPARE - batch->spare_used)) {
-        batch_hand_over(handover);
-        batch = NULL;
-    }
-    if (batch == NULL)
-        batch = handover->filled = batch_begin(handover);
-    batch->items[batch->count] = *handed;
+    if (handover->filled != NULL && copied > HANDOVER_SPARE - handover->filled->spare_used)
+        batch_change(handover);
+    place = handover_place(handover);
+    *place = *handed;
     if (copied > 0)
-        batch->items[batch->count].bytes = copy_into(batch, handed->bytes);
-    batch->count++;
+        place->bytes = copy_into(handover->filled, handed->bytes);
 }
 
 void handover_finish(struct handover *handover) {

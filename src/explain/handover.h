@@ -42,7 +42,9 @@ struct handover;
 
 /* NULL where there is no memory. */
 struct handover *handover_new(const struct meanwhile *meanwhile);
-/* The one thread. `lasting`: the octets stay where they are until all was taken; else they are copied, at most
+/* The one thread: puts an item, which the caller fills in before it calls again; its octets stay where they are. */
+struct handed *handover_place(struct handover *handover);
+/* `lasting`: the octets stay where they are until all was taken; else they are copied, at most
  * HANDOVER_SPARE of them. */
 void handover_put(struct handover *handover, const struct handed *handed, bool lasting);
 /* Nothing more will be put. */

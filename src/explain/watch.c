@@ -13,6 +13,12 @@
 #define FETCH_PLACES 6u
 #define FETCH_SIZE 512u
 
+/* Octets of one end that the other has not acknowledged yet. */
+struct waiting {
+    uint64_t since_ns; /* 0: none */
+    uint32_t end, size;
+};
+
 /* One connection. Until HANDED_END it is shared: `heard`, and the evidence's part about messages, are of the thread that
  * listens; all else is of the one that runs the flows. */
 struct watched {
@@ -20,16 +26,15 @@ struct watched {
     bool reversed;     /* the initiator is the server: the ports had suggested the other way */
     bool begun;        /* the first bytes were SMB: they are listened to */
     uint32_t searched; /* segments looked at for SMB in vain */
-    uint32_t ack_wanted[2];
-    uint64_t ack_wanted_since[2];
-    uint32_t ack_wanted_size[2];
+    struct waiting waiting[2]; /* by enum direction */
     struct watched *next_spare;
     struct evidence evidence;
     struct heard heard;
 };
 
 static enum direction direction_of(const struct watched *watched, enum flow_side side) {
-    return (side == FLOW_INITIATOR) != watched->reversed ? FROM_CLIENT : FROM_SERVER;
+    _Static_assert((int)FROM_CLIENT == FLOW_INITIATOR && (int)FROM_SERVER == FLOW_RESPONDER, "both are 0 and 1");
+    return (enum direction)((unsigned)side ^ watched->reversed);
 }
 
 static struct watched *take_spare(struct watch *watch) {
@@ -76,19 +81,15 @@ static void *watch_opened(void *context, const struct endpoint *initiator,
 }
 
 /* Is this segment, of the other end, the first to acknowledge octets that wait for it? */
-static bool acknowledges(const struct watched *watched, enum direction acked, const struct segment *segment) {
-    return watched->ack_wanted_since[acked] != 0 && (segment->flags & TCP_ACK) &&
-           (int32_t)(segment->acknowledgment - watched->ack_wanted[acked]) >= 0;
+static inline bool acknowledges(const struct waiting *waiting, const struct segment *segment) {
+    return waiting->since_ns != 0 && (segment->flags & TCP_ACK) && (int32_t)(segment->acknowledgment - waiting->end) >= 0;
 }
 
 /* Time since the octets of the other end that this segment is the first to acknowledge; 0 where there are none. */
-static uint64_t reaction_of(const struct watched *watched, enum direction from, const struct packet *packet,
-                            const struct segment *segment) {
-    uint64_t since = watched->ack_wanted_since[direction_other(from)];
-
-    if (packet->time_ns < since || !acknowledges(watched, direction_other(from), segment))
+static uint64_t reaction_of(const struct waiting *waiting, const struct packet *packet, const struct segment *segment) {
+    if (packet->time_ns < waiting->since_ns || !acknowledges(waiting, segment))
         return 0;
-    return packet->time_ns - since + 1;
+    return packet->time_ns - waiting->since_ns + 1;
 }
 
 static struct closing_segment closing_of(const struct packet *packet, const struct segment *segment,
@@ -114,13 +115,18 @@ static struct closing_segment closing_of(const struct packet *packet, const stru
     };
 }
 
-/* What identifies the sender's stack and its distance, from segments that are not about closing. */
-static void note_fingerprint(struct tcp_side *side, const struct segment *segment) {
+static void note_ttl(struct tcp_side *side, uint8_t ttl) {
     if (side->ttl == 0)
-        side->ttl = segment->ttl;
-    else if (segment->ttl != side->ttl && side->ttl_other == 0)
-        side->ttl_other = segment->ttl;
-    if (segment->has_mac && !side->has_mac) {
+        side->ttl = ttl;
+    else if (side->ttl_other == 0)
+        side->ttl_other = ttl;
+}
+
+/* What identifies the sender's stack and its distance, from segments that are not about closing. */
+static inline void note_fingerprint(struct tcp_side *side, const struct segment *segment) {
+    if (segment->ttl != side->ttl)
+        note_ttl(side, segment->ttl);
+    if (!side->has_mac && segment->has_mac) {
         memcpy(side->mac, segment->macs.source, sizeof side->mac);
         side->has_mac = true;
     }
@@ -157,28 +163,29 @@ static void note_syn(struct evidence *evidence, enum direction from, const struc
 }
 
 /* 0 is for "never". */
-static void note_least(uint64_t *least_ns, uint64_t wait_ns) {
+static inline void note_least(uint64_t *least_ns, uint64_t wait_ns) {
     if (*least_ns == 0 || wait_ns < *least_ns)
         *least_ns = wait_ns + (wait_ns == 0);
 }
 
 /* How long each end's octets wait for an acknowledgment at this place: near the client, what the server says
- * is acknowledged at once and what the client says a round trip later. */
-static void note_acknowledged(struct watched *watched, enum direction from, const struct packet *packet,
-                              const struct segment *segment) {
-    enum direction acked = direction_other(from);
+ * is acknowledged at once and what the client says a round trip later. `acked`: whose octets they were. */
+static inline void note_acknowledged(struct watched *watched, enum direction acked, struct tcp_side *side, struct tcp_side *other,
+                                     const struct packet *packet, const struct segment *segment) {
     struct evidence *evidence = &watched->evidence;
-    uint64_t since = watched->ack_wanted_since[acked];
+    struct waiting *waiting = &watched->waiting[acked];
 
-    if (!(segment->flags & (TCP_FIN | TCP_RST)) && packet->time_ns >= since) {
+    if (!(segment->flags & (TCP_FIN | TCP_RST)) && packet->time_ns >= waiting->since_ns) {
+        uint64_t wait_ns = packet->time_ns - waiting->since_ns;
+
         /* Only a bare acknowledgment: one that comes with the next message waited for the program, too. */
         if (segment->payload_size == 0)
-            note_least(acked == FROM_CLIENT ? &evidence->request_wait_ns : &evidence->answer_wait_ns, packet->time_ns - since);
-        note_least(&evidence->tcp[from].least_reaction_ns, packet->time_ns - since);
+            note_least(acked == FROM_CLIENT ? &evidence->request_wait_ns : &evidence->answer_wait_ns, wait_ns);
+        note_least(&side->least_reaction_ns, wait_ns);
     }
-    watched->ack_wanted_since[acked] = 0;
-    if (watched->ack_wanted_size[acked] > evidence->tcp[acked].largest_acked)
-        evidence->tcp[acked].largest_acked = watched->ack_wanted_size[acked];
+    waiting->since_ns = 0;
+    if (waiting->size > other->largest_acked)
+        other->largest_acked = waiting->size;
 }
 
 /* A client's next packet that carries octets waited for its program: the handshake's own acknowledgment is lost. */
@@ -190,15 +197,15 @@ static void note_answer_ack(struct evidence *evidence, const struct packet *pack
         evidence->answer_ack_ns = packet->time_ns - server->syn_time_ns;
 }
 
-static void note_waits(struct watched *watched, enum direction from, const struct packet *packet,
-                       const struct segment *segment, const struct segment_note *note) {
-    if (acknowledges(watched, direction_other(from), segment))
-        note_acknowledged(watched, from, packet, segment);
-    if (segment->payload_size > 0 && !note->retransmission && !note->duplicate) {
-        watched->ack_wanted[from] = segment->sequence + segment->payload_size;
-        watched->ack_wanted_since[from] = packet->time_ns;
-        watched->ack_wanted_size[from] = segment->payload_size;
-    }
+static inline void note_waits(struct watched *watched, enum direction from, struct tcp_side *side, struct tcp_side *other,
+                              const struct packet *packet, const struct segment *segment, const struct segment_note *note) {
+    enum direction acked = direction_other(from);
+
+    if (acknowledges(&watched->waiting[acked], segment))
+        note_acknowledged(watched, acked, side, other, packet, segment);
+    if (segment->payload_size > 0 && !note->retransmission && !note->duplicate)
+        watched->waiting[from] =
+            (struct waiting){packet->time_ns, segment->sequence + segment->payload_size, segment->payload_size};
     if (from == FROM_CLIENT)
         note_answer_ack(&watched->evidence, packet, segment);
 }
@@ -216,7 +223,7 @@ static void note_stuck(struct tcp_side *side, const struct segment *segment) {
         side->largest_stuck = segment->payload_size;
 }
 
-static void note_payload(struct tcp_side *side, const struct packet *packet,
+static inline void note_payload(struct tcp_side *side, const struct packet *packet,
                          const struct segment *segment, const struct segment_note *note) {
     if (note->keep_alive) {
         side->keep_alives++;
@@ -243,16 +250,15 @@ static bool is_earlier(const struct packet *packet, const struct closing_segment
     return other->packet == 0 || packet->time_ns < other->time_ns;
 }
 
+/* A closing segment, or one that comes after it. */
 static void note_closing(struct watched *watched, enum direction from, const struct packet *packet,
                          const struct segment *segment, const struct segment_note *note) {
     struct tcp_side *side = &watched->evidence.tcp[from];
     bool closes = (segment->flags & (TCP_FIN | TCP_RST)) != 0;
     uint64_t reaction_ns;
 
-    if (!closes && !side->closed)
-        return;
     side->closed = true;
-    reaction_ns = closes ? reaction_of(watched, from, packet, segment) : 0;
+    reaction_ns = closes ? reaction_of(&watched->waiting[direction_other(from)], packet, segment) : 0;
     if (segment->payload_size > 0 || (segment->flags & TCP_SYN)) {
         if (side->rst.packet != 0 && !note->duplicate)
             side->packets_after_rst++;
@@ -272,7 +278,7 @@ static void note_disorder(struct tcp_side *side, const struct segment_note *note
 }
 
 /* What the other end acknowledges was not sent in vain. */
-static void note_acknowledgment(struct tcp_side *side, struct tcp_side *other, const struct segment *segment) {
+static inline void note_acknowledgment(struct tcp_side *side, struct tcp_side *other, const struct segment *segment) {
     uint32_t end = segment->sequence + segment->payload_size;
 
     if (side->sent_end == 0 || (int32_t)(end - side->sent_end) > 0)
@@ -338,7 +344,7 @@ static void listen_to(const struct handed *handed) {
     }
 }
 
-static void hand(const struct handed *handed, bool lasting) {
+static inline void hand(const struct handed *handed, bool lasting) {
     struct handover *handover = handed->watched->watch->handover;
 
     if (handover != NULL)
@@ -348,7 +354,7 @@ static void hand(const struct handed *handed, bool lasting) {
 }
 
 /* Octets of a packet that was captured so stay where they are, if any of the capture do; others are somebody's copy. */
-static bool is_within(struct span inner, struct span outer) {
+static inline bool is_within(struct span inner, struct span outer) {
     uintptr_t at = (uintptr_t)inner.data - (uintptr_t)outer.data;
     return inner.size == 0 || (at <= outer.size && inner.size <= outer.size - at);
 }
@@ -358,24 +364,36 @@ static void hand_begin(struct watched *watched) {
     hand(&(struct handed){.watched = watched, .kind = HANDED_BEGIN}, true);
 }
 
-static void hand_bytes(struct watched *watched, enum direction from, struct span bytes, const struct packet *packet) {
-    struct handed handed = {
-        .watched = watched,
-        .bytes = bytes,
-        .packet = packet->number,
-        .time_ns = packet->time_ns,
-        .kind = HANDED_BYTES,
-        .from = (uint8_t)from,
-    };
+/* Field by field: a whole that was just put together could not be copied before its parts are written. */
+static inline void fill_bytes(struct handed *handed, struct watched *watched, enum direction from, struct span bytes,
+                              const struct packet *packet) {
+    handed->watched = watched;
+    handed->bytes = bytes;
+    handed->packet = packet->number;
+    handed->time_ns = packet->time_ns;
+    handed->count = 0;
+    handed->kind = HANDED_BYTES;
+    handed->from = (uint8_t)from;
+}
 
-    if (is_within(bytes, packet->bytes)) {
-        hand(&handed, true);
-        return;
-    }
+/* Octets that may be somebody's copy. */
+static void hand_copied(struct watched *watched, enum direction from, struct span bytes, const struct packet *packet) {
+    struct handed handed;
+
+    fill_bytes(&handed, watched, from, bytes, packet);
     for (size_t at = 0; at < bytes.size; at += handed.bytes.size) {
         handed.bytes = span_slice(bytes, at, HANDOVER_SPARE);
         hand(&handed, false);
     }
+}
+
+static inline void hand_bytes(struct watched *watched, enum direction from, struct span bytes, const struct packet *packet) {
+    struct handover *handover = watched->watch->handover;
+
+    if (handover != NULL && is_within(bytes, packet->bytes))
+        fill_bytes(handover_place(handover), watched, from, bytes, packet);
+    else
+        hand_copied(watched, from, bytes, packet);
 }
 
 /* What is held of these octets, if anything, is the listener's. */
@@ -392,18 +410,15 @@ static void hand_repeat(struct watched *watched, enum direction from, const stru
     hand(&handed, is_within(segment->payload, packet->bytes));
 }
 
-static void watch_segment(void *flow, const struct packet *packet, const struct segment *segment,
-                          const struct segment_note *note) {
-    struct watched *watched = flow;
-    struct evidence *evidence;
-    enum direction from;
-    struct tcp_side *side;
+/* Inline, since nearly always there is nothing in the note: then little of this is left. */
+static inline void note_segment(struct watched *watched, const struct packet *packet, const struct segment *segment,
+                                const struct segment_note *note) {
+    struct evidence *evidence = &watched->evidence;
+    enum direction from = direction_of(watched, note->side);
+    struct tcp_side *tcp = evidence->tcp; /* chosen, not counted to: that would be done again for each use */
+    struct tcp_side *side = from == FROM_CLIENT ? &tcp[FROM_CLIENT] : &tcp[FROM_SERVER];
+    struct tcp_side *other = from == FROM_CLIENT ? &tcp[FROM_SERVER] : &tcp[FROM_CLIENT];
 
-    if (watched == NULL)
-        return;
-    evidence = &watched->evidence;
-    from = direction_of(watched, note->side);
-    side = &evidence->tcp[from];
     if (evidence->first_packet == 0) {
         evidence->first_packet = packet->number;
         evidence->first_time_ns = packet->time_ns;
@@ -422,15 +437,22 @@ static void watch_segment(void *flow, const struct packet *packet, const struct 
         note_disorder(side, note);
     if (segment->flags & TCP_SYN)
         note_syn(evidence, from, packet, segment);
-    note_closing(watched, from, packet, segment, note);
+    if (side->closed || (segment->flags & (TCP_FIN | TCP_RST)))
+        note_closing(watched, from, packet, segment, note);
     if (!(segment->flags & TCP_RST))
         note_fingerprint(side, segment);
-    note_waits(watched, from, packet, segment, note);
+    note_waits(watched, from, side, other, packet, segment, note);
     if (segment->payload_size > 0)
         note_payload(side, packet, segment, note);
     if (note->before > 0 && watched->begun && !note->conflict)
         hand_repeat(watched, from, packet, segment, note->before);
-    note_acknowledgment(side, &evidence->tcp[direction_other(from)], segment);
+    note_acknowledgment(side, other, segment);
+}
+
+static void watch_segment(void *flow, const struct packet *packet, const struct segment *segment,
+                          const struct segment_note *note) {
+    if (flow != NULL)
+        note_segment(flow, packet, segment, note);
 }
 
 /* The direction bit of the first message tells who is the server, whatever the ports suggested. */
@@ -455,7 +477,7 @@ static void reverse(struct watched *watched) {
     evidence->tcp[FROM_SERVER] = side;
     evidence->syn_answer_ns = evidence->answer_ack_ns = 0;
     evidence->request_wait_ns = evidence->answer_wait_ns = 0;
-    watched->ack_wanted_since[0] = watched->ack_wanted_since[1] = 0;
+    watched->waiting[0].since_ns = watched->waiting[1].since_ns = 0;
     watched->reversed = !watched->reversed;
     evidence->reversed = watched->reversed;
 }
@@ -507,6 +529,20 @@ static size_t watch_bytes(void *flow, enum flow_side side, struct span bytes,
         if (!watched->begun)
             return passed;
     }
+    hand_bytes(watched, direction_of(watched, side), bytes, packet);
+    return bytes.size;
+}
+
+static size_t watch_plain(void *flow, enum flow_side side, const struct packet *packet, const struct segment *segment) {
+    struct watched *watched = flow;
+    struct span bytes = segment->payload;
+
+    if (watched != NULL)
+        note_segment(watched, packet, segment, &(struct segment_note){.side = side});
+    if (bytes.size == 0)
+        return 0;
+    if (watched == NULL || !watched->begun)
+        return watch_bytes(flow, side, bytes, packet);
     hand_bytes(watched, direction_of(watched, side), bytes, packet);
     return bytes.size;
 }
@@ -649,5 +685,6 @@ struct flow_sink watch_sink(struct watch *watch) {
         .bytes = watch_bytes,
         .gap = watch_gap,
         .closed = watch_closed,
+        .plain = watch_plain,
     };
 }

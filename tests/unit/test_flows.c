@@ -37,7 +37,7 @@ struct seen {
     char endpoints[128];
     bool known, closed;
     uint32_t interface;
-    unsigned segments, closed_rank;
+    unsigned segments, plain, closed_rank; /* plain: of the segments */
     uint64_t last_bytes_number; /* packet of the last bytes */
     struct segment_note note;   /* of the last segment */
 };
@@ -108,6 +108,13 @@ static size_t on_bytes(void *flow, enum flow_side side, struct span bytes,
     return used;
 }
 
+static size_t on_plain(void *flow, enum flow_side side, const struct packet *packet, const struct segment *segment) {
+    on_segment(flow, packet, segment, &(struct segment_note){.side = side});
+    assert_int_equal(segment->payload.size, segment->payload_size);
+    ((struct seen *)flow)->plain++;
+    return segment->payload.size > 0 ? on_bytes(flow, side, segment->payload, packet) : 0;
+}
+
 static void on_gap(void *flow, enum flow_side side, struct span partial, size_t lost,
                    const struct packet *packet) {
     struct seen *seen = flow;
@@ -132,7 +139,7 @@ static void on_closed(void *flow) {
 
 static int set_up(void **state) {
     struct net *net = calloc(1, sizeof *net);
-    struct flow_sink sink = {net, on_opened, on_segment, on_bytes, on_gap, on_closed};
+    struct flow_sink sink = {net, on_opened, on_segment, on_bytes, on_gap, on_closed, on_plain};
     *state = net;
     net->flows = flows_new(&sink);
     net->time_ns = 1700000000 * SECOND;
@@ -236,6 +243,7 @@ static void in_order(void **state) {
     assert_string_equal(net->seen[0].endpoints, "192.0.2.10:50000 192.0.2.20:445");
     assert_true(net->seen[0].known);
     assert_int_equal(net->seen[0].segments, 9);
+    assert_int_equal(net->seen[0].plain, 3); /* those with octets */
     assert_int_equal(counts.gaps + counts.duplicates + counts.ignored + counts.evicted, 0);
 }
 
