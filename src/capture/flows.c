@@ -446,7 +446,7 @@ static void flow_finish(struct flows *flows, struct flow *flow) {
         list_move(flows, flow, LIST_FINISHED);
 }
 
-/* A segment that is not plain. */
+/* A segment that is not plain. Here as below out of line: plain ones need the registers. */
 static __attribute__((noinline)) void flow_segment_other(struct flows *flows, struct flow *flow, enum flow_side from,
                                                          const struct packet *packet, const struct segment *segment) {
     struct side *side = &flow->sides[from];
@@ -503,8 +503,8 @@ static bool is_far(const struct flow *flow, enum flow_side from, const struct se
     return side->synced && (off > 1024 * 1024 || off < -1024 * 1024);
 }
 
-static inline void flow_continue(struct flows *flows, struct flow *flow, enum flow_side from, const struct packet *packet,
-                                 const struct segment *segment) {
+static inline void flow_continue(struct flows *flows, struct flow *flow, enum flow_side from,
+                                 const struct packet *packet, const struct segment *segment) {
     flow->last_number = packet->number;
     flow->last_ns = packet->time_ns;
     if (!flow->ignored)
@@ -512,7 +512,8 @@ static inline void flow_continue(struct flows *flows, struct flow *flow, enum fl
 }
 
 /* A segment that begins a connection, is of one of several legs, or comes on another path than its sender used last. */
-static __attribute__((noinline)) void flows_segment_other(struct flows *flows, struct flow *first, const struct packet *packet,
+static __attribute__((noinline)) void flows_segment_other(struct flows *flows, struct flow *first,
+                                                          const struct packet *packet,
                                                           const struct segment *segment) {
     struct path path = path_of(packet, segment);
     uint32_t hash = segment_hash(flows, segment);

@@ -82,7 +82,8 @@ static void *watch_opened(void *context, const struct endpoint *initiator,
 
 /* Is this segment, of the other end, the first to acknowledge octets that wait for it? */
 static inline bool acknowledges(const struct waiting *waiting, const struct segment *segment) {
-    return waiting->since_ns != 0 && (segment->flags & TCP_ACK) && (int32_t)(segment->acknowledgment - waiting->end) >= 0;
+    return waiting->since_ns != 0 && (segment->flags & TCP_ACK) &&
+           (int32_t)(segment->acknowledgment - waiting->end) >= 0;
 }
 
 /* Time since the octets of the other end that this segment is the first to acknowledge; 0 where there are none. */
@@ -170,8 +171,9 @@ static inline void note_least(uint64_t *least_ns, uint64_t wait_ns) {
 
 /* How long each end's octets wait for an acknowledgment at this place: near the client, what the server says
  * is acknowledged at once and what the client says a round trip later. `acked`: whose octets they were. */
-static inline void note_acknowledged(struct watched *watched, enum direction acked, struct tcp_side *side, struct tcp_side *other,
-                                     const struct packet *packet, const struct segment *segment) {
+static inline void note_acknowledged(struct watched *watched, enum direction acked, struct tcp_side *side,
+                                     struct tcp_side *other, const struct packet *packet,
+                                     const struct segment *segment) {
     struct evidence *evidence = &watched->evidence;
     struct waiting *waiting = &watched->waiting[acked];
 
@@ -180,7 +182,8 @@ static inline void note_acknowledged(struct watched *watched, enum direction ack
 
         /* Only a bare acknowledgment: one that comes with the next message waited for the program, too. */
         if (segment->payload_size == 0)
-            note_least(acked == FROM_CLIENT ? &evidence->request_wait_ns : &evidence->answer_wait_ns, wait_ns);
+            note_least(acked == FROM_CLIENT ? &evidence->request_wait_ns : &evidence->answer_wait_ns,
+                       wait_ns);
         note_least(&side->least_reaction_ns, wait_ns);
     }
     waiting->since_ns = 0;
@@ -197,8 +200,9 @@ static void note_answer_ack(struct evidence *evidence, const struct packet *pack
         evidence->answer_ack_ns = packet->time_ns - server->syn_time_ns;
 }
 
-static inline void note_waits(struct watched *watched, enum direction from, struct tcp_side *side, struct tcp_side *other,
-                              const struct packet *packet, const struct segment *segment, const struct segment_note *note) {
+static inline void note_waits(struct watched *watched, enum direction from, struct tcp_side *side,
+                              struct tcp_side *other, const struct packet *packet, const struct segment *segment,
+                              const struct segment_note *note) {
     enum direction acked = direction_other(from);
 
     if (acknowledges(&watched->waiting[acked], segment))
@@ -344,7 +348,7 @@ static void listen_to(const struct handed *handed) {
     }
 }
 
-static inline void hand(const struct handed *handed, bool lasting) {
+static void hand(const struct handed *handed, bool lasting) {
     struct handover *handover = handed->watched->watch->handover;
 
     if (handover != NULL)
@@ -376,24 +380,30 @@ static inline void fill_bytes(struct handed *handed, struct watched *watched, en
     handed->from = (uint8_t)from;
 }
 
-/* Octets that may be somebody's copy. */
-static void hand_copied(struct watched *watched, enum direction from, struct span bytes, const struct packet *packet) {
+/* To whoever listens in this thread; or octets that may be somebody's copy. */
+static void hand_other_bytes(struct watched *watched, enum direction from, struct span bytes,
+                             const struct packet *packet) {
     struct handed handed;
 
     fill_bytes(&handed, watched, from, bytes, packet);
+    if (is_within(bytes, packet->bytes)) {
+        hand(&handed, true);
+        return;
+    }
     for (size_t at = 0; at < bytes.size; at += handed.bytes.size) {
         handed.bytes = span_slice(bytes, at, HANDOVER_SPARE);
         hand(&handed, false);
     }
 }
 
-static inline void hand_bytes(struct watched *watched, enum direction from, struct span bytes, const struct packet *packet) {
+static inline void hand_bytes(struct watched *watched, enum direction from, struct span bytes,
+                              const struct packet *packet) {
     struct handover *handover = watched->watch->handover;
 
     if (handover != NULL && is_within(bytes, packet->bytes))
         fill_bytes(handover_place(handover), watched, from, bytes, packet);
     else
-        hand_copied(watched, from, bytes, packet);
+        hand_other_bytes(watched, from, bytes, packet);
 }
 
 /* What is held of these octets, if anything, is the listener's. */
