@@ -56,6 +56,13 @@ struct company_book *company_new(void) {
     return book;
 }
 
+/* What is sought in the book. */
+struct lookup {
+    uint32_t hash;
+    uint8_t kind;
+    uint8_t key[34];
+};
+
 static uint32_t hash_of(uint8_t kind, const uint8_t key[34]) {
     uint64_t hash = kind, word;
 
@@ -68,37 +75,42 @@ static uint32_t hash_of(uint8_t kind, const uint8_t key[34]) {
     return (uint32_t)hash;
 }
 
-static struct line *line_of(struct company_book *book, enum book_kind kind, const uint8_t key[34], bool add) {
-    uint32_t hash = hash_of((uint8_t)kind, key);
+/* Its slot is on the way to the cache then: several are made before the first is used. */
+static struct lookup lookup_of(const struct company_book *book, enum book_kind kind, const struct evidence *evidence) {
+    struct lookup lookup = {.kind = (uint8_t)kind};
+
+    memcpy(lookup.key, evidence->server.address, 16);
+    memcpy(lookup.key + 16, &evidence->server.port, 2);
+    if (kind == BOOK_PATH)
+        memcpy(lookup.key + 18, evidence->client.address, 16);
+    else if (kind == BOOK_CLIENT_GUID)
+        memcpy(lookup.key + 18, evidence->negotiate.request.guid, 16);
+    lookup.hash = hash_of(lookup.kind, lookup.key);
+    __builtin_prefetch(&book->slots[lookup.hash % SLOTS]);
+    return lookup;
+}
+
+static struct line *line_of(struct company_book *book, const struct lookup *lookup, bool add) {
+    uint16_t hash = (uint16_t)(lookup->hash >> 16);
     struct slot *slot;
     struct line *line;
 
-    for (uint32_t i = hash;; i++) {
+    for (uint32_t i = lookup->hash;; i++) {
         slot = &book->slots[i % SLOTS];
         if (slot->line == 0)
             break;
         line = &book->lines[slot->line - 1];
-        if (slot->hash == hash >> 16 && line->kind == (uint8_t)kind && memcmp(line->key, key, sizeof line->key) == 0)
+        if (slot->hash == hash && line->kind == lookup->kind && memcmp(line->key, lookup->key, sizeof line->key) == 0)
             return line;
     }
     if (!add || book->used == COMPANY_PATHS_MAX)
         return NULL;
     line = &book->lines[book->used++];
     memset(line, 0, sizeof *line);
-    *slot = (struct slot){book->used, (uint16_t)(hash >> 16)};
-    line->kind = (uint8_t)kind;
-    memcpy(line->key, key, sizeof line->key);
+    *slot = (struct slot){book->used, hash};
+    line->kind = lookup->kind;
+    memcpy(line->key, lookup->key, sizeof line->key);
     return line;
-}
-
-static void key_of(enum book_kind kind, const struct evidence *evidence, uint8_t key[34]) {
-    memset(key, 0, 34);
-    memcpy(key, evidence->server.address, 16);
-    memcpy(key + 16, &evidence->server.port, 2);
-    if (kind == BOOK_PATH)
-        memcpy(key + 18, evidence->client.address, 16);
-    else if (kind == BOOK_CLIENT_GUID)
-        memcpy(key + 18, evidence->negotiate.request.guid, 16);
 }
 
 static void note_guid(struct line *line, const struct negotiate_evidence *negotiate) {
@@ -120,14 +132,11 @@ static bool looks_failed(const struct facts *facts) {
            facts->stage != STAGE_UNKNOWN && facts->stage != STAGE_VALIDATE_ANSWERED && facts->stage != STAGE_TREE;
 }
 
-static void note_line(struct company_book *book, enum book_kind kind, const struct evidence *evidence,
+static void note_line(struct company_book *book, const struct lookup *lookup, const struct evidence *evidence,
                       const struct facts *facts) {
+    struct line *line = line_of(book, lookup, true);
     bool failed = looks_failed(facts);
-    uint8_t key[34];
-    struct line *line;
 
-    key_of(kind, evidence, key);
-    line = line_of(book, kind, key, true);
     if (line == NULL)
         return;
     line->total++;
@@ -145,11 +154,14 @@ static void note_line(struct company_book *book, enum book_kind kind, const stru
 
 void company_note(struct company_book *book, const struct evidence *evidence, const struct facts *facts) {
     static const uint8_t none[16];
+    struct lookup path = lookup_of(book, BOOK_PATH, evidence);
+    struct lookup server = lookup_of(book, BOOK_SERVER, evidence);
+    struct lookup guid = lookup_of(book, BOOK_CLIENT_GUID, evidence);
 
-    note_line(book, BOOK_PATH, evidence, facts);
-    note_line(book, BOOK_SERVER, evidence, facts);
+    note_line(book, &path, evidence, facts);
+    note_line(book, &server, evidence, facts);
     if (memcmp(evidence->negotiate.request.guid, none, 16) != 0)
-        note_line(book, BOOK_CLIENT_GUID, evidence, facts);
+        note_line(book, &guid, evidence, facts);
     if (evidence->sessions_count > 0) {
         struct logon *logon = &book->logons[book->logons_seen++ % LOGONS_MAX];
 
@@ -181,12 +193,12 @@ static uint64_t logon_before_reset(const struct company_book *book, const struct
 
 struct company company_of(const struct company_book *book, const struct evidence *evidence) {
     struct company company = {0};
-    struct company_book *lookup = (struct company_book *)(uintptr_t)book;
-    const struct line *line;
-    uint8_t key[34];
+    struct company_book *same = (struct company_book *)(uintptr_t)book;
+    struct lookup path = lookup_of(book, BOOK_PATH, evidence);
+    struct lookup server = lookup_of(book, BOOK_SERVER, evidence);
+    struct lookup guid = lookup_of(book, BOOK_CLIENT_GUID, evidence);
+    const struct line *line = line_of(same, &path, false);
 
-    key_of(BOOK_PATH, evidence, key);
-    line = line_of(lookup, BOOK_PATH, key, false);
     if (line != NULL) {
         company.path_total = line->total;
         company.path_failed = line->failed;
@@ -195,15 +207,13 @@ struct company company_of(const struct company_book *book, const struct evidence
         company.preauth_total = line->preauth_total;
         company.preauth_failed = line->preauth_failed;
     }
-    key_of(BOOK_SERVER, evidence, key);
-    line = line_of(lookup, BOOK_SERVER, key, false);
+    line = line_of(same, &server, false);
     if (line != NULL) {
         company.server_total = line->total;
         company.server_failed = line->failed;
         company.server_guids = line->guids_count;
     }
-    key_of(BOOK_CLIENT_GUID, evidence, key);
-    line = line_of(lookup, BOOK_CLIENT_GUID, key, false);
+    line = line_of(same, &guid, false);
     if (line != NULL)
         company.client_retries = line->total;
     company.other_session_packet = logon_before_reset(book, evidence);
