@@ -36,10 +36,11 @@ fuzz:
 	@test -e $(BUILD)-fuzz/build.ninja || CC=clang meson setup $(BUILD)-fuzz -Dfuzz=true -Db_lundef=false \
 		-Db_sanitize=address,undefined -Dc_args=-fsanitize=fuzzer-no-link >/dev/null
 	@ninja -C $(BUILD)-fuzz --quiet
-	@for target in $(BUILD)-fuzz/tests/fuzz/fuzz_*[a-z]; do \
-		name=$${target##*fuzz_}; mkdir -p $(BUILD)-fuzz/corpus/$$name; echo "== $$name"; \
-		$$target -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(BUILD)-fuzz/ -close_fd_mask=1 \
-			$(BUILD)-fuzz/corpus/$$name tests/fuzz/seeds/$$name || exit 1; \
+	@for seeds in tests/fuzz/seeds/*; do \
+		name=$${seeds##*/}; target=$(BUILD)-fuzz/tests/fuzz/fuzz_$$name; corpus=$(BUILD)-fuzz/corpus/$$name; \
+		test -x $$target || continue; mkdir -p $$corpus; echo "== $$name"; \
+		$$target -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(BUILD)-fuzz/ -close_fd_mask=1 $$corpus $$seeds || \
+			exit 1; \
 	done
 
 clean:

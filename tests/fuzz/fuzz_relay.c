@@ -109,7 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         size_t length = reader_u16(&reader), left = reader_left(&reader);
         struct span octets = reader_take(&reader, length < left ? length : left);
 
-        memcpy(sides[from].octets + sides[from].size, octets.data, octets.size);
+        if (octets.size > 0)
+            memcpy(sides[from].octets + sides[from].size, octets.data, octets.size);
         sides[from].size += octets.size;
         goes_on = run(passage, from, &sides[from], room);
     }
