@@ -8,20 +8,6 @@
 /* And this much longer, in nanoseconds: less is a host's own time, not the way's. */
 #define WAIT_DIFFERENCE_MIN 60000u
 
-static char *put_number(char *at, unsigned value) {
-    if (value >= 10)
-        at = put_number(at, value / 10);
-    *at = (char)('0' + value % 10);
-    return at + 1;
-}
-
-/* What is said of nearly every connection is put together without a format, which takes longer than most rules. */
-static void tell_hops(char *at, const char *near, unsigned near_ttl, const char *far, unsigned far_hops, unsigned far_ttl) {
-    at = stpcpy(stpcpy(stpcpy(at, "the "), near), "'s packets still have their initial TTL (");
-    at = stpcpy(stpcpy(stpcpy(put_number(at, near_ttl), "), the "), far), "'s have come ");
-    at = stpcpy(put_number(stpcpy(put_number(at, far_hops), " hops ("), far_ttl), ")");
-}
-
 /* > 0: the capture is nearer to the client; < 0: nearer to the server. */
 static double by_hops(const struct evidence *evidence, struct vantage *vantage) {
     uint8_t client = evidence->tcp[FROM_CLIENT].ttl, server = evidence->tcp[FROM_SERVER].ttl;
@@ -29,10 +15,11 @@ static double by_hops(const struct evidence *evidence, struct vantage *vantage) 
 
     if (client == 0 || server == 0 || (client_hops == 0) == (server_hops == 0))
         return 0;
-    if (client_hops == 0)
-        tell_hops(vantage->because, "client", client, "server", server_hops, server);
-    else
-        tell_hops(vantage->because, "server", server, "client", client_hops, client);
+    snprintf(vantage->because, sizeof vantage->because,
+             "the %s's packets still have their initial TTL (%u), the %s's have come %u hops (%u)",
+             client_hops == 0 ? "client" : "server", client_hops == 0 ? client : server,
+             client_hops == 0 ? "server" : "client", client_hops == 0 ? server_hops : client_hops,
+             client_hops == 0 ? server : client);
     return client_hops == 0 ? 3.0 : -3.0;
 }
 
